@@ -1,0 +1,42 @@
+# `make help` lists the targets. Everything is installed into .venv; PYTHON chooses its Python.
+PYTHON ?= python3
+SWEEP ?= sweeps/quickstart.yaml
+NAME = $(basename $(notdir $(SWEEP)))
+STUDY = .venv/bin/study
+
+.PHONY: help install study test lint report clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/installed ## Set up .venv with the package
+
+study: .venv/installed ## Run a sweep and its report (SWEEP=sweeps/quickstart.yaml)
+	@$(STUDY) sweep $(SWEEP)
+	@$(STUDY) report runs/$(NAME)
+
+report: .venv/installed ## Draw the report of a sweep again (SWEEP=...)
+	@$(STUDY) report runs/$(NAME)
+
+test: .venv/installed-dev ## Set up and run the tests
+	.venv/bin/python -m pytest
+
+lint: .venv/installed-dev ## Check style with ruff
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+clean: ## Remove .venv and caches; runs, reports, data and cache stay
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+	find study tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m pip install --quiet -e '.[dev]'
+	@touch $@ .venv/installed

@@ -1,0 +1,273 @@
+"""The commands. `study --help` lists them; a user's mistake is one line and exit code 2."""
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from study.config import Config, Refused, labels
+from study.runs import Failed, Run
+
+Setting = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
+Flat = Annotated[Config, tyro.conf.arg(name="")]
+
+
+def check(
+    dataset: tuple[Literal["digits", "mnist", "fashion_mnist", "cifar10"], ...] = (),
+    online: bool = False,
+) -> int:
+    """Look at the device, memory, disk, data sets and W&B login; exit 1 with the remedy.
+
+    Args:
+        dataset: data sets that must be there; they are downloaded where they are missing.
+        online: also ask for a W&B login.
+    """
+    from study import check as checks
+
+    return checks.run(dataset, online)
+
+
+def train(
+    config: Flat,
+    out: Path | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Train one run. Again with the same settings: go on where it was left, or find it done.
+
+    Args:
+        out: the run's folder (default: below runs/train).
+        device: cpu, cuda, cuda:1, mps (default: the best there is).
+        threads: threads on a CPU; results repeat to the bit for the same number only.
+    """
+    from study import runs
+    from study.train import loop
+
+    _at_least_one(threads=threads)
+    out = out or Path("runs/train") / runs.name(config)
+    with _bar(config) as bar:
+        run = loop.train(config, out, device=device, threads=threads, watch=bar)
+    print(f"{_score(run)}  {run.path}")
+    return 0
+
+
+def sweep(
+    file: tyro.conf.Positional[Path],
+    out: Path = Path("runs"),
+    workers: int | None = None,
+    set: Setting = (),
+    limit: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Run a W&B sweep YAML on this machine, without account or network. Only what is missing is
+    trained, so the same command resumes, reruns what failed, and extends.
+
+    Args:
+        file: a sweep YAML, such as sweeps/quickstart.yaml.
+        out: where the sweep's folder is made.
+        workers: runs side by side (default: one a core, or one a GPU).
+        set: parameters to replace, such as epochs=5 seed=1,2,3.
+        limit: train at most so many runs now.
+        device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
+        threads: threads of each run on a CPU.
+    """
+    from study.sweep import local, spec
+
+    _at_least_one(workers=workers, limit=limit, threads=threads)
+    plan = spec.read(file, set)
+    folder = out / plan.name
+    outcome = local.run(plan, folder, workers=workers, limit=limit, device=device, threads=threads)
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(
+        f"{folder}: {outcome.trained} runs trained now, {outcome.found} were there,"
+        f" {len(outcome.failed)} failed, {outcome.left} left for later"
+    )
+    if outcome.failed:
+        print("failed; the same command runs them again:", file=sys.stderr)
+        for run, cause in outcome.failed.items():
+            print(f"  {run}: {cause}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(
+    runs: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    target: float | None = None,
+) -> int:
+    """Draw what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
+
+    Args:
+        runs: the sweep's folder, such as runs/quickstart.
+        out: where the report goes (default: reports/NAME).
+        target: test accuracy in percent to draw a line at, such as 99.4.
+    """
+    from study.report import page
+
+    if target is not None and not 0 <= target <= 100:
+        raise Refused(f"target={target:g}: allowed is a number at least 0 and at most 100")
+    print(page.write(runs, out or Path("reports") / runs.resolve().name, target=target))
+    return 0
+
+
+COMMANDS = {"check": check, "train": train, "sweep": sweep, "report": report}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
+    _log_to_stderr()
+    try:
+        return _parse(sys.argv[1:] if arguments is None else arguments)
+    except Refused as error:
+        return _told(error, 2)
+    except Failed as error:
+        return _told(error, 1)
+    except KeyboardInterrupt:
+        return _told("stopped; the same command goes on from the last whole epoch", 130)
+    except BrokenPipeError:  # `study ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parse(arguments: list[str]) -> int:
+    """tyro reads the options; what it would print in a box comes out as one line."""
+    caught = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(caught):
+            chosen = tyro.extras.subcommand_cli_from_dict(
+                {name: _later(command) for name, command in COMMANDS.items()},
+                prog="study",
+                description="Sweeps over normalization in small image networks: run, resume, report.",
+                args=arguments,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            return 0
+        raise Refused(_one_line(caught.getvalue())) from None
+    return chosen()
+
+
+def _later(command: Any) -> Any:
+    """The command with its options bound, to run once parsing and its captured output are over."""
+
+    @functools.wraps(command)
+    def bind(*args: Any, **options: Any) -> Any:
+        return functools.partial(command, *args, **options)
+
+    return bind
+
+
+def _one_line(box: str) -> str:
+    """What a box of tyro's says, in a line: its message, and the option that was perhaps meant."""
+    lines = [re.sub(r"\s+", " ", line.strip("│╭╮╰╯ \n")) for line in box.splitlines()[1:]]
+    rules = [i for i, line in enumerate(lines) if line.startswith("─")] or [len(lines)]
+    message = " ".join(lines[: rules[0]]).strip()
+    rest = " ".join(line for line in lines[rules[0] :] if not line.startswith("─"))
+    meant = re.search(r"Perhaps you meant: (--[\w-]+)|(Available subcommands: [\w, ]+?) For", rest)
+    if meant:
+        message += f"; did you mean {meant[1]}?" if meant[1] else f"; {meant[2].lower()}"
+    return message or box.strip()
+
+
+def _told(message: Any, code: int) -> int:
+    print(f"study: {message}", file=sys.stderr)
+    return code
+
+
+def _at_least_one(**options: int | None) -> None:
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise Refused(f"--{name}={value}: allowed is a whole number at least 1")
+
+
+def _score(run: Run) -> str:
+    summary = run.summary
+    return (
+        f"{run.state}  test accuracy {summary['test_accuracy_last']:.2f}"
+        f" (best {summary['test_accuracy_best']:.2f}), {summary['parameters']:,} parameters"
+    )
+
+
+@contextlib.contextmanager
+def _bar(config: Config) -> Any:
+    """A bar within each epoch and a line after it."""
+    from tqdm import tqdm
+
+    from study.train import loop
+
+    class Bar(loop.Watch):
+        def __init__(self) -> None:
+            self.bar: tqdm | None = None
+
+        def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
+            if self.bar is None:
+                name = f"epoch {epoch}/{config.epochs}"
+                self.bar = tqdm(total=steps, desc=name, leave=False, disable=None)
+            self.bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.2f}", refresh=False)
+            self.bar.update(done - self.bar.n)
+
+        def epoch(self, row: dict[str, float]) -> bool:
+            self.close()
+            scores = "  ".join(
+                f"{key.replace('/', ' ')} {row[key]:.{2 if 'accuracy' in key else 4}f}"
+                for key in row
+                if "/" in key
+            )
+            tqdm.write(
+                f"epoch {row['epoch']:>3}/{config.epochs}  {scores}  lr {row['lr']:.3g}"
+                f"  {row['seconds']:.1f} s"
+            )
+            return False
+
+        def close(self) -> None:
+            if self.bar is not None:
+                self.bar.close()
+                self.bar = None
+
+    print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
+    bar = Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(_Once())
+    logger = logging.getLogger("study")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+class _Once(logging.Filter):
+    """Each message once: a grid draws the same setting without effect many times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        new = message not in self.seen
+        self.seen.add(message)
+        return new
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

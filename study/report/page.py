@@ -1,0 +1,294 @@
+"""results.csv, report.md and one self-contained index.html, from run folders."""
+
+import base64
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from study import runs
+from study.config import FIELDS, Config, Refused, labels, text
+from study.report import figures, stats
+from study.report.figures import Drawn, Variant
+from study.runs import FAILED, FINISHED, RUNNING, STOPPED, Run
+from study.train import data
+
+# results.csv: behind the label and every field of Config but the seed.
+FIGURES = (
+    "parameters", "seeds", "finished", "stopped", "failed",
+    "val_accuracy_last_mean", "test_accuracy_last_mean", "test_accuracy_last_low",
+    "test_accuracy_last_high", "test_accuracy_best_mean", "test_accuracy_last5_min",
+    "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of a sweep, put together: a variant is a configuration over its seeds."""
+
+    name: str
+    variants: list[Variant]
+    runs: dict[str, list[Run]]  # label -> its runs in every state
+    duplicates: list[Run]  # of a configuration that another run has too; counted once
+
+    @property
+    def all(self) -> list[Run]:
+        return [run for group in self.runs.values() for run in group]
+
+    @property
+    def by_validation(self) -> bool:
+        """Whether every variant has validation images to be ranked by."""
+        return all(variant.config.holdout for variant in self.variants)
+
+    @property
+    def rank_key(self) -> str:
+        return "val_accuracy_last" if self.by_validation else "test_accuracy_last"
+
+    def ranked(self) -> list[Variant]:
+        """The best first."""
+        return sorted(self.variants, key=lambda v: -v.last(self.rank_key).mean)
+
+
+def collect(folder: Path) -> Study:
+    """The study that a sweep's folder holds.
+
+    Raises:
+        Refused: no runs, or none finished.
+    """
+    found, seen, duplicates = [], set(), []
+    for run in sorted(runs.find(folder), key=lambda run: not run.done):
+        (duplicates if run.config.identity in seen else found).append(run)
+        seen.add(run.config.identity)
+    named = labels(run.config for run in found)
+    order = {config: i for i, config in enumerate(sorted(named, key=_as_written))}
+    groups: dict[str, list[Run]] = defaultdict(list)
+    key = lambda run: (order[run.config.without_seed()], run.config.seed)  # noqa: E731
+    for run in sorted(found, key=key):
+        groups[named[run.config.without_seed()]].append(run)
+    variants = []
+    for label, group in groups.items():
+        finished = [run for run in group if run.state == FINISHED]
+        if finished:
+            variants.append(Variant(label, finished[0].config.without_seed(), finished))
+    if not variants:
+        raise Refused(f"{folder}: none of its {len(found)} runs has finished; run the sweep first")
+    return Study(folder.resolve().name, variants, dict(groups), duplicates)
+
+
+def _as_written(config: Config) -> list[Any]:
+    """A sort key that puts settings in the order in which Config lists what they allow."""
+    return [
+        field.choices.index(getattr(config, name)) if field.choices else getattr(config, name)
+        for name, field in FIELDS.items()
+    ]
+
+
+def write(folder: Path, out: Path, target: float | None = None) -> Path:
+    """Write the report of a sweep's folder; the path of its index.html.
+
+    Raises:
+        Refused: nothing to report, or `out` cannot be written.
+    """
+    study = collect(folder)
+    runs.check_writable(out)
+    drawn = _draw(study, out / "figures", target)
+    figures.write_csv(out / "results.csv", *results(study))
+    context = _context(study, drawn, folder)
+    for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
+        body = _render(template, context, out / "figures")
+        runs.write(out / name, lambda file, b=body: file.write(b.encode()))
+    return out / "index.html"
+
+
+def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Drawn]]:
+    drawn = {
+        "compared": [
+            figures.comparison(folder, study.variants, "test/loss"),
+            figures.comparison(folder, study.variants, "test/accuracy", target),
+        ]
+    }
+    for variant in study.variants:
+        classes = data.CLASS_NAMES[variant.config.dataset]
+        drawn[variant.label] = [
+            figures.train_test(folder, variant),
+            figures.misclassified(folder, variant, classes),
+        ]
+    return drawn
+
+
+def results(study: Study) -> tuple[list[str], list[list[Any]]]:
+    """results.csv: its header, and a row a configuration."""
+    fields = [name for name in FIELDS if name != "seed"]
+    finished = {variant.label: variant for variant in study.variants}
+    rows = []
+    for label, group in study.runs.items():
+        config = group[0].config
+        counts = Counter(run.state for run in group)
+        figures_of = _figures(finished.get(label))
+        figures_of |= {
+            "seeds": len(group),
+            "finished": counts[FINISHED],
+            "stopped": counts[STOPPED],
+            "failed": counts[FAILED],
+        }
+        settings = [text(getattr(config, name)) for name in fields]
+        rows.append([label, *settings, *(figures_of.get(name, "") for name in FIGURES)])
+    return ["label", *fields, *FIGURES], rows
+
+
+def _figures(variant: Variant | None) -> dict[str, Any]:
+    """The figures of a variant's finished runs, by results.csv's names; none without any."""
+    if variant is None:
+        return {}
+    last = variant.last("test_accuracy_last")
+    row = {
+        "parameters": variant.runs[0].summary["parameters"],
+        "test_accuracy_last_mean": last.mean,
+        "test_accuracy_last_low": last.low,
+        "test_accuracy_last_high": last.high,
+        "test_accuracy_last5_min": min(r.summary["test_accuracy_last5_min"] for r in variant.runs),
+        "seconds_mean": variant.last("seconds").mean,
+    }
+    for key in ("test_accuracy_best", "train_accuracy_last", "test_loss_last"):
+        row[f"{key}_mean"] = variant.last(key).mean
+    if variant.config.holdout:
+        row["val_accuracy_last_mean"] = variant.last("val_accuracy_last").mean
+    return row
+
+
+def findings(study: Study) -> list[str]:
+    """What the runs say, each sentence with the figures it follows from."""
+    best, *others = study.ranked()
+    last = best.last("test_accuracy_last")
+    chosen = "validation" if study.by_validation else "test"
+    n, parameters = len(best.runs), f"{best.runs[0].summary['parameters']:,}"
+    said = [
+        f"{best.label} has the highest mean {chosen} accuracy at the last epoch: its test accuracy"
+        f" is {_accuracy(last)} over {n} seed{'s' * (n > 1)}, with {parameters} parameters."
+    ]
+    if others:
+        said.append(_against(best, others[0]))
+    images = data.TEST_IMAGES[best.config.dataset]
+    error = stats.binomial_error(last.mean, images)
+    said.append(
+        f"The test set of {images:,} images alone gives an accuracy near {last.mean:.2f} a standard"
+        f" error of {error:.2f} points."
+    )
+    if not study.by_validation:
+        said.append(
+            "There are no validation images in these runs: the variants are ranked, and best epochs"
+            " chosen, on the test set, which flatters them."
+        )
+    return said
+
+
+def _against(best: Variant, second: Variant) -> str:
+    """The best against the next, paired by seed where both have at least two in common."""
+    one = {run.config.seed: run.summary["test_accuracy_last"] for run in best.runs}
+    two = {run.config.seed: run.summary["test_accuracy_last"] for run in second.runs}
+    common = sorted(one.keys() & two.keys())
+    difference = stats.mean_interval([one[seed] - two[seed] for seed in common])
+    if difference.n < 2:
+        return (
+            f"{second.label} is next with {_accuracy(second.last('test_accuracy_last'))};"
+            " at one common seed no difference between them can be told."
+        )
+    interval = f"95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
+    told = (
+        f"{second.label} is next with {_accuracy(second.last('test_accuracy_last'))};"
+        f" the difference, paired over {difference.n} seeds, is {difference.mean:+.2f}"
+        f" points ({interval})"
+    )
+    if difference.low <= 0 <= difference.high:
+        return f"{told}: it cannot be told from none at this number of seeds."
+    return f"{told}."
+
+
+def _accuracy(interval: stats.Interval) -> str:
+    reach = f" ± {interval.half:.2f}" if np.isfinite(interval.half) else ""
+    return f"{interval.mean:.2f}{reach} %"
+
+
+def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[str, Any]:
+    """What the two templates show."""
+    configs = [dataclasses.asdict(run.config) for run in study.all]
+    shared = {
+        name: text(configs[0][name])
+        for name in FIELDS
+        if name != "seed" and len({config[name] for config in configs}) == 1
+    }
+    summaries = [run.summary for variant in study.variants for run in variant.runs]
+    return {
+        "name": study.name,
+        "folder": folder,
+        "findings": findings(study),
+        "drawn": drawn,
+        "rows": [_table_row(study, variant) for variant in study.variants],
+        "by_validation": study.by_validation,
+        "layers": {v.label: v.runs[0].parameters() for v in study.variants},
+        "shared": shared,
+        "states": Counter(run.state for run in study.all),
+        "unfinished": [
+            (run, run.summary.get("cause", "")) for run in study.all if run.state != FINISHED
+        ],
+        "duplicates": study.duplicates,
+        "running": RUNNING,
+        "provenance": _provenance(summaries),
+    }
+
+
+def _table_row(study: Study, variant: Variant) -> dict[str, Any]:
+    row = _figures(variant)
+    accuracy = variant.last("test_accuracy_last")
+    return {
+        "label": variant.label,
+        "parameters": f"{row['parameters']:,}",
+        "seeds": len(variant.runs),
+        "validation": f"{row['val_accuracy_last_mean']:.2f}" if study.by_validation else "",
+        "last": _accuracy(accuracy).removesuffix(" %"),
+        "best": f"{row['test_accuracy_best_mean']:.2f}",
+        "last5": f"{row['test_accuracy_last5_min']:.2f}",
+        "train": f"{row['train_accuracy_last_mean']:.2f}",
+        "loss": f"{row['test_loss_last_mean']:.4f}",
+        "seconds": f"{row['seconds_mean']:.0f}",
+    }
+
+
+def _provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Where the numbers come from: commits, devices and versions, each value that occurred."""
+
+    def seen(values: list[Any]) -> str:
+        return ", ".join(sorted({str(value) for value in values if value is not None})) or "unknown"
+
+    versions = defaultdict(list)
+    for summary in summaries:
+        for package, version in summary.get("versions", {}).items():
+            versions[package].append(version)
+    return {
+        "commit": seen([s.get("git_commit") for s in summaries]),
+        "device": seen([s.get("device") for s in summaries]),
+        "threads": seen([s.get("threads") for s in summaries]),
+        "trained by": seen([f"{s.get('path')}, {s.get('pack')} at once" for s in summaries]),
+        "training time": f"{sum(s['seconds'] for s in summaries) / 60:.1f} minutes over all runs",
+    } | {package: seen(values) for package, values in versions.items()}
+
+
+def _render(template: str, context: dict[str, Any], folder: Path) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("study.report", "."),
+        autoescape=template.endswith(".html.j2"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+    def embedded(name: str) -> str:
+        picture = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
+        return f"data:image/png;base64,{picture}"
+
+    return environment.get_template(template).render(**context, embedded=embedded)

@@ -1,0 +1,260 @@
+"""What a run leaves: writing and reading a run folder.
+
+    runs/<sweep>/<run>/   config.json  history.jsonl  summary.json  parameters.json  weights.pt
+                          misclassified.npz  misclassified.png  confusion.json  wandb/
+
+Accuracies are percent; losses are mean cross-entropy without the L1 term. Every file is written
+to a temporary name and renamed, so a file that is there is whole.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from study.config import Config, Refused
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
+MOST_PIXELS = 100  # misclassified images whose pixels are kept
+GRID = 10  # of them drawn in misclassified.png
+
+
+class Failed(RuntimeError):
+    """A run that cannot go on, for a cause outside the settings. The message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Misclassified:
+    """The test images a run got wrong, the most confident mistake first.
+
+    index, target, predicted: int64 [n]; confidence: float32 [n], the softmax of the predicted
+    class; pixels: uint8 [min(n, 100), C, H, W].
+    """
+
+    index: np.ndarray
+    target: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read."""
+
+    path: Path
+    config: Config
+    history: list[dict[str, float]] = field(repr=False)
+    summary: dict[str, Any] = field(repr=False)
+
+    @property
+    def state(self) -> str:
+        return self.summary.get("state", RUNNING)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.state in (FINISHED, STOPPED)
+
+    def parameters(self) -> dict[str, Any]:
+        """The layer table, as networks.parameter_table made it."""
+        return _read_json(self.path / "parameters.json")
+
+    def misclassified(self) -> Misclassified:
+        with np.load(self.path / "misclassified.npz", allow_pickle=False) as arrays:
+            return Misclassified(**{name: arrays[name] for name in arrays.files})
+
+    def confusion(self) -> np.ndarray:
+        """Test images by target (row) and prediction (column), int64 [classes, classes]."""
+        return np.array(_read_json(self.path / "confusion.json"), dtype=np.int64)
+
+
+def name(config: Config) -> str:
+    """The folder's name: what it is at a glance, then its identity."""
+    return f"{config.norm}_s{config.seed}_{config.identity}"
+
+
+def read(path: str | Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        Refused: no run folder, or a damaged file in it.
+    """
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise Refused(f"{path}: no run folder (it has no config.json)")
+    config = Config.drawn(_read_json(path / "config.json"))
+    history: list[dict[str, float]] = []
+    if (path / "history.jsonl").is_file():
+        for line in (path / "history.jsonl").read_text().splitlines():
+            history.append(_decode(line, path / "history.jsonl"))
+    summary = _read_json(path / "summary.json") if (path / "summary.json").is_file() else {}
+    return Run(path, config, history, summary)
+
+
+def find(folder: str | Path) -> list[Run]:
+    """The runs below a sweep's folder, by name.
+
+    Raises:
+        Refused: no folder, or no run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise Refused(f"{folder}: no such folder; give the folder of a sweep, such as runs/NAME")
+    found = [read(path.parent) for path in sorted(folder.glob("**/config.json"))]
+    if not found:
+        raise Refused(f"{folder}: no run in it (a run folder holds a config.json)")
+    return found
+
+
+def write_config(path: Path, config: Config) -> None:
+    write_json(path / "config.json", dataclasses.asdict(config))
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in history)
+    write(path / "history.jsonl", lambda file: file.write(lines.encode()))
+
+
+def write_misclassified(path: Path, wrong: Misclassified) -> None:
+    arrays = dataclasses.asdict(wrong)
+    write(path / "misclassified.npz", lambda file: np.savez_compressed(file, **arrays))
+
+
+def write_json(path: Path, content: Any) -> None:
+    body = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write(path, lambda file: file.write(body.encode()))
+
+
+def write(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
+    """Let `fill` write the file under a temporary name, then rename it into place.
+
+    Raises:
+        Failed: the disk is full, or cannot be written; nothing half-written is left.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            temporary = Path(file.name)
+            fill(file)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        # torch.save reports a full disk as a RuntimeError of its file writer.
+        if isinstance(error, (OSError, RuntimeError)):
+            raise Failed(_why_unwritten(path, error)) from error
+        raise
+
+
+def _why_unwritten(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(path.parent).free / 1e6
+        reason += f"; {free:.0f} MB free"
+    return f"{path}: cannot be written ({reason}): make room or choose another folder with --out"
+
+
+@functools.cache
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before anything is computed for it.
+
+    Raises:
+        Refused: it cannot be made, or nothing can be written in it.
+    """
+    try:
+        write(folder / ".probe", lambda file: file.write(b"\0" * 65536))
+    except Failed as error:
+        raise Refused(str(error).replace(f"{os.sep}.probe", "")) from error
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / ".probe").unlink()
+
+
+@contextlib.contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold a run folder while training in it; the operating system lets go of a dead holder's.
+
+    Raises:
+        Refused: another process trains in it.
+    """
+    check_writable(path)
+    with open(path / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused(f"{path}: another process is training this run; wait for it") from error
+        yield
+
+
+def draw_misclassified(wrong: Misclassified, classes: Sequence[str], title: str) -> "Figure":
+    """The ten most confident mistakes, five by two, each with prediction, target and confidence."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(2, GRID // 2).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, pixels, target, predicted, confidence in zip(
+        axes, wrong.pixels, wrong.target, wrong.predicted, wrong.confidence
+    ):
+        grey = pixels.shape[0] == 1
+        axis.imshow(pixels[0] if grey else pixels.transpose(1, 2, 0), cmap="gray" if grey else None)
+        axis.set_title(
+            f"predicted {classes[predicted]}\ntarget {classes[target]}, {confidence:.0%} sure",
+            fontsize=8,
+        )
+    return figure
+
+
+@functools.cache
+def git_commit() -> str | None:
+    """The commit this package was run from (`+` behind it: with changes); None outside git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        tracked = git("ls-files", "config.py")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "") \
+            if tracked else None  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return _decode(path.read_text(), path)
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _decode(body: str, path: Path) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise Refused(f"{path}: is damaged ({error}); delete it and run the sweep again") from error

@@ -1,0 +1,433 @@
+"""Train one configuration: the reference, readable in one sitting.
+
+    from study.config import Config
+    from study.train import loop
+    run = loop.train(Config(network="mnist_7684", norm="group", groups=5), out="runs/mine/group")
+
+The data stay in memory as uint8 tensors on the device. On a CPU a run uses one thread, and the
+same Config then gives the same numbers to the bit.
+"""
+
+import contextlib
+import importlib.metadata
+import math
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from study import runs
+from study.config import Config, Refused
+from study.runs import Failed, Misclassified, Run
+from study.train import augment, data, networks, seeds
+
+EVALUATION_BATCH = 500
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+TELL_SECONDS = 0.5  # between two reports within an epoch: on a GPU each waits for the device
+
+
+class Watch:
+    """What is told while a run trains. This one keeps silent; others override what they need."""
+
+    def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
+        """Within an epoch: batches done, and the epoch's mean loss and accuracy so far."""
+
+    def epoch(self, row: dict[str, float]) -> bool:
+        """After an epoch, with its line of the history. True: stop the run here."""
+        return False
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device asked for, else the best there is: CUDA, MPS, CPU.
+
+    Raises:
+        Refused: there is no such device.
+    """
+    if name is None:
+        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise Refused(f"device={name}: not available ({reason}); allowed here: cpu") from error
+    return device
+
+
+def learning_rate(config: Config, step: int, steps: int) -> float:
+    """The learning rate of a batch: `step` counts batches from 0 over the run, `steps` an epoch.
+
+    step: lr * gamma^(epoch // step_size). cosine: to 0 over the run, without restarts
+    (Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5). onecycle: torch's OneCycleLR with its
+    defaults (from lr/25 up over 30 % of the run, down to lr/250000; Smith & Topin 2018,
+    arXiv 1708.07120), the momentum left alone.
+    """
+    total = config.epochs * steps
+    if config.schedule == "step":
+        return config.lr * config.gamma ** (step // steps // config.step_size)
+    if config.schedule == "cosine":
+        return _anneal(config.lr, 0.0, step / total)
+    if config.schedule == "onecycle":
+        first, last, peak = config.lr / 25, config.lr / 25e4, 0.3 * total - 1
+        if step <= peak:
+            return _anneal(first, config.lr, step / peak)
+        return _anneal(config.lr, last, (step - peak) / (total - 1 - peak))
+    return config.lr
+
+
+def _anneal(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+def l1_scales(config: Config, parameters: list[nn.Parameter]) -> list[float]:
+    """What |w| of each tensor is multiplied by in the L1 term: l1, or l1 / its elements (mean)."""
+    if config.l1_reduction == "sum":
+        return [config.l1] * len(parameters)
+    return [config.l1 / p.numel() for p in parameters]
+
+
+class Training:
+    """A configuration being trained: its network, optimizer, data and history so far."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.dtype = DTYPES[config.precision]
+        self.dataset = data.load(config)
+        augment.prepare(config)
+        torch.manual_seed(seeds.derive(config.seed, seeds.INITIALIZATION))
+        self.network = networks.build(config).to(
+            device, self.dtype, memory_format=torch.channels_last
+        )
+        self.parameters = list(self.network.parameters())
+        self.scales = l1_scales(config, self.parameters)
+        self.optimizer = torch.optim.SGD(
+            self.parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            weight_decay=config.weight_decay,
+            foreach=True,
+        )
+        self.history: list[dict[str, float]] = []
+        statistics = self.dataset.statistics
+        self.mean = self._per_channel(statistics.mean)
+        self.std = self._per_channel(statistics.std)
+        self.labels = self._on_device(self.dataset.train.labels)
+        self.steps = math.ceil(len(self.dataset.train) / config.batch_size)
+
+    def epoch(self, watch: Watch) -> dict[str, float]:
+        """Train one epoch and evaluate; the line of the history, which is also appended."""
+        began = time.perf_counter()
+        epoch = len(self.history) + 1
+        loss, accuracy = self._train(epoch, watch)
+        row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
+        if self.config.l1:
+            row["train/l1"] = self._l1()
+        splits = {"val": self.dataset.validation, "test": self.dataset.test}
+        for name, split in splits.items():
+            if split is not None:
+                logits = self.predict(split.images)
+                row |= _scores(name, logits, torch.from_numpy(split.labels))
+        row["lr"] = learning_rate(self.config, epoch * self.steps - 1, self.steps)
+        row["seconds"] = round(time.perf_counter() - began, 3)
+        if not all(math.isfinite(value) for value in row.values()):
+            raise Failed(
+                f"the loss became {row['train/loss']:g} in epoch {epoch} (lr {row['lr']:g}):"
+                " lower lr or l1"
+            )
+        self.history.append(row)
+        return row
+
+    def _train(self, epoch: int, watch: Watch) -> tuple[float, float]:
+        """One pass over the training images; mean loss and accuracy (percent) during it."""
+        config = self.config
+        images = self._on_device(augment.epoch_images(config, self.dataset, epoch))
+        shuffle = seeds.generator(config.seed, seeds.ORDER, epoch)
+        order = torch.randperm(len(images), generator=shuffle).to(self.device)
+        loss_sum = torch.zeros((), device=self.device, dtype=self.dtype)
+        correct = torch.zeros((), device=self.device, dtype=torch.int64)
+        self.network.train()
+        told = time.perf_counter()
+        for step, batch in enumerate(order.split(config.batch_size)):
+            torch.manual_seed(seeds.derive(config.seed, seeds.NOISE, epoch, step))  # dropout
+            done = (epoch - 1) * self.steps + step
+            self.optimizer.param_groups[0]["lr"] = learning_rate(config, done, self.steps)
+            target = self.labels[batch]
+            logits = self._logits(images[batch])
+            loss = F.cross_entropy(logits, target)
+            smoothing = config.label_smoothing
+            goal = F.cross_entropy(logits, target, label_smoothing=smoothing) if smoothing else loss
+            self.optimizer.zero_grad()
+            goal.backward()
+            self._add_l1_gradient()
+            self.optimizer.step()
+            with torch.no_grad():
+                loss_sum += loss * len(batch)
+                correct += (logits.argmax(1) == target).sum()
+            if time.perf_counter() - told > TELL_SECONDS:
+                told = time.perf_counter()
+                seen = min((step + 1) * config.batch_size, len(images))
+                mean, share = loss_sum.item() / seen, 100 * correct.item() / seen
+                watch.batch(epoch, step + 1, self.steps, mean, share)
+        return loss_sum.item() / len(images), 100 * correct.item() / len(images)
+
+    def _add_l1_gradient(self) -> None:
+        """The gradient of the L1 term, scale * sign(w), without a graph of its own."""
+        if self.config.l1:
+            for parameter, scale in zip(self.parameters, self.scales):
+                parameter.grad.add_(parameter.detach().sign(), alpha=scale)
+
+    @torch.no_grad()
+    def _l1(self) -> float:
+        """The L1 term at the weights as they are."""
+        terms = [p.abs().sum() * scale for p, scale in zip(self.parameters, self.scales)]
+        return torch.stack(terms).sum().item()
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """uint8 [N, C, H, W] to logits [N, classes]."""
+        x = images.to(self.dtype).sub_(self.mean).div_(self.std)
+        x = x.contiguous(memory_format=torch.channels_last)
+        half = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            return self.network(x).to(self.dtype)
+
+    @torch.inference_mode()
+    def predict(self, images: np.ndarray) -> Tensor:
+        """Logits [N, classes] on the CPU of uint8 images [N, C, H, W]."""
+        self.network.eval()
+        batches = torch.from_numpy(images).split(EVALUATION_BATCH)
+        return torch.cat([self._logits(batch.to(self.device)) for batch in batches]).cpu()
+
+    def _on_device(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def _per_channel(self, values: tuple[float, ...]) -> Tensor:
+        """A statistic on the scale of uint8, [1, C, 1, 1]."""
+        scaled = torch.tensor(values, device=self.device, dtype=self.dtype) * 255
+        return scaled.view(1, -1, 1, 1)
+
+    def save(self, path: Path) -> None:
+        """The checkpoint, history included, so that what it holds is one moment."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history,
+        }
+        runs.write(path, lambda file: torch.save(state, file))
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            Refused: it is damaged.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.history = state["history"]
+        except Exception as error:
+            raise Refused(f"{path}: is damaged; delete it to train this run anew") from error
+
+
+def train(
+    config: Config,
+    out: str | Path,
+    *,
+    device: str | None = None,
+    threads: int = 1,
+    watch: Watch | None = None,
+) -> Run:
+    """Train a configuration in a run folder, or go on where it was left, or find it done.
+
+    Raises:
+        Refused: a setting, a data file or the folder cannot be used; nothing was trained.
+        Failed: the run ended before its time; its summary has the cause, and its checkpoint the
+            last whole epoch, from which the next call goes on.
+    """
+    out, watch = Path(out), watch or Watch()
+    place = pick_device(device)
+    if place.type == "mps" and config.precision == "float64":
+        raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
+    torch.set_num_threads(threads)
+    with runs.claim(out):
+        if (out / "config.json").is_file():
+            before = runs.read(out)
+            if before.config != config:
+                raise Refused(f"{out}: holds another run ({before.config.changed()})")
+            if before.done:
+                return before
+        with _ending_told(out, config, place):
+            training = Training(config, place)
+            _begin(training, out)
+            state = _epochs(training, out, watch)
+            _finish(training, out, state, threads)
+    return runs.read(out)
+
+
+def _begin(training: Training, out: Path) -> None:
+    """Write what is known before the first epoch, or restore what was reached."""
+    if (out / "checkpoint.pt").is_file():
+        training.restore(out / "checkpoint.pt")
+    runs.write_config(out, training.config)
+    runs.write_json(out / "parameters.json", networks.parameter_table(training.config))
+    runs.write_history(out, training.history)
+    runs.write_json(out / "summary.json", {"state": runs.RUNNING})
+
+
+def _epochs(training: Training, out: Path, watch: Watch) -> str:
+    """The epochs that are left, each saved as it ends; the state the run ends in."""
+    while len(training.history) < training.config.epochs:
+        row = training.epoch(watch)
+        training.save(out / "checkpoint.pt")
+        runs.write_history(out, training.history)
+        if watch.epoch(row) and row["epoch"] < training.config.epochs:
+            return runs.STOPPED
+    return runs.FINISHED
+
+
+def _finish(training: Training, out: Path, state: str, threads: int) -> None:
+    """What a run leaves at its end; the summary last, since it says that the rest is there."""
+    test = training.dataset.test
+    probabilities = training.predict(test.images).softmax(1).numpy()
+    wrong = _misclassified(probabilities, test)
+    runs.write_misclassified(out, wrong)
+    title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"
+    figure = runs.draw_misclassified(wrong, training.dataset.classes, title)
+    runs.write(out / "misclassified.png", lambda file: figure.savefig(file, dpi=100))
+    classes = len(training.dataset.classes)
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
+    runs.write_json(out / "confusion.json", confusion.tolist())
+    weights = training.network.state_dict()
+    runs.write(out / "weights.pt", lambda file: torch.save(weights, file))
+    runs.write_json(out / "summary.json", _summary(training, state, threads))
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
+    predicted = probabilities.argmax(1)
+    confidence = probabilities.max(1).astype(np.float32)
+    index = np.flatnonzero(predicted != test.labels)
+    index = index[np.argsort(-confidence[index], kind="stable")]
+    return Misclassified(
+        index=index,
+        target=test.labels[index],
+        predicted=predicted[index],
+        confidence=confidence[index],
+        pixels=test.images[index[: runs.MOST_PIXELS]],
+    )
+
+
+def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Mean cross-entropy and accuracy in percent."""
+    return {
+        f"{name}/loss": F.cross_entropy(logits, labels).item(),
+        f"{name}/accuracy": 100 * (logits.argmax(1) == labels).double().mean().item(),
+    }
+
+
+def _summary(training: Training, state: str, threads: int) -> dict[str, Any]:
+    """The run in scalars that sort and search well. `best` is chosen on the test set, as the
+    published studies do, so it flatters; `at_best_val` is the honest one where there is a
+    validation set."""
+    history, config = training.history, training.config
+    last, tests = history[-1], [row["test/accuracy"] for row in history]
+    seconds = sum(row["seconds"] for row in history)
+    summary: dict[str, Any] = {"state": state, "epochs": len(history)}
+    for key, value in last.items():
+        if "/" in key:
+            summary[f"{key.replace('/', '_')}_last"] = value
+    summary |= {
+        "test_accuracy_best": max(tests),
+        "test_accuracy_best_epoch": tests.index(max(tests)) + 1,
+        "test_accuracy_last5_min": min(tests[-5:]),
+        "test_loss_best": min(row["test/loss"] for row in history),
+    }
+    if config.holdout:
+        best = max(history, key=lambda row: row["val/accuracy"])
+        summary |= {
+            "val_accuracy_best": best["val/accuracy"],
+            "val_accuracy_best_epoch": best["epoch"],
+            "test_accuracy_at_best_val": best["test/accuracy"],
+        }
+    return summary | {
+        "parameters": sum(p.numel() for p in training.parameters),
+        "misclassified": round(len(training.dataset.test) * (1 - last["test/accuracy"] / 100)),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(training.dataset.train) * len(history) / seconds, 1),
+        "peak_memory_mb": round(_peak_memory(training.device) / 1e6, 1),
+        "git_commit": runs.git_commit(),
+        "versions": _versions(),
+        "device": device_name(training.device),
+        "threads": threads,
+        "path": "loop",
+        "pack": 1,
+    }
+
+
+@contextlib.contextmanager
+def _ending_told(out: Path, config: Config, device: torch.device) -> Iterator[None]:
+    """Write into the summary why a run failed, also where the cause is an error of ours."""
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        failure = _as_failure(error, config, device)
+        cause = str(failure) if failure else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(Failed):  # the disk may be full
+            runs.write_config(out, config)
+            runs.write_json(out / "summary.json", {"state": runs.FAILED, "cause": cause})
+        if failure:
+            raise failure from error
+        raise
+
+
+def _as_failure(error: Exception, config: Config, device: torch.device) -> Failed | None:
+    """The error as one with a remedy, where it is of the world's making and not of ours."""
+    if isinstance(error, Failed):
+        return error
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        where = "memory" if device.type == "cpu" else "GPU memory"
+        return Failed(
+            f"out of {where} on {device}: lower batch_size (now {config.batch_size}) or"
+            " --workers, or free what else uses it"
+        )
+    if isinstance(error, OSError):
+        return Failed(
+            f"{error.filename or ''}: {error.strerror or error}: run it again".lstrip(": ")
+        )
+    return None
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Bytes: of the device where it counts them, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _versions() -> dict[str, str]:
+    packages = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a summary names it."""
+    if device.type == "cuda":
+        return torch.cuda.getdevice_name(device)
+    return f"{device.type} ({platform.machine()})"

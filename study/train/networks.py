@@ -1,0 +1,258 @@
+"""The small networks of the published studies, each a list of blocks, registered with timm."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.models import register_model
+from torch import Tensor, nn
+
+from study.config import CLASSES, Config, Refused
+from study.train import norms
+
+INPUTS = {
+    "digits": (1, 28, 28),
+    "mnist": (1, 28, 28),
+    "fashion_mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+}
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution to `channels`, with the plan's norm, activation and dropout unless `bare`.
+
+    `keep` holds its output after the activation, and `add` adds the one held before its norm.
+    """
+
+    channels: int
+    kernel: int = 3
+    bare: bool = False
+    dropout: bool = True
+    keep: bool = False
+    add: bool = False
+
+
+POOL = "pool"  # max-pool 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network: its blocks, the order within a block, how its convolutions are made.
+
+    Every network ends in global average pooling and a bare 1x1 convolution to the classes.
+    """
+
+    blocks: tuple[Conv | str, ...]
+    order: tuple[str, ...]
+    size: int = 28
+    channels: int = 1
+    padding: bool = False
+    bias: bool = False
+    dropout: type[nn.Module] = nn.Dropout
+
+
+PLANS = {
+    "mnist_7684": Plan(
+        (Conv(10), Conv(10), Conv(15), POOL,
+         Conv(10, 1), Conv(10), Conv(10), Conv(32)),
+        order=("norm", "dropout", "relu"),
+    ),
+    "mnist_8008": Plan(
+        (Conv(8, dropout=False), Conv(8, dropout=False), Conv(8), POOL,
+         Conv(16), Conv(16), Conv(8, 1), Conv(32), Conv(16, 1)),
+        order=("norm", "dropout", "relu"),
+    ),
+    "mnist_9680": Plan(
+        (Conv(16), Conv(16), POOL,
+         Conv(16), Conv(16), Conv(16)),
+        order=("relu", "norm", "dropout"),
+    ),
+    "mnist_9802": Plan(
+        (Conv(10), Conv(18), Conv(10, 1, bare=True), POOL,
+         Conv(16), Conv(20), Conv(10, 1, bare=True), Conv(32)),
+        order=("relu", "norm", "dropout"),
+    ),
+    "cifar_48178": Plan(
+        (Conv(16), Conv(16), Conv(8, 1, bare=True), POOL,
+         Conv(32, keep=True), Conv(32), Conv(32, add=True), Conv(16, 1, bare=True), POOL,
+         Conv(32, keep=True), Conv(32), Conv(32, add=True)),
+        order=("norm", "relu", "dropout"),
+        size=32, channels=3, padding=True, bias=True, dropout=nn.Dropout2d,
+    ),
+}  # fmt: skip
+
+
+class Block(nn.Module):
+    """A convolution and what follows it, in the plan's order."""
+
+    def __init__(self, conv: nn.Conv2d, after: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.conv = conv
+        for name, module in after.items():
+            self.add_module(name, module)
+        self.after = tuple(after)
+
+    def forward(self, x: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """[N, C, H, W], and what to add before the norm -> the output, and it after the ReLU."""
+        x = self.conv(x)
+        if held is not None:
+            x = x + held
+        activated = x
+        for name in self.after:
+            x = getattr(self, name)(x)
+            if name == "relu":
+                activated = x
+        return x, activated
+
+
+class Network(nn.Module):
+    """A plan, built: images [N, channels, size, size] to logits [N, classes].
+
+    Raises:
+        Refused: the images are too small, or a norm that cannot be (see norms.build).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        norm: str = "batch",
+        groups: int = 4,
+        norm_affine: str = "channel",
+        dropout: float = 0.0,
+        num_classes: int = CLASSES,
+        in_chans: int | None = None,
+        img_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.plan = plan
+        self.features = nn.ModuleList()
+        channels, size = in_chans or plan.channels, img_size or plan.size
+        for spec in plan.blocks:
+            if spec == POOL:
+                self.features.append(nn.MaxPool2d(2))
+                size //= 2
+                continue
+            padding = spec.kernel // 2 if plan.padding else 0
+            conv = nn.Conv2d(channels, spec.channels, spec.kernel, padding=padding, bias=plan.bias)
+            channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
+            if size < 1:
+                raise Refused(f"img_size={img_size}: too small for this network")
+            options = {"groups": groups, "affine": norm_affine, "size": (size, size)}
+            after = {
+                "norm": norms.build(norm, channels, **options) if not spec.bare else None,
+                "dropout": plan.dropout(dropout) if spec.dropout and dropout else None,
+                "relu": nn.ReLU(inplace=True),
+            }
+            order = () if spec.bare else [name for name in plan.order if after[name] is not None]
+            self.features.append(Block(conv, {name: after[name] for name in order}))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Conv2d(channels, num_classes, 1, bias=plan.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        held = None
+        for spec, module in zip(self.plan.blocks, self.features):
+            if spec == POOL:
+                x = module(x)
+                continue
+            x, activated = module(x, held if spec.add else None)
+            if spec.keep:
+                held = activated
+        return self.head(self.pool(x)).flatten(1)
+
+
+def _register(name: str) -> None:
+    """Make the plan known to timm: timm.create_model(name, norm=..., in_chans=...)."""
+
+    def create(pretrained: bool = False, **options: Any) -> Network:
+        if pretrained:
+            raise Refused(f"{name}: has no pretrained weights; leave pretrained out")
+        for ours_not in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+            options.pop(ours_not, None)
+        return Network(PLANS[name], **options)
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = f"{name} of the published studies; options as Network's."
+    create.__module__ = __name__
+    register_model(create)
+
+
+__all__ = ["Network", "build", "parameter_table"]  # timm adds the networks' names
+for _name in PLANS:
+    _register(_name)
+
+
+def build(config: Config) -> Network:
+    """The network of a configuration, giving logits. Its weights come from torch's generator."""
+    channels, size, _ = INPUTS[config.dataset]
+    return Network(
+        PLANS[config.network],
+        norm=config.norm,
+        groups=config.groups,
+        norm_affine=config.norm_affine,
+        dropout=config.dropout,
+        in_chans=channels,
+        img_size=size,
+    )
+
+
+def parameter_table(config: Config) -> dict[str, Any]:
+    """Layer by layer: name, type, output shape (of one image) and parameters, with totals.
+
+    Sizes in megabytes (10^6 bytes) for one image in float32, as torchsummary counts them:
+    activations are every layer's output, twice, for the pass forward and the pass back.
+    """
+    network = build(config).eval()
+    layers: list[dict[str, Any]] = []
+
+    def note(name: str, module: nn.Module) -> None:
+        def hook(_module: nn.Module, _inputs: Sequence[Tensor], output: Tensor) -> None:
+            layers.append(
+                {
+                    "layer": name,
+                    "type": _describe(module),
+                    "output": list(output.shape[1:]),
+                    "parameters": sum(p.numel() for p in module.parameters()),
+                }
+            )
+
+        module.register_forward_hook(hook)
+
+    for name, module in network.named_modules():
+        if not list(module.children()) and not isinstance(module, nn.Identity):
+            note(name, module)
+    shape = INPUTS[config.dataset]
+    with torch.inference_mode():
+        network(torch.zeros(1, *shape))
+    total = sum(p.numel() for p in network.parameters())
+    activations = sum(math.prod(layer["output"]) for layer in layers)
+    return {
+        "layers": layers,
+        "total": total,
+        "input_mb": math.prod(shape) * 4 / MEGABYTE,
+        "activations_mb": activations * 4 * 2 / MEGABYTE,
+        "parameters_mb": total * 4 / MEGABYTE,
+    }
+
+
+def _describe(module: nn.Module) -> str:
+    """`Conv2d(10, 10, 3x3)`, `GroupNorm(5, 10)`, ...: the type and what tells it apart."""
+    kind = type(module).__name__
+    match module:
+        case nn.Conv2d():
+            height, width = module.kernel_size
+            return f"{kind}({module.in_channels}, {module.out_channels}, {height}x{width})"
+        case nn.GroupNorm():
+            return f"{kind}({module.num_groups}, {module.num_channels})"
+        case nn.BatchNorm2d():
+            return f"{kind}({module.num_features})"
+        case nn.LayerNorm():
+            return f"{kind}({', '.join(map(str, module.normalized_shape))})"
+        case nn.Dropout() | nn.Dropout2d():
+            return f"{kind}({module.p})"
+    return kind
