@@ -146,7 +146,7 @@ def _parse(arguments: list[str]) -> int:
             chosen = tyro.extras.subcommand_cli_from_dict(
                 {name: _later(command) for name, command in COMMANDS.items()},
                 prog="study",
-                description="Sweeps over normalization in small image networks: run, resume, report.",
+                description="Sweeps over normalization in small image networks.",
                 args=arguments,
                 config=(tyro.conf.OmitArgPrefixes,),
             )

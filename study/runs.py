@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import io
 import json
 import os
 import shutil
@@ -115,7 +116,7 @@ def find(folder: str | Path) -> list[Run]:
     folder = Path(folder)
     if not folder.is_dir():
         raise Refused(f"{folder}: no such folder; give the folder of a sweep, such as runs/NAME")
-    found = [read(path.parent) for path in sorted(folder.glob("**/config.json"))]
+    found = [read(path.parent) for path in sorted(folder.glob("*/config.json"))]
     if not found:
         raise Refused(f"{folder}: no run in it (a run folder holds a config.json)")
     return found
@@ -135,36 +136,45 @@ def write_misclassified(path: Path, wrong: Misclassified) -> None:
     write(path / "misclassified.npz", lambda file: np.savez_compressed(file, **arrays))
 
 
+def write_failure(path: Path, config: Config, cause: str) -> None:
+    """Note why a run failed, as far as the disk still lets us."""
+    with contextlib.suppress(Failed):
+        write_config(path, config)
+        write_json(path / "summary.json", {"state": FAILED, "cause": cause})
+
+
 def write_json(path: Path, content: Any) -> None:
     body = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write(path, lambda file: file.write(body.encode()))
 
 
 def write(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
-    """Let `fill` write the file under a temporary name, then rename it into place.
+    """Write what `fill` puts into a file, under a temporary name, then rename it into place.
+
+    It is put together in memory first: what serializes then never meets a full disk halfway.
 
     Raises:
         Failed: the disk is full, or cannot be written; nothing half-written is left.
     """
+    content = io.BytesIO()
+    fill(content)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
             temporary = Path(file.name)
-            fill(file)
+            file.write(content.getbuffer())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException as error:
-        if temporary:
+    except OSError as error:
+        raise Failed(_why_unwritten(path, error)) from error
+    finally:
+        if temporary:  # renamed, unless something went wrong
             temporary.unlink(missing_ok=True)
-        # torch.save reports a full disk as a RuntimeError of its file writer.
-        if isinstance(error, (OSError, RuntimeError)):
-            raise Failed(_why_unwritten(path, error)) from error
-        raise
 
 
-def _why_unwritten(path: Path, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+def _why_unwritten(path: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free / 1e6
         reason += f"; {free:.0f} MB free"

@@ -26,6 +26,8 @@ FIGURES = (
     "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean",
 )  # fmt: skip
 
+ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apart
+
 
 @dataclass(frozen=True)
 class Study:
@@ -167,9 +169,12 @@ def findings(study: Study) -> list[str]:
     last = best.last("test_accuracy_last")
     chosen = "validation" if study.by_validation else "test"
     n, parameters = len(best.runs), f"{best.runs[0].summary['parameters']:,}"
+    top = best.last(study.rank_key).mean
+    level = [v.label for v in others if abs(v.last(study.rank_key).mean - top) < ROUNDING]
+    shared = f" (level with {', '.join(level)})" if level else ""
     said = [
-        f"{best.label} has the highest mean {chosen} accuracy at the last epoch: its test accuracy"
-        f" is {_accuracy(last)} over {n} seed{'s' * (n > 1)}, with {parameters} parameters."
+        f"{best.label} has the highest mean {chosen} accuracy at the last epoch{shared}: its test"
+        f" accuracy is {_accuracy(last)} over {n} seed{'s' * (n > 1)}, with {parameters} parameters."
     ]
     if others:
         said.append(_against(best, others[0]))

@@ -85,7 +85,7 @@ class Worker:
         """The next message: batch, epoch, warning, or the end with its cause or None."""
         try:
             kind, content = self.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: it died within a message
             self.process.join()
             return "end", self._killed()
         if kind == "batch":
@@ -115,9 +115,7 @@ class Worker:
         code = self.process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         cause = f"the process was killed ({how}), out of memory perhaps: fewer --workers may help"
-        runs.write_config(self.job.folder, self.job.config)
-        summary = {"state": runs.FAILED, "cause": cause}
-        runs.write_json(self.job.folder / "summary.json", summary)
+        runs.write_failure(self.job.folder, self.job.config, cause)
         return cause
 
 
@@ -140,7 +138,9 @@ def run(
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
     devices = _devices(device)
-    workers = workers or (usable_cores() // threads or 1 if devices == ["cpu"] else len(devices))
+    workers = workers or (
+        augment.usable_cores() // threads or 1 if devices == ["cpu"] else len(devices)
+    )
     configs, missing = sweep.configs(), _unfinished(sweep, out)
     chosen = missing[:limit]
     outcome = Outcome(found=len(configs) - len(missing), left=len(missing) - len(chosen))
@@ -163,11 +163,6 @@ def run(
     ]
     _work_off(jobs, min(workers, len(jobs)), devices, outcome)
     return outcome
-
-
-def usable_cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _devices(device: str | None) -> list[str]:
@@ -197,7 +192,7 @@ def _prepare(configs: Iterable[Config]) -> None:
             longest[kind] = config
     for config in longest.values():
         data.load(config)
-        augment.prepare(config, workers=usable_cores())
+        augment.prepare(config)
 
 
 def _work_off(jobs: list[Job], slots: int, devices: list[str], outcome: Outcome) -> None:

@@ -106,7 +106,12 @@ def augmented(dataset: str, policy: str, copy: int) -> np.ndarray:
     return result
 
 
-def prepare(config: Config, *, workers: int = 1, quiet: bool = False) -> None:
+def usable_cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(config: Config) -> None:
     """Make the copies that a run of this configuration draws from, where they are missing.
 
     Raises:
@@ -125,18 +130,18 @@ def prepare(config: Config, *, workers: int = 1, quiet: bool = False) -> None:
         total=len(missing),
         desc=f"augmenting {config.dataset}, {config.augment}",
         unit="copy",
-        disable=True if quiet else None,
+        disable=None,  # where no terminal shows it
     )
     make = functools.partial(_make, bank, config.dataset, config.augment)
     with bar:
-        if len(missing) * len(images) <= SMALL or workers == 1:
+        if len(missing) * len(images) <= SMALL:
             for copy in missing:
                 make(copy)
                 bar.update()
             return
         # A server of forks, so that a GPU in use here is not forked.
         context = multiprocessing.get_context("forkserver")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(usable_cores(), mp_context=context) as pool:
             for done in as_completed([pool.submit(make, copy) for copy in missing]):
                 done.result()
                 bar.update()

@@ -384,9 +384,7 @@ def _ending_told(out: Path, config: Config, device: torch.device) -> Iterator[No
     except Exception as error:
         failure = _as_failure(error, config, device)
         cause = str(failure) if failure else f"{type(error).__name__}: {error}"
-        with contextlib.suppress(Failed):  # the disk may be full
-            runs.write_config(out, config)
-            runs.write_json(out / "summary.json", {"state": runs.FAILED, "cause": cause})
+        runs.write_failure(out, config, cause)
         if failure:
             raise failure from error
         raise

@@ -1,0 +1,58 @@
+"""What the tests share: folders of their own, the real data where it is, small runs."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.config import Config
+from study.train import data, loop
+
+ROOT = Path(__file__).parent.parent
+SWEEPS = sorted((ROOT / "sweeps").glob("**/*.yaml"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Banks are shared by the tests of a process, and never the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("WANDB_MODE", "offline")
+        yield
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Run a command as a user does; the finished process."""
+
+    def run(*words: str, **options) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "study", *map(str, words)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A finished run of two epochs on digits, for tests that only read it."""
+    config = Config(norm="group", groups=5, epochs=2, batch_size=64, seed=1)
+    return loop.train(config, tmp_path_factory.mktemp("tiny") / "run")
+
+
+def needs(dataset: str):
+    """Skip where the data set's files are not at hand; tests download nothing."""
+    return pytest.mark.skipif(
+        not data.there(dataset), reason=f"{dataset} is not in STUDY_DATA ({data.root()})"
+    )
+
+
+def without_times(history: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+def tiny(config: Config) -> Config:
+    """The configuration on digits, for one short epoch."""
+    holdout = min(config.holdout, 100)
+    return dataclasses.replace(config, dataset="digits", epochs=1, batch_size=256, holdout=holdout)

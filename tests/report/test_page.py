@@ -1,0 +1,189 @@
+import csv
+import dataclasses
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from study import runs
+from study.config import Config, Refused
+from study.report import figures, page
+from study.train import data
+
+
+@pytest.fixture
+def made(tmp_path, tiny_run):
+    """A function that makes a run folder with a given curve of test accuracy."""
+
+    def make(config: Config, accuracies, state=runs.FINISHED, name=None, cause=None):
+        path = tmp_path / "runs/mine" / (name or runs.name(config))
+        shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("wandb"))
+        runs.write_config(path, config)
+        history = [
+            {"epoch": i + 1, "train/loss": 0.3 / (i + 1), "train/accuracy": a - 1}
+            | {"test/loss": (100 - a) / 30, "test/accuracy": a, "lr": 0.1, "seconds": 1.0}
+            for i, a in enumerate(accuracies)
+        ]
+        runs.write_history(path, history)
+        summary = tiny_run.summary | {
+            "state": state,
+            "test_accuracy_last": accuracies[-1],
+            "test_accuracy_best": max(accuracies),
+            "test_accuracy_last5_min": min(accuracies[-5:]),
+            "test_loss_last": history[-1]["test/loss"],
+            "train_accuracy_last": history[-1]["train/accuracy"],
+            "seconds": float(len(accuracies)),
+        }
+        runs.write_json(path / "summary.json", summary | ({"cause": cause} if cause else {}))
+        return path
+
+    return make
+
+
+def curve(last: float, epochs: int = 10) -> list[float]:
+    return [last - 3 / (i + 1) + 0.3 for i in range(epochs - 1)] + [last]
+
+
+def three_variants(made) -> None:
+    for seed, (bn, ln, gn) in enumerate([(99.4, 99.2, 99.41), (99.38, 99.24, 99.35)], 1):
+        made(Config(l1=2.5e-5, seed=seed), curve(bn))
+        made(Config(norm="layer", seed=seed), curve(ln))
+        made(Config(norm="group", groups=5, seed=seed), curve(gn))
+
+
+def test_a_report_has_all_its_parts(made, tmp_path):
+    three_variants(made)
+    index = page.write(tmp_path / "runs/mine", tmp_path / "reports/mine", target=99.4)
+    out = tmp_path / "reports/mine"
+    assert index == out / "index.html"
+    names = ["test_loss", "test_accuracy"]
+    for label in ("bn_l1_2.5e-5_sum", "ln", "gn"):
+        names += [f"train_test_{label}", f"misclassified_{label}"]
+    expected = {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")}
+    assert {path.name for path in (out / "figures").iterdir()} == expected
+    assert {path.name for path in out.iterdir()} == {
+        "figures", "index.html", "report.md", "results.csv",
+    }  # fmt: skip
+    html = index.read_text()
+    assert html.count("data:image/png;base64,") == len(names)
+    assert not re.search(r'(src|href)="https?:', html)  # one file, no network
+    for words in ("BN + L1 2.5e-5 (sum)", "7,684", "GroupNorm(5, 10)", "99.39"):
+        assert words in html
+
+
+def test_results_are_the_means_over_seeds(made, tmp_path):
+    three_variants(made)
+    page.write(tmp_path / "runs/mine", tmp_path / "out")
+    with open(tmp_path / "out/results.csv") as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["BN + L1 2.5e-5 (sum)", "LN", "GN"]
+    bn = rows["BN + L1 2.5e-5 (sum)"]
+    assert float(bn["test_accuracy_last_mean"]) == pytest.approx(99.39)
+    assert float(bn["test_accuracy_last_high"]) == pytest.approx(99.39 + 12.706 * 0.01, abs=1e-3)
+    assert (bn["seeds"], bn["finished"], bn["failed"], bn["l1"]) == ("2", "2", "0", "2.5e-5")
+    assert bn["val_accuracy_last_mean"] == ""
+    assert "seed" not in bn
+
+
+def test_one_seed_has_no_interval(made, tmp_path):
+    made(Config(seed=1), curve(99.4))
+    page.write(tmp_path / "runs/mine", tmp_path / "out")
+    with open(tmp_path / "out/results.csv") as file:
+        [row] = csv.DictReader(file)
+    assert row["test_accuracy_last_low"] == row["test_accuracy_last_high"] == ""
+    assert not re.search(r"\bnan\b", (tmp_path / "out/report.md").read_text())
+
+
+def test_failed_runs_are_told_and_stay_out_of_the_means(made, tmp_path):
+    made(Config(seed=1), curve(99.4))
+    made(Config(seed=2), curve(50.0), runs.FAILED, cause="the loss became nan")
+    made(Config(norm="layer", seed=1), curve(70.0), runs.STOPPED)
+    page.write(tmp_path / "runs/mine", tmp_path / "out")
+    with open(tmp_path / "out/results.csv") as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    assert float(rows["BN"]["test_accuracy_last_mean"]) == pytest.approx(99.4)
+    assert (rows["BN"]["finished"], rows["BN"]["failed"]) == ("1", "1")
+    assert (rows["LN"]["stopped"], rows["LN"]["test_accuracy_last_mean"]) == ("1", "")
+    report = (tmp_path / "out/report.md").read_text()
+    assert "the loss became nan (not in the means)" in report
+    assert "1 failed" in report and "1 stopped" in report
+
+
+def test_a_duplicate_is_counted_once(made, tmp_path):
+    made(Config(seed=1), curve(99.4))
+    made(Config(seed=1), curve(98.0), name="zz_again")
+    study = page.collect(tmp_path / "runs/mine")
+    [variant] = study.variants
+    assert len(variant.runs) == len(study.duplicates) == 1
+
+
+def test_the_findings_say_what_the_figures_say(made, tmp_path):
+    for seed in (1, 2, 3):
+        made(Config(norm="group", groups=5, seed=seed), curve(99.4 + 0.01 * seed))
+        made(Config(norm="layer", seed=seed), curve(99.2 + 0.01 * seed + 0.001 * (seed % 2)))
+    best, difference, *_ = page.findings(page.collect(tmp_path / "runs/mine"))
+    assert best.startswith("GN has the highest mean test accuracy")
+    assert "99.42 ± 0.02 % over 3 seeds, with 7,684 parameters" in best
+    assert "+0.20 points" in difference and "cannot be told" not in difference
+
+
+def test_a_tie_is_called_one(made, tmp_path):
+    for seed, (one, two) in enumerate([(99.4, 99.3), (99.3, 99.42), (99.45, 99.38)], 1):
+        made(Config(seed=seed), curve(one))
+        made(Config(norm="layer", seed=seed), curve(two))
+    _, difference, *_ = page.findings(page.collect(tmp_path / "runs/mine"))
+    assert "cannot be told from none at this number of seeds" in difference
+
+
+def test_nothing_finished_is_refused(made, tmp_path):
+    made(Config(), curve(99.0), runs.FAILED, cause="x")
+    with pytest.raises(Refused, match="none of its 1 runs has finished"):
+        page.write(tmp_path / "runs/mine", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_from_a_run_is_escaped(made, tmp_path):
+    made(Config(seed=1), curve(99.4))
+    made(Config(seed=2), curve(9.0), runs.FAILED, cause="<script>alert(1)</script>")
+    html = page.write(tmp_path / "runs/mine", tmp_path / "out").read_text()
+    assert "<script>alert" not in html and "&lt;script&gt;" in html
+
+
+def test_the_same_runs_give_the_same_report(made, tmp_path):
+    three_variants(made)
+    one = page.write(tmp_path / "runs/mine", tmp_path / "one")
+    two = page.write(tmp_path / "runs/mine", tmp_path / "two")
+    assert one.read_bytes() == two.read_bytes()
+    pdf = "figures/test_loss.pdf"
+    assert (one.parent / pdf).read_bytes() == (two.parent / pdf).read_bytes()
+
+
+def test_labels_beside_the_curves_keep_apart():
+    wanted = [0.5, 0.51, 0.505, 0.0, 1.0, 0.99]
+    places = figures.spread(wanted, 0.1)
+    assert (np.diff(np.sort(places)) >= 0.1 - 1e-9).all()
+    assert min(places) >= 0.05 - 1e-9 and max(places) <= 0.95 + 1e-9
+    assert (np.argsort(places) == np.argsort(wanted, kind="stable")).all()
+
+
+def test_the_axes_tell_99_3_from_99_5_beside_a_ruined_variant(made, tmp_path, monkeypatch):
+    made(Config(seed=1), curve(99.5))
+    made(Config(norm="layer", seed=1), curve(99.3))
+    made(Config(l1=0.1, seed=1), [11.35] * 10)
+    limits = []
+    save = figures._save
+    monkeypatch.setattr(
+        figures,
+        "_save",
+        lambda figure, *rest: limits.append(figure.axes[0].get_ylim()) or save(figure, *rest),
+    )
+    study = page.collect(tmp_path / "runs/mine")
+    figures.comparison(tmp_path, study.variants, "test/accuracy")
+    [(low, high)] = limits
+    assert low < 99.3 and high > 99.5 and high - low < 2
+
+
+def test_class_names_fit_the_data():
+    config = dataclasses.replace(Config(), dataset="cifar10")
+    assert data.CLASS_NAMES[config.dataset][3] == "cat"

@@ -1,0 +1,128 @@
+import jsonschema
+import pytest
+
+from study.config import Config, Refused
+from study.sweep import spec
+from study.train import loop
+from tests.conftest import SWEEPS, tiny
+
+GRID = """
+method: grid
+metric: {name: test/accuracy, goal: maximize}
+parameters:
+  norm: {values: [batch, layer]}
+  lr: {value: 0.1}
+  seed: {values: [1, 2]}
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(body: str):
+        path = tmp_path / "mine.yaml"
+        path.write_text(body)
+        return path
+
+    return write
+
+
+def test_a_grid_is_the_product_in_the_files_order(written):
+    sweep = spec.read(written(GRID))
+    assert sweep.name == "mine"
+    assert [(c.norm, c.seed) for c in sweep.configs()] == [
+        ("batch", 1), ("batch", 2), ("layer", 1), ("layer", 2),
+    ]  # fmt: skip
+    assert {c.lr for c in sweep.configs()} == {0.1}
+
+
+def test_settings_replace_parameters(written):
+    sweep = spec.read(written(GRID), ["seed=3", "norm=group,none", "epochs=1"])
+    assert [(c.norm, c.seed, c.epochs) for c in sweep.configs()] == [
+        ("group", 3, 1),
+        ("none", 3, 1),
+    ]
+
+
+def test_equal_configurations_are_one(written):
+    body = GRID.replace("[1, 2]", "[1, 1.0]").replace(
+        "lr: {value: 0.1}", "groups: {values: [2, 4]}"
+    )
+    assert len(spec.read(written(body)).configs()) == 2
+
+
+def test_run_cap_caps(written):
+    assert len(spec.read(written(GRID + "run_cap: 3\n")).configs()) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("norm:", "nrm:", ["nrm", "did you mean norm?"]),
+        ("{value: 0.1}", "{value: 1e-1}", ["lr='1e-1'", "write 1.0e-1"]),
+        ("{value: 0.1}", "0.1", ["parameters.lr", "write `value: 0.1`"]),
+        ("{value: 0.1}", "{value: -0.1}", ["lr=-0.1", "above 0"]),
+        ("{value: 0.1}", "{min: 0.1, max: 1}", ["parameters.lr", "max, min"]),
+        ("{value: 0.1}", "{distribution: uniform, min: 0}", ["uniform", "a grid needs values"]),
+        ("[1, 2]", "[]", ["parameters.seed.values=[]", "at least one value"]),
+        ("[1, 2]", "3", ["parameters.seed.values=3", "list"]),
+        ("method: grid", "method: bayes", ["method=bayes", "grid"]),
+        ("method: grid", "", ["method=None"]),
+        ("method: grid", "metod: grid", ["metod", "did you mean method?"]),
+        ("test/accuracy", "test_accuracy", ["metric.name=test_accuracy", "test/accuracy"]),
+        ("goal: maximize", "goal: most", ["metric.goal=most", "maximize"]),
+        ("parameters:", "parameters: [", ["line 6, column 3", "not valid YAML"]),
+        ("lr: {value: 0.1}", "norm: {value: group}", ["line 6", "norm stands twice"]),
+        ("method: grid", "method: grid\nrun_cap: 0", ["run_cap=0", "at least 1"]),
+        ("method: grid", "method: grid\nearly_terminate: {type: hyperband}", ["early_terminate"]),
+        ("lr: {value: 0.1}", "variant: {values: ['norm=layer']}", ["norm", "beside it"]),
+        ("lr: {value: 0.1}", "variant: {values: ['l1=-1']}", ["l1=-1", "at least 0"]),
+        ("lr: {value: 0.1}", "norm_affine: {value: element}", ["norm_affine=element"]),
+    ],
+)
+def test_what_cannot_be_is_refused_with_file_and_place(written, old, new, told):
+    assert old in GRID
+    with pytest.raises(Refused) as refused:
+        spec.read(written(GRID.replace(old, new)))
+    message = str(refused.value)
+    assert "mine.yaml: " in message and "\n" not in message
+    for words in told:
+        assert words in message
+
+
+@pytest.mark.parametrize("setting", ["seed", "sed=1", "lr=fast", "seed=1,x"])
+def test_a_replacement_that_cannot_be_is_refused(written, setting):
+    with pytest.raises(Refused):
+        spec.read(written(GRID), [setting])
+
+
+def test_an_empty_file_and_a_binary_one_are_refused(written, tmp_path):
+    with pytest.raises(Refused, match="is no sweep"):
+        spec.read(written(""))
+    (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(Refused, match="no text file"):
+        spec.read(tmp_path / "picture.yaml")
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_sweep_is_one_wandb_reads_and_we_can_run(path, tmp_path):
+    import yaml
+    from sweeps.config import schema
+
+    content = yaml.safe_load(path.read_text())
+    assert content["program"] == "study/sweep/agent.py"
+    assert content["command"] == ["${env}", "${interpreter}", "-m", "study.sweep.agent"]
+    beside = {"run_cap", "entity"}  # W&B reads them; older releases of its schema lack them
+    body = {key: value for key, value in content.items() if key not in beside}
+    jsonschema.validate(body, schema.sweep_config_jsonschema)
+    sweep = spec.read(path)
+    configs = sweep.configs()
+    assert configs and len(set(configs)) == len(configs)
+    run = loop.train(tiny(configs[-1]), tmp_path)
+    assert run.done
+
+
+def test_the_quickstart_needs_no_download():
+    [quickstart] = [path for path in SWEEPS if path.stem == "quickstart"]
+    configs = spec.read(quickstart).configs()
+    assert {config.dataset for config in configs} == {Config().dataset} == {"digits"}
+    assert len(configs) == 9

@@ -1,0 +1,121 @@
+import dataclasses
+import logging
+
+import pytest
+
+from study.config import FIELDS, TRAIN_IMAGES, Config, Refused, labels, number, slug
+
+
+def refusal(**settings) -> str:
+    with pytest.raises(Refused) as refused:
+        Config.drawn(settings)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"drpout": 0.1}, ["drpout", "did you mean dropout?"]),
+        ({"l1": -1.0e-3}, ["l1=-0.001", "at least 0"]),
+        ({"norm": "group", "groups": 0}, ["groups=0", "at least 1"]),
+        ({"norm": "group", "groups": 2.5}, ["groups=2.5", "whole number"]),
+        ({"norm": "grop"}, ["norm=grop", "did you mean group?"]),
+        ({"lr": "1e-1"}, ["lr='1e-1'", "write 1.0e-1"]),
+        ({"lr": "0.1"}, ["write 0.1 without quotes"]),
+        ({"lr": float("nan")}, ["lr=nan", "above 0"]),
+        ({"lr": None}, ["lr=None", "above 0"]),
+        ({"nesterov": 1}, ["nesterov=1", "true and false"]),
+        ({"dropout": 1.0}, ["dropout=1", "below 1"]),
+        ({"norm": "batch", "norm_affine": "element"}, ["norm_affine=element", "norm=layer"]),
+        ({"holdout": 1437}, ["holdout=1437", "10 to 1427"]),
+        ({"variant": "norm=layer", "norm": "batch"}, ["norm", "both in variant and beside it"]),
+        ({"variant": "norm=layer groups=5"}, ["groups=5", "no effect unless norm=group"]),
+        ({"variant": "norm=layer norm=batch"}, ["norm stands in it twice"]),
+        ({"variant": "layer"}, ["name=value"]),
+        ({"variant": 3}, ["variant=3"]),
+    ],
+)  # fmt: skip
+def test_what_is_refused_names_the_field_the_value_and_what_is_allowed(settings, told):
+    message = refusal(**settings)
+    for words in told:
+        assert words in message
+
+
+def test_a_setting_without_effect_is_refused_unless_it_was_drawn(caplog):
+    with pytest.raises(Refused, match="groups=5: has no effect unless norm=group"):
+        Config(norm="batch", groups=5)
+    with caplog.at_level(logging.INFO, logger="study"):
+        assert Config.drawn({"norm": "batch", "groups": 5}) == Config(norm="batch")
+    assert "groups=5 has no effect unless norm=group" in caplog.text
+
+
+def test_every_field_is_documented_and_its_default_is_allowed():
+    assert Config() == Config.drawn({})
+    for name, field in FIELDS.items():
+        assert field.canonical(field.default) == field.default, name
+    assert FIELDS["dataset"].choices == tuple(TRAIN_IMAGES)
+
+
+def test_equal_settings_of_other_types_are_one_configuration():
+    config = Config(lr=1, l1=0, epochs=5)
+    same = Config.drawn({"lr": 1.0, "l1": -0.0, "epochs": 5.0})
+    assert config == same
+    assert config.identity == same.identity
+    assert isinstance(same.epochs, int)
+
+
+def test_the_identity_is_of_what_differs_from_the_defaults():
+    assert Config().identity == Config.drawn(dataclasses.asdict(Config())).identity
+    others = [Config(seed=1), Config(lr=0.1), Config(norm="group"), Config(norm="group", groups=5)]
+    assert len({config.identity for config in [Config(), *others]}) == 5
+    # Pinned: run folders made by an older version must be found again.
+    assert Config(norm="group", groups=5, lr=0.07, seed=1).identity == "9f34572b89"
+
+
+def test_a_variant_is_expanded():
+    config = Config.drawn({"variant": "norm=group groups=5", "seed": 2})
+    assert config == Config(norm="group", groups=5, seed=2)
+
+
+def test_labels_name_what_differs():
+    def of(*variants: str, **shared) -> list[str]:
+        configs = [
+            Config.drawn({"variant": v, "seed": s} | shared) for v in variants for s in (1, 2)
+        ]
+        return list(labels(configs).values())
+
+    assert of("norm=batch l1=2.5e-5", "norm=layer", "norm=group groups=5") == [
+        "BN + L1 2.5e-5 (sum)",
+        "LN",
+        "GN",
+    ]
+    assert of("groups=2", "groups=4", norm="group") == ["GN (2 groups)", "GN (4 groups)"]
+    assert of("l1=0.001 l1_reduction=mean", "l1=0.001") == [
+        "BN + L1 0.001 (mean)",
+        "BN + L1 0.001 (sum)",
+    ]
+    assert of("norm=batch weight_decay=5e-4", "norm=layer dropout=0.1") == [
+        "BN + L2 0.0005, dropout 0",
+        "LN, dropout 0.1",
+    ]
+    assert of("augment=none", "augment=rotate7") == ["BN, no augment", "BN, rotate7"]
+
+
+def test_labels_are_never_shared():
+    configs = [
+        Config.drawn({"norm": norm, "groups": groups, "l1": l1, "l1_reduction": reduction})
+        for norm in ("batch", "layer", "group", "none")
+        for groups in (2, 4)
+        for l1 in (0, 1e-3)
+        for reduction in ("sum", "mean")
+    ]
+    named = labels(configs)
+    assert len(set(named.values())) == len(named) == len(set(configs))
+
+
+def test_numbers_and_file_names_are_short():
+    assert [number(x) for x in (2.5e-5, 1e-4, 20, 0.05, 1e-6)] == [
+        "2.5e-5", "0.0001", "20", "0.05", "1e-6",
+    ]  # fmt: skip
+    assert slug("BN + L1 2.5e-5 (sum)") == "bn_l1_2.5e-5_sum"

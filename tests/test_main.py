@@ -1,0 +1,80 @@
+"""The commands, tried as a new user would."""
+
+import os
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trian"], ["trian", "train"]),
+        (["train", "--nrm", "layer"], ["--nrm", "did you mean --norm?"]),
+        (["train", "--norm", "grop"], ["grop", "group"]),
+        (["train", "--lr", "fast"], ["--lr", "fast"]),
+        (["train", "--l1", "-1"], ["l1=-1", "at least 0"]),
+        (["train", "--norm", "layer", "--groups", "5"], ["groups=5", "norm=group"]),
+        (["train", "--norm", "group", "--groups", "0"], ["groups=0", "at least 1"]),
+        (["train", "--threads", "0"], ["--threads=0", "at least 1"]),
+        (["train", "--device", "tpu9"], ["device=tpu9", "not available"]),
+        (["sweep"], ["a sweep YAML"]),
+        (["sweep", "nothing.yaml"], ["nothing.yaml", "No such file"]),
+        (["report", "runs/nothing"], ["runs/nothing", "no such folder"]),
+        (["report", ".", "--target", "994"], ["target=994", "at most 100"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(study, words, told, tmp_path):
+    done = study(*words)
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    for word in told:
+        assert word in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_data_and_no_network_is_one_line(study, tmp_path):
+    # A proxy that no one listens at, so that this holds on a machine with a network too.
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    environment = os.environ | nowhere | {"STUDY_DATA": str(tmp_path / "data")}
+    done = study("train", "--dataset", "mnist", env=environment)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "mnist could not be downloaded" in line and "dataset=digits" in line
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_train_prints_each_epoch_and_goes_no_further_than_asked(study, tmp_path):
+    done = study("train", "--epochs", 2, "--batch-size", 512)
+    assert done.returncode == 0, done.stderr
+    assert "epoch   2/2" in done.stdout
+    [folder] = (tmp_path / "runs/train").iterdir()
+    assert str(folder.relative_to(tmp_path)) in done.stdout
+    again = study("train", "--epochs", 2, "--batch-size", 512)
+    assert again.returncode == 0
+    assert "epoch   " not in again.stdout
+
+
+def test_check_tells_what_is_there_and_what_to_mend(study, tmp_path):
+    environment = os.environ | {"STUDY_DATA": str(tmp_path / "data")}
+    done = study("check", env=environment)
+    assert done.returncode == 0, done.stdout
+    assert "digits: 1,437 training and 360 test images, whole" in done.stdout
+    assert "mnist: not in" in done.stdout
+    spoilt = tmp_path / "data/cifar-10-batches-py"
+    spoilt.mkdir(parents=True)
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        (spoilt / name).write_bytes(b"no pickle")
+    done = study("check", env=environment)
+    assert done.returncode == 1
+    assert "mend first" in done.stdout and "data_batch_1" in done.stdout
+
+
+def test_help_explains_every_setting(study):
+    from study.config import FIELDS
+
+    done = study("train", "--help")
+    assert done.returncode == 0
+    for name in FIELDS:
+        assert f"--{name.replace('_', '-')}" in done.stdout
+    assert "largest" in done.stdout

@@ -1,0 +1,45 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study import online
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny_run, tmp_path_factory):
+    online.record(tiny_run, "mine", "norm-study")
+    return tiny_run
+
+
+def inspect(run, *words: str) -> str:
+    """What wandb's own reader finds in the offline run."""
+    [folder] = (run.path / "wandb").glob("offline-run-*")
+    command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(folder)]
+    done = subprocess.run([*command, *words], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"wandb leet cannot read it: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_the_offline_run_has_history_config_and_summary(recorded):
+    assert online.recorded(recorded)
+    told = inspect(recorded)
+    for row in recorded.history:
+        assert json.dumps(row["test/loss"])[:12] in told
+    for words in ("mnist_7684", "misclassified", "norm-study", "test_accuracy_last"):
+        assert words in told
+
+
+def test_its_files_lie_in_the_run_folder(recorded):
+    [folder] = (recorded.path / "wandb").glob("offline-run-*")
+    assert {path.name for path in (folder / "files").iterdir()} >= set(online.FILES)
+    assert list((recorded.path / "wandb/data").glob("**/*"))
+
+
+def test_the_id_is_of_the_sweep_and_the_configuration(recorded):
+    [folder] = (recorded.path / "wandb").glob("offline-run-*")
+    assert folder.name.endswith(online.run_id("mine", recorded))
+    assert online.run_id("mine", recorded) != online.run_id("other", recorded)

@@ -1,0 +1,121 @@
+import errno
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from study import runs
+from study.config import Config, Refused
+from study.runs import Failed
+
+
+def test_a_run_folder_reads_back(tiny_run):
+    again = runs.read(tiny_run.path)
+    assert again.config == tiny_run.config
+    assert [row["epoch"] for row in again.history] == [1, 2]
+    assert again.state == runs.FINISHED
+    assert again.parameters()["total"] == 7684
+    wrong = again.misclassified()
+    assert len(wrong.index) == again.summary["misclassified"]
+    assert len(wrong.pixels) == min(len(wrong.index), 100)
+    assert (np.diff(wrong.confidence) <= 0).all()
+    assert (wrong.target != wrong.predicted).all()
+    confusion = again.confusion()
+    assert confusion.sum() == 360
+    assert confusion.sum() - confusion.trace() == len(wrong.index)
+    assert (again.path / "misclassified.png").stat().st_size > 5000
+    assert not (again.path / "checkpoint.pt").exists()
+
+
+def test_the_misclassified_grid_shows_ten_images(tiny_run):
+    figure = runs.draw_misclassified(tiny_run.misclassified(), "0123456789", "mistakes")
+    assert sum(len(axes.images) for axes in figure.axes) == 10
+    assert all("sure" in axes.get_title() for axes in figure.axes)
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path):
+    with pytest.raises(Refused, match="no run folder"):
+        runs.read(tmp_path)
+    with pytest.raises(Refused, match="no run in it"):
+        runs.find(tmp_path)
+    with pytest.raises(Refused, match="no such folder"):
+        runs.find(tmp_path / "nothing")
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    runs.write_config(tmp_path, Config())
+    (tmp_path / "history.jsonl").write_text('{"epoch": 1}\n{"epo')
+    with pytest.raises(Refused, match=r"history\.jsonl: is damaged"):
+        runs.read(tmp_path)
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "summary.json"
+    runs.write_json(path, {"state": "running"})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs.os, "replace", full)
+    with pytest.raises(Failed, match=r"summary\.json: cannot be written \(No space left on device"):
+        runs.write_json(path, {"state": "finished"})
+    assert json.loads(path.read_text()) == {"state": "running"}
+    assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_nan_never_reaches_a_file(tmp_path):
+    with pytest.raises(ValueError):
+        runs.write_json(tmp_path / "summary.json", {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_folder_is_held_by_one(tmp_path):
+    refused = pytest.raises(Refused, match="another process is training this run")
+    with runs.claim(tmp_path), refused, runs.claim(tmp_path):
+        pass
+    with runs.claim(tmp_path):
+        pass
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mount a small tmpfs with the given options; skip where mounting is refused."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount(options: str):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError:
+            pytest.skip("there is no mount here")
+        if done.returncode:
+            pytest.skip(f"mounting is refused here: {done.stderr.strip()}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", str(folder)], capture_output=True)
+
+
+def test_a_full_disk_fails_the_run_in_one_line(mounted, study):
+    folder = mounted("size=200k")
+    (folder / "other").write_bytes(b"\0" * 100_000)
+    done = study("train", "--epochs", 1, "--out", folder / "run")
+    assert done.returncode == 1, done.stderr
+    [line] = done.stderr.splitlines()
+    assert "No space left on device" in line
+    assert "make room" in line
+    assert not [p for p in (folder / "run").iterdir() if p.name.startswith(".") and p.suffix]
+    (folder / "other").unlink()
+    subprocess.run(["mount", "-o", "remount,size=10m", str(folder)], check=True)
+    again = study("train", "--epochs", 1, "--out", folder / "run")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_read_only_folder_is_refused_before_training(mounted, study):
+    folder = mounted("size=1m,ro")
+    done = study("train", "--epochs", 1, "--out", folder / "run")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "Read-only file system" in line and "--out" in line

@@ -1,0 +1,116 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from study.config import TRAIN_IMAGES, Config, Refused
+from study.train import data
+from tests.conftest import needs
+
+EVERY = ["digits", *(pytest.param(name, marks=needs(name)) for name in list(TRAIN_IMAGES)[1:])]
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """The MNIST files as links in a folder of the test's own, where one may be spoilt."""
+    source = data.root().absolute() / "MNIST/raw"
+    folder = tmp_path / "MNIST/raw"
+    folder.mkdir(parents=True)
+    for name in data.IDX_FILES["mnist"]:
+        (folder / name).symlink_to(source / name)
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    data.read.cache_clear()
+    yield folder
+    data.read.cache_clear()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_shapes_counts_and_statistics(name):
+    dataset = data.load(Config(dataset=name))
+    images, labels = dataset.train.images, dataset.train.labels
+    assert images.dtype == np.uint8
+    assert len(images) == len(labels) == TRAIN_IMAGES[name]
+    assert len(dataset.test) == data.TEST_IMAGES[name]
+    assert set(labels) == set(dataset.test.labels) == set(range(10))
+    scaled = images / 255
+    np.testing.assert_allclose(dataset.statistics.mean, scaled.mean((0, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(dataset.statistics.std, scaled.std((0, 2, 3)), atol=1e-4)
+
+
+def test_digits_are_the_scans_enlarged():
+    from sklearn.datasets import load_digits
+
+    images = np.concatenate([split.images for split in data.read("digits")])
+    scans = load_digits().images
+    assert images.shape == (1797, 1, 28, 28)
+    assert abs(images.mean() / 255 - scans.mean() / 16) < 0.01
+    counts = np.bincount(data.read("digits")[1].labels)
+    assert counts.min() >= 34 and counts.max() <= 38
+
+
+def test_the_holdout_is_stratified_fixed_and_apart():
+    one, two = (data.load(Config(holdout=200, seed=seed)) for seed in (1, 2))
+    np.testing.assert_array_equal(one.kept, two.kept)
+    assert len(one.train) == TRAIN_IMAGES["digits"] - 200
+    assert len(one.validation) == 200
+    assert np.bincount(one.validation.labels).min() >= 19
+    full, _ = data.read("digits")
+    np.testing.assert_array_equal(full.images[one.kept], one.train.images)
+    held = np.setdiff1d(np.arange(len(full)), one.kept)
+    np.testing.assert_array_equal(full.images[held], one.validation.images)
+
+
+@needs("mnist")
+@pytest.mark.parametrize("damage", ["truncated", "altered"])
+def test_a_spoilt_file_is_refused_with_path_expectation_and_remedy(copied, damage):
+    path = copied / "train-labels-idx1-ubyte"
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    path.write_bytes(content[:-100] if damage == "truncated" else content[:-1] + b"\x0b")
+    with pytest.raises(Refused) as refused:
+        data.read("mnist")
+    message = str(refused.value)
+    assert str(path) in message
+    assert "expected MD5 a25bea736e30d166cdddb491f175f624" in message
+    assert "delete it" in message
+    assert "\n" not in message
+
+
+@needs("mnist")
+def test_a_missing_file_is_fetched_and_the_rest_left_alone(copied, monkeypatch, tmp_path):
+    import torchvision
+
+    missing = copied / "t10k-labels-idx1-ubyte"
+    source = missing.readlink()
+    missing.unlink()
+
+    def download(root, download):
+        assert download
+        shutil.copytree(source.parent, os.path.join(root, "MNIST/raw"))
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", download)
+    train, test = data.read("mnist")
+    assert len(train) == 60_000 and len(test) == 10_000
+    assert missing.is_file()
+    assert (copied / "train-images-idx3-ubyte").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["MNIST"]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_no_data_and_no_network_is_one_line_and_leaves_nothing(name, monkeypatch, tmp_path):
+    import urllib.request
+
+    def refuse(*_, **__):
+        raise urllib.request.URLError("no route to host")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
+    data.read.cache_clear()
+    with pytest.raises(Refused) as refused:
+        data.read(name)
+    message = str(refused.value)
+    assert "\n" not in message
+    for words in (str(tmp_path / "data"), "STUDY_DATA", "dataset=digits", name):
+        assert words in message
+    assert not (tmp_path / "data").exists()

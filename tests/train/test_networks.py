@@ -1,0 +1,105 @@
+import pytest
+import timm
+import torch
+from torch import nn
+
+from study.config import FIELDS, TRAIN_IMAGES, Config, Refused
+from study.train import networks
+
+TOTALS = {
+    "mnist_7684": 7684,
+    "mnist_8008": 8008,
+    "mnist_9680": 9680,
+    "mnist_9802": 9802,
+    "cifar_48178": 48178,
+}
+
+
+def config(network: str, **settings) -> Config:
+    dataset = "cifar10" if network.startswith("cifar") else "mnist"
+    return Config(dataset=dataset, network=network, **settings)
+
+
+@pytest.mark.parametrize("network", TOTALS)
+@pytest.mark.parametrize("norm", ["batch", "layer", "group", "instance"])
+def test_parameters_are_those_published_with_every_norm(network, norm):
+    table = networks.parameter_table(config(network, norm=norm))
+    assert table["total"] == TOTALS[network]
+    assert table["total"] == sum(layer["parameters"] for layer in table["layers"])
+
+
+def test_parameters_of_the_other_affine_modes():
+    def total(network, affine):
+        settings = config(network, norm="layer", norm_affine=affine)
+        return networks.parameter_table(settings)["total"]
+
+    assert total("mnist_8008", "none") == 7784
+    assert total("mnist_7684", "element") == 53_670
+
+
+def norms_of(network: str, groups: int) -> list[int]:
+    built = networks.build(config(network, norm="group", groups=groups))
+    return [m.num_groups for m in built.modules() if isinstance(m, nn.GroupNorm)]
+
+
+def test_groups_by_layer_are_those_published():
+    assert norms_of("mnist_7684", 5) == [5, 5, 5, 5, 5, 5, 4]
+    assert norms_of("mnist_9802", 3) == [2, 3, 2, 2, 2]
+    assert set(norms_of("mnist_8008", 4)) == set(norms_of("cifar_48178", 4)) == {4}
+
+
+def test_the_order_within_a_block():
+    def names(network):
+        block = networks.build(config(network, norm="layer", dropout=0.05)).features[0]
+        return [type(module).__name__ for module in block.children()]
+
+    assert names("mnist_7684") == ["Conv2d", "GroupNorm", "Dropout", "ReLU"]
+    assert names("mnist_8008") == ["Conv2d", "GroupNorm", "ReLU"]
+    assert names("mnist_9680") == ["Conv2d", "ReLU", "GroupNorm", "Dropout"]
+    assert names("cifar_48178") == ["Conv2d", "GroupNorm", "ReLU", "Dropout2d"]
+
+
+def test_the_layer_table_of_mnist_7684():
+    table = networks.parameter_table(config("mnist_7684"))
+    convolutions = [x for x in table["layers"] if x["type"].startswith("Conv2d")]
+    parameters = [x["parameters"] for x in convolutions]
+    assert parameters == [90, 900, 1350, 150, 900, 900, 2880, 320]
+    assert [x["output"] for x in convolutions][-2:] == [[32, 5, 5], [10, 1, 1]]
+    assert table["input_mb"] == pytest.approx(28 * 28 * 4 / 1e6)
+    assert table["parameters_mb"] == pytest.approx(7684 * 4 / 1e6)
+
+
+def test_the_residuals_of_cifar_48178():
+    """The third block of a stage adds the first one's output, after its ReLU and before dropout."""
+    torch.manual_seed(0)
+    network = networks.build(config("cifar_48178", dropout=0.5)).double().eval()
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    f = network.features
+
+    def block(module, x):
+        return torch.relu(module.norm(module.conv(x)))
+
+    x0 = f[3](f[2].conv(block(f[1], block(f[0], x))))
+    x1 = block(f[4], x0)
+    x3 = torch.relu(f[6].norm(x1 + f[6].conv(block(f[5], x1))))
+    y1 = block(f[9], f[8](f[7].conv(x3)))
+    y3 = torch.relu(f[11].norm(y1 + f[11].conv(block(f[10], y1))))
+    expected = network.head(y3.mean((2, 3), keepdim=True)).flatten(1)
+    torch.testing.assert_close(network(x), expected)
+
+
+@pytest.mark.parametrize("network", TOTALS)
+def test_timm_builds_them_too(network):
+    built = timm.create_model(network, norm="group", groups=5, num_classes=10)
+    assert sum(p.numel() for p in built.parameters()) == TOTALS[network]
+    with pytest.raises(Refused, match="no pretrained weights"):
+        timm.create_model(network, pretrained=True)
+
+
+def test_every_network_reads_every_data_set():
+    assert tuple(networks.PLANS) == FIELDS["network"].choices
+    assert set(networks.INPUTS) == set(TRAIN_IMAGES)
+    for network in networks.PLANS:
+        for dataset, shape in networks.INPUTS.items():
+            built = networks.build(Config(dataset=dataset, network=network))
+            assert built(torch.zeros(2, *shape)).shape == (2, 10)
