@@ -30,7 +30,7 @@ STYLE = {
     "grid.alpha": 0.25,
     "savefig.dpi": 150,
 }
-CONTENDER = 3  # a curve whose last error is over so many times the best one's may leave the axes
+CONTENDER = 8  # a curve whose last error is over so many times the best one's may leave the axes
 
 
 @dataclass(frozen=True)

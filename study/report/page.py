@@ -174,7 +174,8 @@ def findings(study: Study) -> list[str]:
     shared = f" (level with {', '.join(level)})" if level else ""
     said = [
         f"{best.label} has the highest mean {chosen} accuracy at the last epoch{shared}: its test"
-        f" accuracy is {_accuracy(last)} over {n} seed{'s' * (n > 1)}, with {parameters} parameters."
+        f" accuracy is {_accuracy(last)} over {n} seed{'s' * (n > 1)}, with {parameters}"
+        " parameters."
     ]
     if others:
         said.append(_against(best, others[0]))
