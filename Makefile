@@ -1,10 +1,12 @@
 # `make help` lists the targets. Everything is installed into .venv; PYTHON chooses its Python.
 PYTHON ?= python3
 SWEEP ?= sweeps/quickstart.yaml
+GPUS ?= 0
+PER_GPU ?= 1
 NAME = $(basename $(notdir $(SWEEP)))
 STUDY = .venv/bin/study
 
-.PHONY: help install study test lint report clean
+.PHONY: help install study test lint report sweep agents clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,13 @@ test: .venv/installed-dev ## Set up and run the tests
 lint: .venv/installed-dev ## Check style with ruff
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+sweep: .venv/installed ## Register a sweep with W&B and print its id (SWEEP=sweeps/quickstart.yaml)
+	@.venv/bin/python -m study.sweep.spec $(SWEEP)
+	@WANDB_SILENT=false .venv/bin/wandb sweep $(SWEEP) 2>&1 | tee /dev/stderr | sed -n 's/.*wandb agent //p'
+
+agents: .venv/installed ## Run one W&B agent a GPU (SWEEP=ENTITY/PROJECT/ID GPUS=0,1 PER_GPU=1)
+	@sweeps/launch/agents $(SWEEP) $(GPUS) $(PER_GPU)
 
 clean: ## Remove .venv and caches; runs, reports, data and cache stay
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

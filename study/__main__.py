@@ -66,6 +66,7 @@ def sweep(
     limit: int | None = None,
     device: str | None = None,
     threads: int = 1,
+    online: bool = False,
 ) -> int:
     """Run a W&B sweep YAML on this machine, without account or network. Only what is missing is
     trained, so the same command resumes, reruns what failed, and extends.
@@ -78,13 +79,22 @@ def sweep(
         limit: train at most so many runs now.
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
         threads: threads of each run on a CPU.
+        online: log the runs to the W&B server, those already trained too.
     """
     from study.sweep import local, spec
 
     _at_least_one(workers=workers, limit=limit, threads=threads)
     plan = spec.read(file, set)
     folder = out / plan.name
-    outcome = local.run(plan, folder, workers=workers, limit=limit, device=device, threads=threads)
+    outcome = local.run(
+        plan,
+        folder,
+        workers=workers,
+        limit=limit,
+        device=device,
+        threads=threads,
+        mode="online" if online else "offline",
+    )
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
@@ -119,7 +129,23 @@ def report(
     return 0
 
 
-COMMANDS = {"check": check, "train": train, "sweep": sweep, "report": report}
+def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
+    """Make run folders of a W&B sweep's runs; again, fetch only what has changed.
+
+    Args:
+        sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
+        out: where the sweep's folder is made.
+    """
+    from study import pull as pulling
+
+    done = pulling.pull(sweep, out)
+    for run, why in done.refused.items():
+        print(f"left out: {run}: {why}", file=sys.stderr)
+    print(f"{done.folder}: {done.fetched} runs fetched, {done.unchanged} unchanged")
+    return 0
+
+
+COMMANDS = {"check": check, "train": train, "sweep": sweep, "pull": pull, "report": report}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,8 @@ import torch
 
 from study import online, runs
 from study.config import TRAIN_IMAGES, Refused
-from study.train import augment, data, loop
+from study.runs import Failed
+from study.train import augment, data, loop, results
 
 LEAST_FREE = 2e9  # bytes of disk under which a sweep on MNIST may not end
 
@@ -32,7 +33,7 @@ def run(required: Iterable[str], ask_login: bool) -> int:
 
 def _device() -> list[str]:
     device = loop.pick_device()
-    print(f"torch    {torch.__version__} on {loop.device_name(device)}")
+    print(f"torch    {torch.__version__} on {results.device_name(device)}")
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         print(f"memory   {free / 1e9:.1f} of {total / 1e9:.1f} GB free on the GPU")
@@ -76,7 +77,10 @@ def _datasets(required: set[str]) -> list[str]:
 
 
 def _login() -> list[str]:
-    if online.has_login():
-        print("W&B      an API key is there")
-        return []
-    return ["no W&B API key: run `wandb login`, or sweep offline with `study sweep FILE`"]
+    try:
+        online.check_login()
+        online.check_server()
+    except (Refused, Failed) as error:
+        return [str(error)]
+    print("W&B      an API key is there, and a server answers")
+    return []

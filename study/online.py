@@ -1,6 +1,8 @@
-"""What a run leaves, as W&B sees it: history, summary, tables of images and layers, files.
+"""What a run leaves, told to W&B: history, summary, tables of images and layers, files.
 
-`record` writes it offline beside the run, where `wandb sync RUN/wandb/offline-run-*` finds it.
+A run trained by `wandb agent` is logged as it goes (`begin`, `log_rows`, `log_end`); one trained
+offline is recorded beside its folder (`record`), where `wandb sync RUN/wandb/offline-run-*` finds
+it. pull.py is the way back.
 """
 
 import contextlib
@@ -9,16 +11,180 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from study.config import NORM_LABELS
-from study.runs import Run
+from study import runs
+from study.config import FIELDS, NORM_LABELS, Config, Refused
+from study.runs import Failed, Run
 
 # Small files of a run folder that are uploaded with it; weights stay where they were trained.
 FILES = ("config.json", "history.jsonl", "summary.json", "parameters.json", "confusion.json",
          "misclassified.npz", "misclassified.png")  # fmt: skip
-RECORDED = ".recorded"  # marks a W&B run that was written to its end
+CHECKPOINT = "checkpoint.pt"
+# Marks in a run's `wandb` folder: written offline to its end, logged to a server to its end.
+RECORDED = {"offline": ".recorded", "online": ".logged"}
+OFFLINE = "or run offline: study sweep FILE"
+PATIENCE = 20  # seconds a server may be away before a command gives it up
+
+
+def check_server() -> None:
+    """Find out soon whether there is a W&B server, rather than after wandb's own long wait.
+
+    Raises:
+        Failed: none answers within PATIENCE seconds.
+    """
+    import wandb
+
+    url = urlsplit(wandb.setup().settings.base_url)
+    port = url.port or {"https": 443, "http": 80}[url.scheme]
+    proxy = os.environ.get(f"{url.scheme.upper()}_PROXY") or os.environ.get(f"{url.scheme}_proxy")
+    if proxy:
+        through = urlsplit(proxy)
+        host, port = through.hostname, through.port or 80
+    else:
+        host = url.hostname
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise Failed(
+                    f"no W&B server at {url.geturl()} ({error.strerror or error}): check the"
+                    f" network and WANDB_BASE_URL, {OFFLINE}"
+                ) from error
+            time.sleep(1)
+
+
+def check_login() -> None:
+    """Ask whether wandb would find an API key, without asking any server.
+
+    Raises:
+        Refused: there is none.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        if not wandb.login(prompt=False, verify=False):
+            raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")
+
+
+# A run that is logged as it trains.
+
+
+def begin(stop: Callable[[], None]) -> Any:
+    """Open the run that `wandb agent` has handed out; `stop` is called if the server ends it."""
+    import wandb
+
+    log = wandb.init(
+        resume="allow",
+        group=os.environ.get("WANDB_SWEEP_ID"),
+        job_type="train",
+        settings=wandb.Settings(
+            stop_fn=stop,
+            x_file_stream_transmit_interval=1,  # a machine that is taken back takes few rows along
+            x_transaction_log_flush_interval=1,
+        ),
+    )
+    log.define_metric("*", step_metric="epoch")
+    return log
+
+
+def settings(log: Any) -> dict[str, Any]:
+    """What the sweep has drawn for an open run."""
+    drawn = dict(log.config)
+    drawn.pop("_wandb", None)  # what the client notes for itself
+    return complete_settings(drawn)
+
+
+def describe(log: Any, config: Config) -> None:
+    """Complete an open run's config, beside the swept keys, which stay as they were drawn."""
+    drawn = dict(log.config)
+    values = dataclasses.asdict(config)
+    log.config.update({name: value for name, value in values.items() if name not in drawn})
+    log.name = runs.name(config)
+    log.tags = tuple(sorted({*(log.tags or ()), *_tags(config)}))
+
+
+def log_rows(log: Any, history: list[dict[str, float]]) -> None:
+    """Log the epochs that the server does not have: each is a step, so none comes twice."""
+    for row in history:
+        if row["epoch"] >= _next_step(log):
+            log.log(row, step=row["epoch"], commit=True)
+
+
+def _next_step(log: Any) -> int:
+    """The first step the server does not have; `step` alone is 0 in a resumed run's beginning."""
+    return max(log.step, log.starting_step)
+
+
+def log_end(log: Any, run: Run) -> None:
+    """Log what is left of the history, its last row with the run's tables and images; the summary
+    in scalars, and the folder's small files."""
+    *before, last = run.history
+    log_rows(log, before)
+    log.log(last | _tables(run), step=max(last["epoch"], _next_step(log)), commit=True)
+    log.summary.update(_flat(run.summary))
+    for name in FILES:
+        if (run.path / name).is_file():
+            _upload(log, run.path / name)
+
+
+def log_failure(log: Any, history: list[dict[str, float]], cause: str) -> None:
+    """Log the epochs a failed run did have, and the cause of its end."""
+    log_rows(log, history)
+    log.summary.update({"state": runs.FAILED, "cause": cause})
+
+
+def log_preemption(log: Any, folder: Path) -> None:
+    """Leave on the server what another machine needs to go on with the run."""
+    if (folder / CHECKPOINT).is_file():
+        log_rows(log, runs.read(folder).history)
+        _upload(log, folder / CHECKPOINT)
+    log.mark_preempting()
+
+
+def restore(log: Any, folder: Path) -> None:
+    """Fetch a resumed run's checkpoint, unless this machine has the run's folder itself."""
+    import wandb
+
+    if (folder / "config.json").is_file():
+        return
+    with contextlib.suppress(wandb.errors.CommError, ValueError):  # it was killed before it had one
+        file = wandb.Api().run(log.path).file(CHECKPOINT)
+        if file.size:
+            fetch(file, folder)
+
+
+def fetch(file: Any, folder: Path) -> None:
+    """Download a run file into a folder, through wandb, which knows how to authenticate."""
+    with tempfile.TemporaryDirectory() as beside:
+        file.download(root=beside, replace=True).close()
+        content = (Path(beside) / file.name).read_bytes()
+    runs.write(folder / file.name, lambda stream: stream.write(content))
+
+
+def asked_to_stop(log: Any) -> bool:
+    """Whether the server has asked this run to stop (hyperband, the dashboard's button).
+
+    wandb has no public call for it; where this one is gone or unanswered, the answer is no.
+    """
+    try:
+        from wandb.sdk.launch.api import LaunchApi
+
+        return LaunchApi(timeout=5).check_stop_requested(log.project, log.entity, log.id)
+    except Exception:
+        return False
+
+
+# A run that was trained without W&B.
 
 
 def run_id(sweep: str, run: Run) -> str:
@@ -26,110 +192,112 @@ def run_id(sweep: str, run: Run) -> str:
     return hashlib.sha256(f"{sweep}/{run.config.identity}".encode()).hexdigest()[:12]
 
 
-def has_login() -> bool:
-    """Whether wandb would find an API key, without asking any server."""
-    import wandb
-
-    with _environment():
-        return bool(wandb.login(prompt=False, verify=False))
+def recorded(run: Run, mode: str = "offline") -> bool:
+    """Whether the run's W&B run was written to its end, in mode offline or online."""
+    return (run.path / "wandb" / RECORDED[mode]).is_file()
 
 
-def recorded(run: Run) -> bool:
-    """Whether the run's offline W&B run is there, whole."""
-    return (run.path / "wandb" / RECORDED).is_file()
-
-
-def record(run: Run, sweep: str, project: str) -> None:
-    """Write the run's offline W&B run into `wandb/` of its folder, without any network.
+def record(run: Run, sweep: str, project: str, mode: str = "offline") -> None:
+    """Write a trained run's W&B run: into `wandb/` of its folder without any network, or, in mode
+    online, to the server, of which it needs nothing but the run folder, wherever it was trained.
 
     Raises:
         Exception: whatever wandb raises; the run folder is whole without it.
     """
     folder = run.path / "wandb"
-    shutil.rmtree(folder, ignore_errors=True)  # a half-written one
-    with _environment(WANDB_DATA_DIR=str(run.path / "wandb" / "data")):
+    if mode == "offline":
+        shutil.rmtree(folder, ignore_errors=True)  # a half-written one
+    # Images of tables wait in WANDB_DATA_DIR for a sync; they belong beside the run.
+    data = str((folder / "data").absolute())
+    with environment(WANDB_DATA_DIR=data, WANDB_SILENT="true"):
         import wandb
 
-        settings = wandb.Settings(
-            console="off",
-            silent=True,
-            disable_git=True,
-            x_disable_stats=True,
-            x_disable_machine_info=True,
-        )
         log = wandb.init(
-            mode="offline",
+            mode=mode,
             dir=run.path,
             id=run_id(sweep, run),
+            resume="allow" if mode == "online" else None,
             name=run.path.name,
             project=project,
             group=sweep,
             job_type="train",
-            tags=[run.config.dataset, run.config.network, NORM_LABELS[run.config.norm]],
+            tags=_tags(run.config),
             config=dataclasses.asdict(run.config),
-            settings=settings,
+            settings=wandb.Settings(
+                console="off",
+                silent=True,
+                disable_git=True,
+                x_disable_stats=True,
+                x_disable_machine_info=True,
+            ),
         )
         log.define_metric("*", step_metric="epoch")
-        for row in run.history:
-            log.log(row)
-        _log_end(log, run)
+        log_end(log, run)
         log.finish()
-    (folder / RECORDED).touch()
+    (folder / RECORDED[mode]).touch()
 
 
-def _log_end(log: Any, run: Run) -> None:
-    """The run's summary, its tables and images, and its small files."""
+# What runs online and offline share.
+
+
+def _upload(log: Any, path: Path) -> None:
+    """Upload a file with the run. A copy, as wandb would keep a link into the run folder, which a
+    run that is copied to another machine before its sync would lose."""
+    copy = Path(log.dir) / path.name
+    shutil.copyfile(path, copy)
+    log.save(str(copy), base_path=log.dir, policy="now")
+
+
+def complete_settings(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for Config.drawn. A config that `describe` has completed needs no variant: what it
+    stands for is there."""
+    complete = FIELDS.keys() <= found.keys()
+    return {k: v for k, v in found.items() if not (complete and k == "variant")}
+
+
+def _tags(config: Config) -> list[str]:
+    return ["norm-study", config.dataset, config.network, NORM_LABELS[config.norm]]
+
+
+def _tables(run: Run) -> dict[str, Any]:
+    """The misclassified images (at most 100), their 5x2 grid, the layers, the confusion matrix."""
     import wandb
 
     wrong = run.misclassified()
     images = wandb.Table(columns=["image", "index", "target", "predicted", "confidence"])
-    for i, pixels in enumerate(wrong.pixels):
-        images.add_data(
-            wandb.Image(pixels.transpose(1, 2, 0).squeeze()),
-            int(wrong.index[i]),
-            int(wrong.target[i]),
-            int(wrong.predicted[i]),
-            float(wrong.confidence[i]),
-        )
-    layers = run.parameters()["layers"]
+    for pixels, *cells in zip(
+        wrong.pixels, wrong.index, wrong.target, wrong.predicted, wrong.confidence
+    ):
+        image = wandb.Image(pixels.transpose(1, 2, 0).squeeze())
+        images.add_data(image, *(cell.item() for cell in cells))
     columns = ["layer", "type", "output", "parameters"]
-    table = wandb.Table(columns=columns)
-    for layer in layers:
-        table.add_data(*(layer[name] if name != "output" else str(layer[name]) for name in columns))
-    confusion = wandb.Table(columns=["target", "predicted", "images"])
-    for (target, predicted), count in _cells(run.confusion()):
-        confusion.add_data(target, predicted, count)
-    log.log(
-        {
-            "epoch": len(run.history),
-            "misclassified": images,
-            "misclassified_grid": wandb.Image(str(run.path / "misclassified.png")),
-            "layers": table,
-            "confusion": confusion,
-        }
-    )
-    log.summary.update(_flat(run.summary))
-    for name in FILES:
-        if (run.path / name).is_file():
-            log.save(str(run.path / name), base_path=str(run.path), policy="now")
-
-
-def _cells(confusion: Any) -> Iterator[tuple[tuple[int, int], int]]:
-    for target, row in enumerate(confusion.tolist()):
-        for predicted, count in enumerate(row):
-            yield (target, predicted), count
+    layers = [
+        [str(layer[column]) if column == "output" else layer[column] for column in columns]
+        for layer in run.parameters()["layers"]
+    ]
+    confusion = [
+        [target, predicted, count]
+        for target, row in enumerate(run.confusion().tolist())
+        for predicted, count in enumerate(row)
+    ]
+    return {
+        "misclassified": images,
+        "misclassified_grid": wandb.Image(str(run.path / "misclassified.png")),
+        "layers": wandb.Table(columns=columns, data=layers),
+        "confusion": wandb.Table(columns=["target", "predicted", "images"], data=confusion),
+    }
 
 
 def _flat(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary with scalars alone: what sorts and searches on a dashboard."""
-    flat = {key: value for key, value in summary.items() if not isinstance(value, dict)}
-    return flat | {"versions": json.dumps(summary.get("versions", {}))}
+    """The summary in scalars alone: what sorts and searches on a dashboard."""
+    scalars = {key: value for key, value in summary.items() if not isinstance(value, dict)}
+    return scalars | {"versions": json.dumps(summary.get("versions", {}))}
 
 
 @contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Environment variables for a while; offline, wandb also reports no errors anywhere."""
-    values |= {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+def environment(**values: str) -> Iterator[None]:
+    """Environment variables for a while; wandb also reports its own errors to nobody then."""
+    values |= {"WANDB_ERROR_REPORTING": "false"}
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

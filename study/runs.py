@@ -14,6 +14,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
+METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
 GRID = 10  # of them drawn in misclassified.png
 
 
@@ -73,7 +75,11 @@ class Run:
 
     def parameters(self) -> dict[str, Any]:
         """The layer table, as networks.parameter_table made it."""
-        return _read_json(self.path / "parameters.json")
+        return read_json(self.path / "parameters.json")
+
+    def has(self, file: str) -> bool:
+        """Whether a file of the folder is there; runs pulled from W&B may lack some."""
+        return (self.path / file).is_file()
 
     def misclassified(self) -> Misclassified:
         with np.load(self.path / "misclassified.npz", allow_pickle=False) as arrays:
@@ -81,7 +87,12 @@ class Run:
 
     def confusion(self) -> np.ndarray:
         """Test images by target (row) and prediction (column), int64 [classes, classes]."""
-        return np.array(_read_json(self.path / "confusion.json"), dtype=np.int64)
+        return np.array(read_json(self.path / "confusion.json"), dtype=np.int64)
+
+
+def file_name(name: str) -> str:
+    """A name from elsewhere as one of a file: letters, digits, `.`, `-` and `_`, others as `_`."""
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
 
 
 def name(config: Config) -> str:
@@ -98,13 +109,47 @@ def read(path: str | Path) -> Run:
     path = Path(path)
     if not (path / "config.json").is_file():
         raise Refused(f"{path}: no run folder (it has no config.json)")
-    config = Config.drawn(_read_json(path / "config.json"))
-    history: list[dict[str, float]] = []
-    if (path / "history.jsonl").is_file():
-        for line in (path / "history.jsonl").read_text().splitlines():
-            history.append(_decode(line, path / "history.jsonl"))
-    summary = _read_json(path / "summary.json") if (path / "summary.json").is_file() else {}
-    return Run(path, config, history, summary)
+    config = Config.drawn(read_json(path / "config.json"))
+    return Run(path, config, read_history(path), read_summary(path))
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The history in a run folder; empty where there is none yet."""
+    file = path / "history.jsonl"
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return [_decode(line, file) for line in lines]
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The summary in a run folder; empty where there is none yet."""
+    file = path / "summary.json"
+    return read_json(file) if file.is_file() else {}
+
+
+def scores(history: list[dict[str, float]]) -> dict[str, float]:
+    """The summary's figures that follow from a history.
+
+    `best` is chosen on the test set, as the published studies do, so it flatters; `at_best_val` is
+    the honest one where there is a validation set.
+    """
+    last, tests = history[-1], [row["test/accuracy"] for row in history]
+    seconds = sum(row.get("seconds", 0) for row in history)
+    found = {f"{key.replace('/', '_')}_last": last[key] for key in last if "/" in key}
+    found |= {
+        "test_accuracy_best": max(tests),
+        "test_accuracy_best_epoch": tests.index(max(tests)) + 1,
+        "test_accuracy_last5_min": min(tests[-5:]),
+        "test_loss_best": min(row["test/loss"] for row in history),
+        "seconds": round(seconds, 3),
+    }
+    if "val/accuracy" in last:
+        best = max(history, key=lambda row: row["val/accuracy"])
+        found |= {
+            "val_accuracy_best": best["val/accuracy"],
+            "val_accuracy_best_epoch": best["epoch"],
+            "test_accuracy_at_best_val": best["test/accuracy"],
+        }
+    return found
 
 
 def find(folder: str | Path) -> list[Run]:
@@ -256,7 +301,12 @@ def git_commit() -> str | None:
         return None
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A JSON file's content.
+
+    Raises:
+        Refused: it cannot be read, or is damaged.
+    """
     try:
         return _decode(path.read_text(), path)
     except OSError as error:

@@ -11,7 +11,9 @@ from study.config import Config
 from study.train import data, loop
 
 ROOT = Path(__file__).parent.parent
-SWEEPS = sorted((ROOT / "sweeps").glob("**/*.yaml"))
+SWEEPS = sorted(
+    path for path in (ROOT / "sweeps").glob("**/*.yaml") if path.parent.name != "launch"
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -189,7 +189,9 @@ def _target_line(axes: Axes, target: float) -> None:
 
 def train_test(folder: Path, variant: Variant) -> Drawn:
     """A variant's loss and accuracy in training against validation and test."""
-    parts = [part for part in ("train", "val", "test") if f"{part}/loss" in _row(variant)]
+    parts = [
+        part for part in ("train", "val", "test") if f"{part}/loss" in variant.runs[0].history[-1]
+    ]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.5, 3.4), layout="constrained")
         rows = []
@@ -218,8 +220,8 @@ def train_test(folder: Path, variant: Variant) -> Drawn:
 
 
 def misclassified(folder: Path, variant: Variant, classes: Sequence[str]) -> Drawn:
-    """The ten most confident mistakes of the variant's first seed."""
-    run = variant.runs[0]
+    """The ten most confident mistakes of the variant's first seed that has them."""
+    run = next(run for run in variant.runs if run.has("misclassified.npz"))
     wrong = run.misclassified()
     title = f"{variant.label}, seed {run.config.seed}: {len(wrong.index)} test images wrong"
     rows = zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence)
@@ -233,10 +235,6 @@ def misclassified(folder: Path, variant: Variant, classes: Sequence[str]) -> Dra
         "The ten most confident mistakes; confidence is the softmax of the predicted class."
         " The csv lists all.",
     )
-
-
-def _row(variant: Variant) -> dict[str, float]:
-    return variant.runs[0].history[-1]
 
 
 def _rises(metric: str) -> bool:

@@ -16,7 +16,7 @@ from study.config import FIELDS, Config, Refused, labels, text
 from study.report import figures, stats
 from study.report.figures import Drawn, Variant
 from study.runs import FAILED, FINISHED, RUNNING, STOPPED, Run
-from study.train import data
+from study.train import data, networks
 
 # results.csv: behind the label and every field of Config but the seed.
 FIGURES = (
@@ -116,10 +116,9 @@ def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Dr
     }
     for variant in study.variants:
         classes = data.CLASS_NAMES[variant.config.dataset]
-        drawn[variant.label] = [
-            figures.train_test(folder, variant),
-            figures.misclassified(folder, variant, classes),
-        ]
+        drawn[variant.label] = [figures.train_test(folder, variant)]
+        if any(run.has("misclassified.npz") for run in variant.runs):
+            drawn[variant.label].append(figures.misclassified(folder, variant, classes))
     return drawn
 
 
@@ -149,7 +148,7 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
         return {}
     last = variant.last("test_accuracy_last")
     row = {
-        "parameters": variant.runs[0].summary["parameters"],
+        "parameters": _parameters(variant)["total"],
         "test_accuracy_last_mean": last.mean,
         "test_accuracy_last_low": last.low,
         "test_accuracy_last_high": last.high,
@@ -163,12 +162,20 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     return row
 
 
+def _parameters(variant: Variant) -> dict[str, Any]:
+    """The layer table; counted again where the run, pulled from W&B, came without."""
+    for run in variant.runs:
+        if run.has("parameters.json"):
+            return run.parameters()
+    return networks.parameter_table(variant.config)
+
+
 def findings(study: Study) -> list[str]:
     """What the runs say, each sentence with the figures it follows from."""
     best, *others = study.ranked()
     last = best.last("test_accuracy_last")
     chosen = "validation" if study.by_validation else "test"
-    n, parameters = len(best.runs), f"{best.runs[0].summary['parameters']:,}"
+    n, parameters = len(best.runs), f"{_parameters(best)['total']:,}"
     top = best.last(study.rank_key).mean
     level = [v.label for v in others if abs(v.last(study.rank_key).mean - top) < ROUNDING]
     shared = f" (level with {', '.join(level)})" if level else ""
@@ -236,7 +243,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
         "drawn": drawn,
         "rows": [_table_row(study, variant) for variant in study.variants],
         "by_validation": study.by_validation,
-        "layers": {v.label: v.runs[0].parameters() for v in study.variants},
+        "layers": {v.label: _parameters(v) for v in study.variants},
         "shared": shared,
         "states": Counter(run.state for run in study.all),
         "unfinished": [
@@ -279,7 +286,7 @@ def _provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
         "commit": seen([s.get("git_commit") for s in summaries]),
         "device": seen([s.get("device") for s in summaries]),
         "threads": seen([s.get("threads") for s in summaries]),
-        "trained by": seen([f"{s.get('path')}, {s.get('pack')} at once" for s in summaries]),
+        "trained by": seen([f"{s['path']}, {s['pack']} at once" for s in summaries if "path" in s]),
         "training time": f"{sum(s['seconds'] for s in summaries) / 60:.1f} minutes over all runs",
     } | {package: seen(values) for package, values in versions.items()}
 

@@ -52,6 +52,7 @@ class Job:
     project: str
     device: str
     threads: int
+    mode: str
 
 
 class Tell(loop.Watch):
@@ -127,21 +128,27 @@ def run(
     limit: int | None = None,
     device: str | None = None,
     threads: int = 1,
+    mode: str = "offline",
 ) -> Outcome:
     """Train what is missing of the sweep into `out`, `workers` runs side by side.
 
     Runs that failed or were killed go on from their last whole epoch. One that fails does not stop
-    the others.
+    the others. Each leaves a W&B run: beside it, or on the server (mode online).
 
     Raises:
-        Refused: a data set, the bank or the folder cannot be used; nothing was trained.
+        Refused: a data set, the bank or the folder cannot be used, or mode is online without an
+            API key; nothing was trained.
+        Failed: mode is online and no server answers; nothing was trained.
     """
+    if mode == "online":
+        online.check_login()
+        online.check_server()
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
     devices = _devices(device)
     workers = workers or (
         augment.usable_cores() // threads or 1 if devices == ["cpu"] else len(devices)
     )
-    configs, missing = sweep.configs(), _unfinished(sweep, out)
+    configs, missing = sweep.configs(), _unfinished(sweep, out, mode)
     chosen = missing[:limit]
     outcome = Outcome(found=len(configs) - len(missing), left=len(missing) - len(chosen))
     if not chosen:
@@ -158,6 +165,7 @@ def run(
             project=sweep.project,
             device="",
             threads=threads,
+            mode=mode,
         )
         for config in chosen
     ]
@@ -173,13 +181,13 @@ def _devices(device: str | None) -> list[str]:
     return [str(chosen)]
 
 
-def _unfinished(sweep: Sweep, out: Path) -> list[Config]:
+def _unfinished(sweep: Sweep, out: Path, mode: str) -> list[Config]:
     """What is not trained, and what is but has no W&B run beside it."""
     missing = set(sweep.missing(out))
     return [
         config
         for config in sweep.configs()
-        if config in missing or not online.recorded(runs.read(out / runs.name(config)))
+        if config in missing or not online.recorded(runs.read(out / runs.name(config)), mode)
     ]
 
 
@@ -297,8 +305,8 @@ def _train(job: Job, pipe: Connection) -> None:
         pipe.send(("end", f"{type(error).__name__}: {error}"))
         return
     try:
-        if not online.recorded(trained):
-            online.record(trained, job.sweep, job.project)
+        if not online.recorded(trained, job.mode):
+            online.record(trained, job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
         pipe.send(("warning", f"no W&B run was written ({type(error).__name__}: {error})"))
     pipe.send(("end", None))

@@ -6,6 +6,7 @@ refused by name, never ignored.
 
 import difflib
 import itertools
+import sys
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from study.config import FIELDS, Config, Refused, check_names, parse_variant, te
 
 VARIANT = "variant"
 METHODS = ("grid",)
-METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
 FOR_WANDB = {"program", "command", "project", "entity", "description", "settings"}
 READ = {"name", "method", "metric", "parameters", "run_cap"}
@@ -109,8 +109,8 @@ def _check_metric(metric: Any) -> None:
     if metric is None:
         return
     name = metric.get("name") if isinstance(metric, Mapping) else metric
-    if name not in METRICS:
-        raise Refused(f"metric.name={text(name)}: allowed are {', '.join(METRICS)}")
+    if name not in runs.METRICS:
+        raise Refused(f"metric.name={text(name)}: allowed are {', '.join(runs.METRICS)}")
     if metric.get("goal", "minimize") not in ("minimize", "maximize"):
         raise Refused(f"metric.goal={text(metric['goal'])}: allowed are minimize, maximize")
 
@@ -175,3 +175,11 @@ def _where(error: yaml.YAMLError) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return f"{place}not valid YAML ({problem or str(error).splitlines()[0]})"
+
+
+if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server
+    try:
+        count = len(read(sys.argv[1]).configs())
+    except Refused as error:
+        sys.exit(f"study: {error}")
+    print(f"{sys.argv[1]}: {count} configurations", file=sys.stderr)

@@ -9,14 +9,10 @@ same Config then gives the same numbers to the bit.
 """
 
 import contextlib
-import importlib.metadata
 import math
-import platform
-import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +21,8 @@ from torch.nn import functional as F
 
 from study import runs
 from study.config import Config, Refused
-from study.runs import Failed, Misclassified, Run
-from study.train import augment, data, networks, seeds
+from study.runs import Failed, Run
+from study.train import augment, data, networks, results, seeds
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -35,6 +31,9 @@ TELL_SECONDS = 0.5  # between two reports within an epoch: on a GPU each waits f
 
 class Watch:
     """What is told while a run trains. This one keeps silent; others override what they need."""
+
+    def begin(self, history: list[dict[str, float]]) -> None:
+        """Before the first epoch, with the history so far: not empty where a run goes on."""
 
     def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
         """Within an epoch: batches done, and the epoch's mean loss and accuracy so far."""
@@ -285,6 +284,7 @@ def _begin(training: Training, out: Path) -> None:
 
 def _epochs(training: Training, out: Path, watch: Watch) -> str:
     """The epochs that are left, each saved as it ends; the state the run ends in."""
+    watch.begin(training.history)
     while len(training.history) < training.config.epochs:
         row = training.epoch(watch)
         training.save(out / "checkpoint.pt")
@@ -295,35 +295,12 @@ def _epochs(training: Training, out: Path, watch: Watch) -> str:
 
 
 def _finish(training: Training, out: Path, state: str, threads: int) -> None:
-    """What a run leaves at its end; the summary last, since it says that the rest is there."""
-    test = training.dataset.test
-    probabilities = training.predict(test.images).softmax(1).numpy()
-    wrong = _misclassified(probabilities, test)
-    runs.write_misclassified(out, wrong)
-    title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"
-    figure = runs.draw_misclassified(wrong, training.dataset.classes, title)
-    runs.write(out / "misclassified.png", lambda file: figure.savefig(file, dpi=100))
-    classes = len(training.dataset.classes)
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
-    runs.write_json(out / "confusion.json", confusion.tolist())
-    weights = training.network.state_dict()
-    runs.write(out / "weights.pt", lambda file: torch.save(weights, file))
-    runs.write_json(out / "summary.json", _summary(training, state, threads))
-    (out / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
-    predicted = probabilities.argmax(1)
-    confidence = probabilities.max(1).astype(np.float32)
-    index = np.flatnonzero(predicted != test.labels)
-    index = index[np.argsort(-confidence[index], kind="stable")]
-    return Misclassified(
-        index=index,
-        target=test.labels[index],
-        predicted=predicted[index],
-        confidence=confidence[index],
-        pixels=test.images[index[: runs.MOST_PIXELS]],
+    """What a run leaves at its end."""
+    probabilities = training.predict(training.dataset.test.images).softmax(1).numpy()
+    how = {"device": results.device_name(training.device), "threads": threads}
+    how |= {"path": "loop", "pack": 1, "peak_memory_mb": results.peak_memory(training.device)}
+    results.write(
+        out, state, training.history, training.dataset, probabilities, training.network, how
     )
 
 
@@ -332,45 +309,6 @@ def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
     return {
         f"{name}/loss": F.cross_entropy(logits, labels).item(),
         f"{name}/accuracy": 100 * (logits.argmax(1) == labels).double().mean().item(),
-    }
-
-
-def _summary(training: Training, state: str, threads: int) -> dict[str, Any]:
-    """The run in scalars that sort and search well. `best` is chosen on the test set, as the
-    published studies do, so it flatters; `at_best_val` is the honest one where there is a
-    validation set."""
-    history, config = training.history, training.config
-    last, tests = history[-1], [row["test/accuracy"] for row in history]
-    seconds = sum(row["seconds"] for row in history)
-    summary: dict[str, Any] = {"state": state, "epochs": len(history)}
-    for key, value in last.items():
-        if "/" in key:
-            summary[f"{key.replace('/', '_')}_last"] = value
-    summary |= {
-        "test_accuracy_best": max(tests),
-        "test_accuracy_best_epoch": tests.index(max(tests)) + 1,
-        "test_accuracy_last5_min": min(tests[-5:]),
-        "test_loss_best": min(row["test/loss"] for row in history),
-    }
-    if config.holdout:
-        best = max(history, key=lambda row: row["val/accuracy"])
-        summary |= {
-            "val_accuracy_best": best["val/accuracy"],
-            "val_accuracy_best_epoch": best["epoch"],
-            "test_accuracy_at_best_val": best["test/accuracy"],
-        }
-    return summary | {
-        "parameters": sum(p.numel() for p in training.parameters),
-        "misclassified": round(len(training.dataset.test) * (1 - last["test/accuracy"] / 100)),
-        "seconds": round(seconds, 3),
-        "images_per_second": round(len(training.dataset.train) * len(history) / seconds, 1),
-        "peak_memory_mb": round(_peak_memory(training.device) / 1e6, 1),
-        "git_commit": runs.git_commit(),
-        "versions": _versions(),
-        "device": device_name(training.device),
-        "threads": threads,
-        "path": "loop",
-        "pack": 1,
     }
 
 
@@ -405,27 +343,3 @@ def _as_failure(error: Exception, config: Config, device: torch.device) -> Faile
             f"{error.filename or ''}: {error.strerror or error}: run it again".lstrip(": ")
         )
     return None
-
-
-def _peak_memory(device: torch.device) -> float:
-    """Bytes: of the device where it counts them, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _versions() -> dict[str, str]:
-    packages = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
-
-
-def device_name(device: torch.device) -> str:
-    """The device as a summary names it."""
-    if device.type == "cuda":
-        return torch.cuda.getdevice_name(device)
-    return f"{device.type} ({platform.machine()})"

@@ -1,0 +1,135 @@
+"""Make run folders of the runs of a W&B sweep, so that a report reads them like any other."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from study import online, runs
+from study.config import FIELDS, Config, Refused
+from study.runs import Failed
+
+INDEX = ".pulled.json"  # run id -> its folder, and its rows and state when it was pulled
+HISTORY = (*runs.METRICS, "epoch", "train/l1", "lr", "seconds")
+PULLERS = 8
+PAGE = 200  # runs listed by a request
+
+
+@dataclass
+class Pulled:
+    """What a pull did: run folders fetched now, unchanged since the last pull, refused (why)."""
+
+    folder: Path
+    fetched: int = 0
+    unchanged: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def pull(path: str, out: Path) -> Pulled:
+    """Make run folders of a sweep's runs below `out`; again, fetch only what has changed.
+
+    Raises:
+        Refused: no such sweep, or no API key.
+        Failed: no server answers.
+    """
+    import requests
+    import wandb
+
+    if path.count("/") != 2:
+        raise Refused(f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it")
+    online.check_server()
+    online.check_login()
+    with online.environment(WANDB_SILENT="true"):
+        try:
+            api = wandb.Api(timeout=30)
+            sweep = api.sweep(path)
+            project, _, name = path.rpartition("/")
+            theirs = list(api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE))
+        except (wandb.errors.CommError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise Refused(f"{path}: no such sweep, or not yours to read ({reason})") from error
+        done = Pulled(out / runs.file_name(sweep.config.get("name") or sweep.id))
+        runs.check_writable(done.folder)
+        try:
+            _pull_runs(theirs, done)
+        except (wandb.errors.CommError, requests.RequestException) as error:
+            reason = str(error).splitlines()[0]
+            raise Failed(
+                f"{path}: the server went away ({reason}): pull again, to go on"
+            ) from error
+    return done
+
+
+def _pull_runs(theirs: list[Any], done: Pulled) -> None:
+    """Fetch what changed, several runs at once; an interrupted pull keeps what it has."""
+    index_path = done.folder / INDEX
+    index = runs.read_json(index_path) if index_path.is_file() else {}
+    changed = []
+    for run in theirs:
+        known = index.get(run.id, {})
+        same = known.get("stamp") == _stamp(run) and (done.folder / known["folder"]).is_dir()
+        done.unchanged += same
+        if not same:
+            changed.append(run)
+    try:
+        with ThreadPoolExecutor(PULLERS) as pool:
+            for run, folder in zip(changed, pool.map(lambda r: _pull(r, done.folder), changed)):
+                if isinstance(folder, Refused):
+                    done.refused[run.id] = str(folder)
+                    continue
+                done.fetched += 1
+                index[run.id] = {"folder": folder.name, "stamp": _stamp(run)}
+    finally:
+        runs.write_json(index_path, index)
+
+
+def _stamp(theirs: Any) -> list[Any]:
+    """What changes when a run does; both come with the list of runs, at no further request."""
+    return [theirs.historyLineCount, theirs.state]
+
+
+def _pull(theirs: Any, folder: Path) -> Path | Refused:
+    """One run into a folder of its own; Refused where its config is none of ours."""
+    known = {k: v for k, v in theirs.config.items() if k in FIELDS or k == "variant"}
+    try:
+        config = Config.drawn(online.complete_settings(known))
+    except Refused as error:
+        return error
+    path = folder / f"{runs.name(config)}-{theirs.id}"
+    history = _history(theirs)
+    for file in theirs.files(list(online.FILES)):
+        online.fetch(file, path)
+    runs.write_config(path, config)
+    runs.write_history(path, history)
+    runs.write_json(path / "summary.json", _summary(theirs, history, path))
+    return path
+
+
+def _history(theirs: Any) -> list[dict[str, float]]:
+    """The exact history, a row an epoch; where an epoch came twice, the last."""
+    rows = {}
+    for row in theirs.scan_history(page_size=10_000):
+        numbers = {key: row[key] for key in HISTORY if isinstance(row.get(key), (int, float))}
+        if "epoch" in numbers and "test/accuracy" in numbers:
+            rows[int(numbers["epoch"])] = numbers | {"epoch": int(numbers["epoch"])}
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
+def _summary(theirs: Any, history: list[dict[str, float]], path: Path) -> dict[str, Any]:
+    """The run's own summary.json where it was uploaded; else what its history and W&B tell."""
+    states = {"finished": runs.FINISHED, "running": runs.RUNNING, "pending": runs.RUNNING}
+    state = states.get(theirs.state, runs.FAILED)
+    own = runs.read_summary(path)
+    if state == runs.FINISHED and own.get("state") in (runs.FINISHED, runs.STOPPED):
+        return own | {"url": theirs.url}
+    told = dict(theirs.summary)
+    scores = runs.scores(history) if history else {}
+    if state == runs.FINISHED and not history:
+        state = runs.FAILED
+    summary = {"state": state, "epochs": len(history), **scores, "url": theirs.url}
+    if state == runs.FAILED:
+        no_history = "it has no history" if theirs.state == "finished" else ""
+        summary["cause"] = told.get("cause") or no_history or f"W&B tells it {theirs.state}"
+    if isinstance(told.get("parameters"), int):
+        summary["parameters"] = told["parameters"]
+    return summary

@@ -1,0 +1,107 @@
+"""What a run leaves at its end, whichever way it was trained."""
+
+import contextlib
+import importlib.metadata
+import platform
+import resource
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from study import runs
+from study.runs import Misclassified
+from study.train import data
+
+PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
+
+
+def write(
+    out: Path,
+    state: str,
+    history: list[dict[str, float]],
+    dataset: data.Dataset,
+    probabilities: np.ndarray,
+    network: nn.Module,
+    how: dict[str, Any],
+) -> None:
+    """Write a run's last files; the summary last, since it says that the rest is there.
+
+    probabilities: float [N, classes] on the test images. `how` it was trained goes into the
+    summary: device, threads, path, pack, peak_memory_mb.
+    """
+    test, classes = dataset.test, dataset.classes
+    wrong = misclassified(probabilities, test)
+    runs.write_misclassified(out, wrong)
+    title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"
+    figure = runs.draw_misclassified(wrong, classes, title)
+    runs.write(out / "misclassified.png", lambda file: figure.savefig(file, dpi=100))
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
+    runs.write_json(out / "confusion.json", confusion.tolist())
+    runs.write(out / "weights.pt", lambda file: torch.save(network.state_dict(), file))
+    runs.write_json(out / "summary.json", _summary(state, history, dataset, network, how))
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
+    """The test images whose most probable class is not their own."""
+    predicted = probabilities.argmax(1)
+    confidence = probabilities.max(1).astype(np.float32)
+    index = np.flatnonzero(predicted != test.labels)
+    index = index[np.argsort(-confidence[index], kind="stable")]
+    return Misclassified(
+        index=index,
+        target=test.labels[index],
+        predicted=predicted[index],
+        confidence=confidence[index],
+        pixels=test.images[index[: runs.MOST_PIXELS]],
+    )
+
+
+def _summary(
+    state: str,
+    history: list[dict[str, float]],
+    dataset: data.Dataset,
+    network: nn.Module,
+    how: dict[str, Any],
+) -> dict[str, Any]:
+    """The run in scalars that sort and search well."""
+    scores = runs.scores(history)
+    images = len(dataset.train) * len(history)
+    return {
+        "state": state,
+        "epochs": len(history),
+        **scores,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "images_per_second": round(images / max(scores["seconds"], 1e-9), 1),
+        **how,
+        "git_commit": runs.git_commit(),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a summary names it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()})"
+
+
+def peak_memory(device: torch.device) -> float:
+    """Megabytes: of the device where it counts them, else of this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

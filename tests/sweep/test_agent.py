@@ -1,0 +1,378 @@
+"""The real `wandb` command line and client against the stand-in backend."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from study import runs
+from study.config import Config
+from study.train import loop
+from tests.conftest import ROOT, without_times
+from tests.wandb_server import Server
+
+WANDB = Path(sys.executable).parent / "wandb"
+SECRET = "planted0secret1" * 3
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        yield running
+
+
+class Machine:
+    """A folder and an environment of its own: one machine that works on sweeps."""
+
+    def __init__(self, server: Server, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.server, self.home = server, home
+        self.environment = server.environment(home) | {
+            "WANDB_API_KEY": SECRET,
+            "PYTHONPATH": str(ROOT),
+            "STUDY_RUNS": str(home / "runs"),
+            "WANDB_SILENT": "true",
+        }
+        self.environment.pop("WANDB_MODE", None)
+
+    def start(self, *words, **more: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*map(str, words)],
+            cwd=self.home,
+            env=self.environment | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *words, **more: str) -> tuple[int, str]:
+        process = self.start(*words, **more)
+        told, _ = process.communicate(timeout=300)
+        return process.returncode, told
+
+    def study(self, *words, **more: str) -> tuple[int, str]:
+        return self.run(sys.executable, "-m", "study", *words, **more)
+
+    def agent(self, sweep, *words) -> subprocess.Popen:
+        return self.start(WANDB, "agent", "--forward-signals", *words, sweep.path)
+
+
+@pytest.fixture
+def machine(server, tmp_path):
+    return Machine(server, tmp_path / "one")
+
+
+def sweep_text(**parameters) -> str:
+    values = {
+        name: {"values": value} if isinstance(value, list) else {"value": value}
+        for name, value in ({"batch_size": 256} | parameters).items()
+    }
+    return yaml.safe_dump(
+        {
+            "method": "grid",
+            "program": "study/sweep/agent.py",
+            "command": ["${env}", "${interpreter}", "-m", "study.sweep.agent"],
+            "parameters": values,
+        },
+        sort_keys=False,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    told, _ = process.communicate(timeout=300)
+    return told
+
+
+def epochs(run) -> list[int]:
+    return [row["epoch"] for row in run.rows]
+
+
+def test_the_command_of_our_sweeps_is_the_one_that_runs():
+    from wandb.sdk.launch.sweeps import utils
+
+    content = yaml.safe_load((ROOT / "sweeps/quickstart.yaml").read_text())
+    assert utils.create_sweep_command(content["command"]) == content["command"]
+    handed = {"args": {"lr": {"value": 0.1}}, "program": content["program"], "run_id": "x"}
+    words = utils.create_sweep_command_args(handed)
+    parts = {"${env}": ["/usr/bin/env"], "${interpreter}": ["python"]} | {
+        f"${{{name}}}": value for name, value in words.items() if name.startswith("args")
+    }
+    built = [word for part in content["command"] for word in parts.get(part, [part])]
+    assert built == ["/usr/bin/env", "python", "-m", "study.sweep.agent"]
+    assert (ROOT / content["program"]).is_file()
+
+
+def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(server, machine):
+    text = (ROOT / "sweeps/quickstart.yaml").read_text()
+    small = {"{value: 15}": "{value: 2}", "{value: 32}": "{value: 256}", "[1, 2, 3]": "[1]"}
+    for old, new in small.items():
+        assert old in text
+        text = text.replace(old, new)
+    (machine.home / "quickstart.yaml").write_text(text)
+    code, told = machine.run(WANDB, "sweep", "quickstart.yaml")
+    assert code == 0, told
+    [sweep] = server.sweeps.values()
+    agents = [machine.agent(sweep) for _ in range(2)]
+    told = [finish(agent) for agent in agents]
+    assert sweep.state == "FINISHED", told
+    assert len(sweep.runs) == 3
+    assert all(run.state == "finished" and epochs(run) == [1, 2] for run in sweep.runs.values())
+    one = next(iter(sweep.runs.values()))
+    assert {"norm-study", "digits", "mnist_7684"} <= set(one.tags)
+    assert (one.group, one.job_type) == (sweep.id, "train")
+    assert set(Config().__dict__) <= set(one.config)
+    assert one.config["variant"] == "norm=batch l1=2.5e-5"
+    assert one.summary["test_accuracy_last"] == one.rows[-1]["test/accuracy"]
+    for key in ("misclassified", "misclassified_grid", "layers", "confusion"):
+        assert key in one.rows[-1], key
+
+    code, told = machine.study("pull", sweep.path, "--out", "pulled")
+    assert code == 0 and "3 runs fetched, 0 unchanged" in told, told
+    before = server.requests.total()
+    code, told = machine.study("pull", sweep.path, "--out", "pulled")
+    assert code == 0 and "0 runs fetched, 3 unchanged" in told, told
+    assert server.requests.total() - before < 6
+    code, told = machine.study("sweep", "quickstart.yaml", "--out", "offline")
+    assert code == 0, told
+    for where in ("pulled", "offline"):
+        code, told = machine.study("report", f"{where}/quickstart", "--out", f"reports/{where}")
+        assert code == 0, told
+    results = [
+        [line.rsplit(",", 1)[0] for line in path.read_text().splitlines()]  # the last: seconds
+        for path in sorted((machine.home / "reports").glob("*/results.csv"))
+    ]
+    assert results[0] == results[1] and len(results[0]) == 4
+    assert not server.unknown
+    assert_no_secret(machine, told)
+
+
+def assert_no_secret(machine: Machine, *texts: str) -> None:
+    for text in texts:
+        assert SECRET not in text
+    for path in machine.home.glob("**/*"):
+        if path.is_file() and not path.is_symlink():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tmp_path):
+    sweep = server.add_sweep(sweep_text(epochs=6, dropout=0.1, batch_size=64, seed=1))
+    lost, found = Machine(server, tmp_path / "lost"), Machine(server, tmp_path / "found")
+    agent = lost.agent(sweep)
+    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    agent.send_signal(signal.SIGTERM)
+    told = finish(agent)
+    [run] = sweep.runs.values()
+    assert run.preempting and run.exit_code == 143 and run.state == "preempted", told
+    reached = len(run.rows)
+    assert 1 <= reached < 6
+    assert "checkpoint.pt" in run.files
+    told = finish(found.agent(sweep))
+    assert run.state == "finished" and run.starts == 2, told
+    assert epochs(run) == [1, 2, 3, 4, 5, 6]
+    [folder] = (tmp_path / "found/runs").glob("*/*")
+    assert len(runs.read_history(folder)) == 6
+    config = Config(epochs=6, dropout=0.1, batch_size=64, seed=1)
+    alone = loop.train(config, tmp_path / "alone")
+    again = [{key: row[key] for key in alone.history[0]} for row in run.rows]
+    assert without_times(again) == without_times(alone.history)
+    assert run.summary["state"] == "finished"
+
+
+def test_runs_stopped_by_the_server_are_stopped_and_not_handed_out_again(server, machine):
+    sweep = server.add_sweep(sweep_text(epochs=500, seed=[1, 2, 3, 4]))
+    agent = machine.agent(sweep)
+    stopped = set()
+    for _ in range(4):
+        run = server.wait_for(
+            lambda: next((r for r in sweep.runs.values() if r.rows and r.id not in stopped), None),
+            120,
+        )
+        stopped.add(run.id)
+        server.stop_run(run.id)
+    told = finish(agent)
+    assert agent.returncode == 0, told
+    for run in sweep.runs.values():
+        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), told
+        assert run.summary["state"] == "stopped"
+        assert epochs(run) == list(range(1, len(run.rows) + 1))
+        assert len(run.rows) < 500
+    assert len(sweep.runs) == 4
+
+
+def test_what_is_refused_or_fails_says_why_and_the_next_run_starts(server, machine):
+    text = sweep_text(epochs=1, norm="none", lr=[1.0e9, -1.0, 0.05])
+    sweep = server.add_sweep(text)
+    told = finish(machine.agent(sweep, "--max-consecutive-failed-runs", "3"))
+    diverged, refused, fine = sweep.runs.values()
+    assert diverged.state == "failed" and diverged.exit_code == 1, told
+    assert "the loss became" in diverged.summary["cause"]
+    assert refused.state == "failed" and refused.exit_code == 2
+    assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
+    assert fine.state == "finished"
+    assert "Traceback" not in told
+    code, told = machine.study("pull", sweep.path)
+    assert code == 0 and "left out" in told and "lr=-1" in told
+    code, told = machine.study("report", f"runs/{sweep.id}", "--out", "out")
+    assert code == 0, told
+    assert "the loss became" in (machine.home / "out/report.md").read_text()
+
+
+def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
+    sweep = server.add_sweep(sweep_text(epochs=30, batch_size=64, seed=1))
+    agent = machine.agent(sweep)
+    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    server.cut(20)
+    told = finish(agent)
+    [run] = sweep.runs.values()
+    assert run.state == "finished", told
+    assert epochs(run) == list(range(1, 31))
+    assert server.refused > 0
+
+
+def test_no_server_is_one_line_soon(tmp_path):
+    with Server() as gone:
+        machine = Machine(gone, tmp_path)
+    (tmp_path / "mine.yaml").write_text(sweep_text(epochs=1))
+    commands = [
+        ["-m", "study.sweep.agent"],
+        ["-m", "study", "pull", "team/project/sweep"],
+        ["-m", "study", "check", "--online"],
+        ["-m", "study", "sweep", "mine.yaml", "--online"],
+    ]
+    began = time.monotonic()
+    started = [machine.start(sys.executable, *c, WANDB_SWEEP_ID="sweep") for c in commands]
+    for process in started:
+        told = finish(process)
+        assert process.returncode == 1, told
+        [line] = [line for line in told.splitlines() if "no W&B server" in line]
+        assert "study sweep FILE" in line
+        assert "Traceback" not in told
+    assert time.monotonic() - began < 45  # 20 of patience, and four imports on a busy machine
+
+
+def test_without_a_sweep_or_a_key_the_agent_says_what_to_do(server, machine):
+    code, told = machine.run(sys.executable, "-m", "study.sweep.agent")
+    assert code == 2 and "wandb agent" in told
+    code, told = machine.study(
+        "pull", "team/project/sweep", WANDB_API_KEY="", HOME=str(machine.home)
+    )
+    assert code == 2 and "wandb login" in told, told
+    code, told = machine.study("pull", "team/sweep")
+    assert code == 2 and "ENTITY/PROJECT/SWEEP" in told
+    code, told = machine.study("pull", "team/project/nothing")
+    assert code == 2 and "no such sweep" in told, told
+
+
+def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
+    (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
+    code, told = machine.study("sweep", "mine.yaml", WANDB_MODE="")
+    assert code == 0 and not server.runs, told
+    (machine.home / "runs").rename(machine.home / "copied")
+    for _ in range(2):  # twice: nothing comes double
+        code, told = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
+        assert code == 0, told
+    [run] = server.runs.values()
+    assert run.state == "finished" and epochs(run) == [1, 2]
+    [table] = [a for a in server.artifacts.values() if "misclassified" in a.collection]
+    assert table.committed and sum(name.endswith(".png") for name in table.files) == 100
+
+
+def test_runs_made_without_our_files_still_give_history_and_config(server, machine):
+    sweep = server.add_sweep(sweep_text(lr=[0.1, 0.2], seed=1))
+    row = {"train/loss": 0.2, "train/accuracy": 95.0, "test/loss": 0.1, "lr": 0.1}
+    rows = [row | {"epoch": e, "test/accuracy": 97.0 + e / 10} for e in range(1, 4)]
+    ours = {"norm": "layer", "seed": 1, "epochs": 3, "their_own": 5}
+    server.add_run(sweep, ours, rows)
+    server.add_run(sweep, ours, rows)  # the same configuration again
+    server.add_run(sweep, ours | {"seed": 2}, rows[:2], state="crashed", exit_code=None)
+    server.add_run(sweep, ours | {"seed": 3}, rows[:1], state="running", exit_code=None)
+    server.add_run(sweep, {"norm": "strange"}, rows)
+    code, told = machine.study("pull", sweep.path)
+    assert code == 0 and "4 runs fetched" in told and "norm=strange" in told, told
+    code, told = machine.study("report", f"runs/{sweep.id}", "--out", "out")
+    assert code == 0, told
+    report = (machine.home / "out/report.md").read_text()
+    assert "97.30" in report
+    for words in ("1 running", "1 failed", "W&B tells it crashed", "a duplicate, not counted"):
+        assert words in report
+
+
+def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
+    sweep = server.add_sweep(sweep_text(seed=list(range(20))))
+    for seed in range(20):
+        rows = [
+            {"epoch": e, "train/loss": 1 / e, "train/accuracy": 90.0, "test/loss": 1 / e}
+            | {"test/accuracy": 90 + seed / 100 + e / 1000, "lr": 0.1, "seconds": 1.0}
+            for e in range(1, 701)
+        ]
+        server.add_run(sweep, {"seed": seed, "epochs": 700}, rows)
+    code, told = machine.study("pull", sweep.path)
+    assert code == 0 and "20 runs fetched" in told, told
+    found = runs.find(machine.home / "runs" / sweep.id)
+    assert all([row["epoch"] for row in run.history] == list(range(1, 701)) for run in found)
+    more = list(sweep.runs.values())[3]
+    more.write("wandb-history.jsonl", 700, [json.dumps({"_step": 700} | rows[-1] | {"epoch": 701})])
+    code, told = machine.study("pull", sweep.path)
+    assert code == 0 and "1 runs fetched, 19 unchanged" in told, told
+
+
+def descendants(pid: int) -> set[int]:
+    listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
+    found = {pid}
+    while more := {child for child, parent in pairs if parent in found} - found:
+        found |= more
+    return found
+
+
+def test_make_agents_runs_one_a_gpu_and_a_stop_stops_all(server, tmp_path):
+    """The script behind `make agents`, in a folder that looks like a checkout."""
+    home = tmp_path / "checkout"
+    launch = home / "sweeps/launch"
+    launch.mkdir(parents=True)
+    (launch / "agents").symlink_to(ROOT / "sweeps/launch/agents")
+    (home / ".venv").symlink_to(Path(sys.prefix))
+    machine = Machine(server, home)
+    sweep = server.add_sweep(sweep_text(epochs=200, batch_size=64, seed=[1, 2, 3]))
+    process = machine.start("sweeps/launch/agents", sweep.path, "0,1", STAGGER="1")
+    server.wait_for(lambda: sum(bool(run.rows) for run in sweep.runs.values()) == 2, 180)
+    family = descendants(process.pid)
+    assert len(family) > 4
+    process.send_signal(signal.SIGTERM)
+    told = finish(process)
+    assert process.returncode == 143, told
+    assert "[gpu 0] " in told and "[gpu 1] " in told
+    end = time.monotonic() + 60
+    while any(os.path.exists(f"/proc/{pid}") for pid in family):
+        assert time.monotonic() < end, "orphans"
+        time.sleep(0.05)
+    assert all(run.preempting and run.exit_code == 143 for run in sweep.runs.values()), told
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".venv/installed").exists(), reason="make sweep would install .venv first"
+)
+def test_make_sweep_prints_the_id_and_refuses_what_cannot_run(server, machine):
+    (machine.home / "mine.yaml").write_text(sweep_text(epochs=1))
+    make = ["make", "-C", ROOT, "--no-print-directory", "-s", "sweep"]
+    code, told = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
+    [sweep] = server.sweeps.values()
+    assert code == 0 and told.splitlines()[-1].endswith(sweep.path), told
+    (machine.home / "mine.yaml").write_text(sweep_text(epochs=-1))
+    code, told = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
+    assert code != 0 and "epochs=-1" in told
+    assert len(server.sweeps) == 1
+
+
+def test_the_launch_files_parse():
+    task = yaml.safe_load((ROOT / "sweeps/launch/spot.yaml").read_text())
+    assert task["resources"]["use_spot"] is True
+    assert "make agents" in task["run"]
+    for script in ("agents", "slurm.sh"):
+        subprocess.run(["bash", "-n", ROOT / "sweeps/launch" / script], check=True)
