@@ -100,6 +100,7 @@ def sweep(
     print(
         f"{folder}: {outcome.trained} runs trained now, {outcome.found} were there,"
         f" {len(outcome.failed)} failed, {outcome.left} left for later"
+        + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
     )
     if outcome.failed:
         print("failed; the same command runs them again:", file=sys.stderr)

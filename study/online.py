@@ -130,7 +130,8 @@ def log_end(log: Any, run: Run) -> None:
     in scalars, and the folder's small files."""
     *before, last = run.history
     log_rows(log, before)
-    log.log(last | _tables(run), step=max(last["epoch"], _next_step(log)), commit=True)
+    if last["epoch"] >= _next_step(log):  # else it is there, and the tables with it
+        log.log(last | _tables(run), step=last["epoch"], commit=True)
     log.summary.update(_flat(run.summary))
     for name in FILES:
         if (run.path / name).is_file():

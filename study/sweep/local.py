@@ -4,6 +4,7 @@ Each run is trained by a process of its own, forked from a server that has impor
 touched no GPU; what it reports comes back through a pipe.
 """
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -32,9 +33,11 @@ PRELOAD = ["study.sweep.local", "matplotlib.figure", "matplotlib.backends.backen
 
 @dataclass
 class Outcome:
-    """What a sweep's command did: runs found done, trained now, failed (name -> cause), left."""
+    """What a sweep's command did: runs found trained (some of them only logged to W&B now), trained
+    now, failed (name -> cause), left for later."""
 
     found: int = 0
+    logged: int = 0
     trained: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     left: int = 0
@@ -43,7 +46,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """One run to train: what a worker is given."""
+    """One run: what a worker is given. `trains` is false where only its W&B run is missing."""
 
     config: Config
     label: str
@@ -53,6 +56,7 @@ class Job:
     device: str
     threads: int
     mode: str
+    trains: bool
 
 
 class Tell(loop.Watch):
@@ -79,7 +83,6 @@ class Worker:
         self.process = context.Process(target=_train, args=(job, theirs), daemon=True)
         self.process.start()
         theirs.close()
-        self.epochs = _epochs_done(job)
         self._show("starting")
 
     def read(self) -> tuple[str, Any]:
@@ -91,11 +94,10 @@ class Worker:
             return "end", self._killed()
         if kind == "batch":
             epoch, share, loss, accuracy = content
-            self._show(f"epoch {epoch} {share:4.0%}  loss {loss:.4f}  accuracy {accuracy:.2f}")
+            self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
         elif kind == "epoch":
-            self.epochs += 1
             self._show(
-                f"epoch {content['epoch']} done  test loss {content['test/loss']:.4f}"
+                f"{content['epoch']}  test loss {content['test/loss']:.4f}"
                 f"  test accuracy {content['test/accuracy']:.2f}"
             )
         return kind, content
@@ -105,11 +107,9 @@ class Worker:
         self.process.join()
 
     def _show(self, what: str) -> None:
-        config = self.job.config
-        self.line.set_description_str(
-            f"[{self.slot + 1}] {self.job.label}, seed {config.seed}  of {config.epochs} epochs:"
-            f" {what}"
-        )
+        job = self.job
+        run = f"[{self.slot + 1}] {job.label}, seed {job.config.seed}, {job.config.epochs} epochs"
+        self.line.set_description_str(f"{run}: {what}")
 
     def _killed(self) -> str:
         """The cause, where the process died without a word; it is noted in the run's summary."""
@@ -148,13 +148,14 @@ def run(
     workers = workers or (
         augment.usable_cores() // threads or 1 if devices == ["cpu"] else len(devices)
     )
-    configs, missing = sweep.configs(), _unfinished(sweep, out, mode)
+    configs, missing = sweep.configs(), sweep.missing(out)
     chosen = missing[:limit]
     outcome = Outcome(found=len(configs) - len(missing), left=len(missing) - len(chosen))
+    chosen += _unlogged([config for config in configs if config not in missing], out, mode)
     if not chosen:
         return outcome
     runs.check_writable(out)
-    _prepare(chosen)
+    _prepare(config for config in chosen if config in missing)
     named = labels(configs)
     jobs = [
         Job(
@@ -166,6 +167,7 @@ def run(
             device="",
             threads=threads,
             mode=mode,
+            trains=config in missing,
         )
         for config in chosen
     ]
@@ -181,14 +183,10 @@ def _devices(device: str | None) -> list[str]:
     return [str(chosen)]
 
 
-def _unfinished(sweep: Sweep, out: Path, mode: str) -> list[Config]:
-    """What is not trained, and what is but has no W&B run beside it."""
-    missing = set(sweep.missing(out))
-    return [
-        config
-        for config in sweep.configs()
-        if config in missing or not online.recorded(runs.read(out / runs.name(config)), mode)
-    ]
+def _unlogged(configs: Iterable[Config], out: Path, mode: str) -> list[Config]:
+    """Those of the trained configurations whose W&B run is not there."""
+    folders = {config: out / runs.name(config) for config in configs}
+    return [c for c, path in folders.items() if not online.recorded(runs.read(path), mode)]
 
 
 def _prepare(configs: Iterable[Config]) -> None:
@@ -217,7 +215,7 @@ def _work_off(jobs: list[Job], slots: int, devices: list[str], outcome: Outcome)
         while waiting or busy:
             while waiting and free:
                 job, slot = waiting.pop(0), free.pop(0)
-                job = Job(**{**vars(job), "device": devices[slot % len(devices)]})
+                job = dataclasses.replace(job, device=devices[slot % len(devices)])
                 busy.append(Worker(job, slot, lines[slot]))
             ready = wait([worker.pipe for worker in busy])
             for worker in [worker for worker in busy if worker.pipe in ready]:
@@ -240,8 +238,10 @@ def _work_off(jobs: list[Job], slots: int, devices: list[str], outcome: Outcome)
 
 
 def _note_end(worker: Worker, cause: str | None, outcome: Outcome) -> None:
-    if cause is None:
+    if cause is None and worker.job.trains:
         outcome.trained += 1
+    elif cause is None:
+        outcome.logged += 1
     else:
         outcome.failed[f"{worker.job.folder} ({worker.job.label})"] = cause
 
@@ -308,7 +308,8 @@ def _train(job: Job, pipe: Connection) -> None:
         if not online.recorded(trained, job.mode):
             online.record(trained, job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
-        pipe.send(("warning", f"no W&B run was written ({type(error).__name__}: {error})"))
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        pipe.send(("warning", f"no W&B run was written ({reason})"))
     pipe.send(("end", None))
 
 

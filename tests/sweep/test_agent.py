@@ -269,18 +269,37 @@ def test_without_a_sweep_or_a_key_the_agent_says_what_to_do(server, machine):
     assert code == 2 and "no such sweep" in told, told
 
 
+def whole_table(server) -> bool:
+    """Whether the table of misclassified images arrived, with the pixels of all its rows."""
+    [table] = [a for a in server.artifacts.values() if "misclassified" in a.collection]
+    return table.committed and sum(name.endswith(".png") for name in table.files) == 100
+
+
+def test_an_offline_sweep_is_synced_where_it_was_trained(server, machine):
+    (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
+    code, told = machine.study("sweep", "mine.yaml")
+    assert code == 0 and not server.runs, told
+    code, told = machine.run(WANDB, "sync", *machine.home.glob("runs/*/*/wandb/offline-run-*"))
+    assert code == 0 and server.runs, told
+    [run] = server.runs.values()
+    assert run.state == "finished" and epochs(run) == [1, 2], told
+    assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
+    assert whole_table(server)
+    code, told = machine.study("sweep", "mine.yaml", "--online")  # adds nothing
+    assert code == 0 and epochs(run) == [1, 2], told
+
+
 def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
-    code, told = machine.study("sweep", "mine.yaml", WANDB_MODE="")
+    code, told = machine.study("sweep", "mine.yaml")
     assert code == 0 and not server.runs, told
     (machine.home / "runs").rename(machine.home / "copied")
-    for _ in range(2):  # twice: nothing comes double
+    for logged in ("; 1 logged to W&B only", "left for later\n"):  # twice: nothing comes double
         code, told = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
-        assert code == 0, told
+        assert code == 0 and "0 runs trained now, 1 were there" in told and logged in told, told
     [run] = server.runs.values()
     assert run.state == "finished" and epochs(run) == [1, 2]
-    [table] = [a for a in server.artifacts.values() if "misclassified" in a.collection]
-    assert table.committed and sum(name.endswith(".png") for name in table.files) == 100
+    assert whole_table(server)
 
 
 def test_runs_made_without_our_files_still_give_history_and_config(server, machine):
