@@ -110,7 +110,7 @@ def _history(theirs: Any) -> list[dict[str, float]]:
     rows = {}
     for row in theirs.scan_history(page_size=10_000):
         numbers = {key: row[key] for key in HISTORY if isinstance(row.get(key), (int, float))}
-        if "epoch" in numbers and "test/accuracy" in numbers:
+        if {"epoch", "test/accuracy", "test/loss"} <= numbers.keys():
             rows[int(numbers["epoch"])] = numbers | {"epoch": int(numbers["epoch"])}
     return [rows[epoch] for epoch in sorted(rows)]
 

@@ -41,13 +41,19 @@ class Variant:
     config: Config
     runs: list[Run]
 
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs that all runs have; one pulled from W&B may lack some."""
+        return sorted(set.intersection(*({row["epoch"] for row in r.history} for r in self.runs)))
+
     def curves(self, metric: str) -> np.ndarray:
-        """[seeds, epochs] of a metric of the history."""
-        return np.array([[row[metric] for row in run.history] for run in self.runs])
+        """[seeds, epochs] of a metric of the history; NaN where it was not logged."""
+        rows = [{row["epoch"]: row.get(metric, np.nan) for row in run.history} for run in self.runs]
+        return np.array([[row[epoch] for epoch in self.epochs] for row in rows])
 
     def last(self, key: str) -> stats.Interval:
-        """A figure of the summary over the seeds."""
-        return stats.mean_interval([run.summary[key] for run in self.runs])
+        """A figure of the summary over the seeds; NaN where it was not logged."""
+        return stats.mean_interval([run.summary.get(key, np.nan) for run in self.runs])
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,14 @@ def comparison(
         for i, variant in enumerate(variants):
             mean, low, high = stats.curve_interval(variant.curves(metric))
             colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
-            epochs = np.arange(1, len(mean) + 1)
+            epochs = variant.epochs
             axes.plot(epochs, mean, color=colour, linestyle=dash, linewidth=1.5)
             axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
             best = int(mean.argmax() if _rises(metric) else mean.argmin())
-            axes.plot(best + 1, mean[best], "*", color=colour, markersize=9)
+            axes.plot(epochs[best], mean[best], "*", color=colour, markersize=9)
             half = (high[-1] - low[-1]) / 2
-            labels.append(_EndLabel(variant.label, colour, mean, best, half, metric))
+            label = _EndLabel(variant.label, colour, mean, best, epochs[best], half, metric)
+            labels.append(label)
             rows += [
                 [variant.label, len(variant.runs), *point] for point in zip(epochs, mean, low, high)
             ]
@@ -109,7 +116,8 @@ class _EndLabel:
     name: str
     colour: str
     mean: np.ndarray
-    best: int
+    best: int  # where in `mean`
+    best_epoch: int
     half: float
     metric: str
 
@@ -120,7 +128,7 @@ class _EndLabel:
         reach = f" ± {self.half:.{_digits(self.metric)}f}" if np.isfinite(self.half) else ""
         return (
             f"{self.name}\nlast {self.value(-1)}{reach}, best {self.value(self.best)}"
-            f" at {self.best + 1}"
+            f" at {self.best_epoch}"
         )
 
 
@@ -198,12 +206,12 @@ def train_test(folder: Path, variant: Variant) -> Drawn:
         for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
             for part, colour in zip(parts, COLOURS):
                 mean, low, high = stats.curve_interval(variant.curves(f"{part}/{what}"))
-                epochs = np.arange(1, len(mean) + 1)
+                epochs = variant.epochs
                 axes.plot(epochs, mean, color=colour, label=part)
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
                 rows += [[part, what, *point] for point in zip(epochs, mean, low, high)]
             late = [line.get_ydata()[len(line.get_ydata()) // 4 :] for line in axes.lines]
-            low, high = np.concatenate(late).min(), np.concatenate(late).max()
+            low, high = np.nanmin(np.concatenate(late)), np.nanmax(np.concatenate(late))
             margin = 0.08 * (high - low) or 0.01
             axes.set_ylim(low - margin, high + margin)
             axes.set(xlabel="epoch", ylabel=f"{what}{' (%)' if what == 'accuracy' else ''}")
