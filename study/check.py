@@ -80,7 +80,7 @@ def _login() -> list[str]:
     try:
         online.check_login()
         online.check_server()
+        print(f"W&B      logged in as {online.account()}")
     except (Refused, Failed) as error:
         return [str(error)]
-    print("W&B      an API key is there, and a server answers")
     return []

@@ -76,23 +76,47 @@ def check_login() -> None:
             raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")
 
 
+def account() -> str:
+    """The W&B user whose API key this machine has.
+
+    Raises:
+        Failed: the server does not accept the key.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        try:
+            return wandb.Api(timeout=10).viewer.username
+        except (wandb.errors.Error, ValueError) as error:
+            raise Failed(_not_accepted(error)) from error
+
+
+def _not_accepted(error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"the W&B server does not accept this machine ({reason}): run `wandb login`, {OFFLINE}"
+
+
 # A run that is logged as it trains.
 
 
 def begin(stop: Callable[[], None]) -> Any:
-    """Open the run that `wandb agent` has handed out; `stop` is called if the server ends it."""
+    """Open the run that `wandb agent` has handed out; `stop` is called if the server ends it.
+
+    Raises:
+        Failed: the server does not accept it.
+    """
     import wandb
 
-    log = wandb.init(
-        resume="allow",
-        group=os.environ.get("WANDB_SWEEP_ID"),
-        job_type="train",
-        settings=wandb.Settings(
-            stop_fn=stop,
-            x_file_stream_transmit_interval=1,  # a machine that is taken back takes few rows along
-            x_transaction_log_flush_interval=1,
-        ),
+    prompt = wandb.Settings(
+        stop_fn=stop,
+        x_file_stream_transmit_interval=1,  # a machine that is taken back takes few rows along
+        x_transaction_log_flush_interval=1,
     )
+    sweep = os.environ.get("WANDB_SWEEP_ID")
+    try:
+        log = wandb.init(resume="allow", group=sweep, job_type="train", settings=prompt)
+    except wandb.errors.Error as error:
+        raise Failed(_not_accepted(error)) from error
     log.define_metric("*", step_metric="epoch")
     return log
 

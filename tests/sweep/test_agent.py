@@ -263,6 +263,14 @@ def test_without_a_sweep_or_a_key_the_agent_says_what_to_do(server, machine):
         "pull", "team/project/sweep", WANDB_API_KEY="", HOME=str(machine.home)
     )
     assert code == 2 and "wandb login" in told, told
+    code, told = machine.study("check", "--online")
+    assert code == 0 and "logged in as team" in told, told
+    server.fail(401)
+    for words in (["study.sweep.agent"], ["study", "check", "--online"]):
+        code, told = machine.run(sys.executable, "-m", *words, WANDB_SWEEP_ID="sweep")
+        assert code == 1 and "does not accept this machine" in told, told
+        assert "Traceback" not in told
+    server.recover()
     code, told = machine.study("pull", "team/sweep")
     assert code == 2 and "ENTITY/PROJECT/SWEEP" in told
     code, told = machine.study("pull", "team/project/nothing")
