@@ -15,7 +15,7 @@ from study import runs
 from study.config import FIELDS, Config, Refused, labels, text
 from study.report import figures, stats
 from study.report.figures import Drawn, Variant
-from study.runs import FAILED, FINISHED, RUNNING, STOPPED, Run
+from study.runs import FAILED, FINISHED, STOPPED, Run
 from study.train import data, networks
 
 # results.csv: behind the label and every field of Config but the seed.
@@ -63,14 +63,12 @@ def collect(folder: Path) -> Study:
         Refused: no runs, or none finished.
     """
     found, seen, duplicates = [], set(), []
-    for run in sorted(runs.find(folder), key=lambda run: not run.done):
+    for run in sorted(runs.find(folder), key=lambda run: run.state != FINISHED):
         (duplicates if run.config.identity in seen else found).append(run)
         seen.add(run.config.identity)
     named = labels(run.config for run in found)
-    order = {config: i for i, config in enumerate(sorted(named, key=_as_written))}
     groups: dict[str, list[Run]] = defaultdict(list)
-    key = lambda run: (order[run.config.without_seed()], run.config.seed)  # noqa: E731
-    for run in sorted(found, key=key):
+    for run in sorted(found, key=lambda run: (_as_written(run.config), run.config.seed)):
         groups[named[run.config.without_seed()]].append(run)
     variants = []
     for label, group in groups.items():
@@ -83,10 +81,10 @@ def collect(folder: Path) -> Study:
 
 
 def _as_written(config: Config) -> list[Any]:
-    """A sort key that puts settings in the order in which Config lists what they allow."""
+    """A sort key: settings but the seed, in the order in which Config lists what they allow."""
+    values = dataclasses.asdict(config.without_seed())
     return [
-        field.choices.index(getattr(config, name)) if field.choices else getattr(config, name)
-        for name, field in FIELDS.items()
+        f.choices.index(values[f.name]) if f.choices else values[f.name] for f in FIELDS.values()
     ]
 
 
@@ -250,7 +248,6 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
             (run, run.summary.get("cause", "")) for run in study.all if run.state != FINISHED
         ],
         "duplicates": study.duplicates,
-        "running": RUNNING,
         "provenance": _provenance(summaries),
     }
 
