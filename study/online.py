@@ -26,7 +26,6 @@ from study.runs import Failed, Run
 # Small files of a run folder that are uploaded with it; weights stay where they were trained.
 FILES = ("config.json", "history.jsonl", "summary.json", "parameters.json", "confusion.json",
          "misclassified.npz", "misclassified.png")  # fmt: skip
-CHECKPOINT = "checkpoint.pt"
 # Marks in a run's `wandb` folder: written offline to its end, logged to a server to its end.
 RECORDED = {"offline": ".recorded", "online": ".logged"}
 OFFLINE = "or run offline: study sweep FILE"
@@ -170,9 +169,9 @@ def log_failure(log: Any, history: list[dict[str, float]], cause: str) -> None:
 
 def log_preemption(log: Any, folder: Path) -> None:
     """Leave on the server what another machine needs to go on with the run."""
-    if (folder / CHECKPOINT).is_file():
+    if (folder / runs.CHECKPOINT).is_file():
         log_rows(log, runs.read(folder).history)
-        _upload(log, folder / CHECKPOINT)
+        _upload(log, folder / runs.CHECKPOINT)
     log.mark_preempting()
 
 
@@ -183,7 +182,7 @@ def restore(log: Any, folder: Path) -> None:
     if (folder / "config.json").is_file():
         return
     with contextlib.suppress(wandb.errors.CommError, ValueError):  # it was killed before it had one
-        file = wandb.Api().run(log.path).file(CHECKPOINT)
+        file = wandb.Api().run(log.path).file(runs.CHECKPOINT)
         if file.size:
             fetch(file, folder)
 
@@ -217,9 +216,9 @@ def run_id(sweep: str, run: Run) -> str:
     return hashlib.sha256(f"{sweep}/{run.config.identity}".encode()).hexdigest()[:12]
 
 
-def recorded(run: Run, mode: str = "offline") -> bool:
-    """Whether the run's W&B run was written to its end, in mode offline or online."""
-    return (run.path / "wandb" / RECORDED[mode]).is_file()
+def recorded(folder: Path, mode: str = "offline") -> bool:
+    """Whether the W&B run of a run's folder was written to its end, in mode offline or online."""
+    return (folder / "wandb" / RECORDED[mode]).is_file()
 
 
 def record(run: Run, sweep: str, project: str, mode: str = "offline") -> None:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
-MOST_PIXELS = 100  # misclassified images whose pixels are kept
 METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
+CHECKPOINT = "checkpoint.pt"  # there while a run trains, and in one that was cut off
+MOST_PIXELS = 100  # misclassified images whose pixels are kept
 GRID = 10  # of them drawn in misclassified.png
 
 

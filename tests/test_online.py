@@ -25,7 +25,7 @@ def inspect(run, *words: str) -> str:
 
 
 def test_the_offline_run_has_history_config_and_summary(recorded):
-    assert online.recorded(recorded)
+    assert online.recorded(recorded.path)
     told = inspect(recorded)
     for row in recorded.history:
         assert json.dumps(row["test/loss"])[:12] in told

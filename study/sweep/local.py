@@ -151,11 +151,12 @@ def run(
     configs, missing = sweep.configs(), sweep.missing(out)
     chosen = missing[:limit]
     outcome = Outcome(found=len(configs) - len(missing), left=len(missing) - len(chosen))
-    chosen += _unlogged([config for config in configs if config not in missing], out, mode)
+    trains = set(missing)
+    chosen += _unlogged([config for config in configs if config not in trains], out, mode)
     if not chosen:
         return outcome
     runs.check_writable(out)
-    _prepare(config for config in chosen if config in missing)
+    _prepare(config for config in chosen if config in trains)
     named = labels(configs)
     jobs = [
         Job(
@@ -167,7 +168,7 @@ def run(
             device="",
             threads=threads,
             mode=mode,
-            trains=config in missing,
+            trains=config in trains,
         )
         for config in chosen
     ]
@@ -186,7 +187,7 @@ def _devices(device: str | None) -> list[str]:
 def _unlogged(configs: Iterable[Config], out: Path, mode: str) -> list[Config]:
     """Those of the trained configurations whose W&B run is not there."""
     folders = {config: out / runs.name(config) for config in configs}
-    return [c for c, path in folders.items() if not online.recorded(runs.read(path), mode)]
+    return [c for c, path in folders.items() if not online.recorded(path, mode)]
 
 
 def _prepare(configs: Iterable[Config]) -> None:
@@ -305,7 +306,7 @@ def _train(job: Job, pipe: Connection) -> None:
         pipe.send(("end", f"{type(error).__name__}: {error}"))
         return
     try:
-        if not online.recorded(trained, job.mode):
+        if not online.recorded(trained.path, job.mode):
             online.record(trained, job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -274,8 +274,8 @@ def train(
 
 def _begin(training: Training, out: Path) -> None:
     """Write what is known before the first epoch, or restore what was reached."""
-    if (out / "checkpoint.pt").is_file():
-        training.restore(out / "checkpoint.pt")
+    if (out / runs.CHECKPOINT).is_file():
+        training.restore(out / runs.CHECKPOINT)
     runs.write_config(out, training.config)
     runs.write_json(out / "parameters.json", networks.parameter_table(training.config))
     runs.write_history(out, training.history)
@@ -287,7 +287,7 @@ def _epochs(training: Training, out: Path, watch: Watch) -> str:
     watch.begin(training.history)
     while len(training.history) < training.config.epochs:
         row = training.epoch(watch)
-        training.save(out / "checkpoint.pt")
+        training.save(out / runs.CHECKPOINT)
         runs.write_history(out, training.history)
         if watch.epoch(row) and row["epoch"] < training.config.epochs:
             return runs.STOPPED

@@ -43,7 +43,7 @@ def write(
     runs.write_json(out / "confusion.json", confusion.tolist())
     runs.write(out / "weights.pt", lambda file: torch.save(network.state_dict(), file))
     runs.write_json(out / "summary.json", _summary(state, history, dataset, network, how))
-    (out / "checkpoint.pt").unlink(missing_ok=True)
+    (out / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
 def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
