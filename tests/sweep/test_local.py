@@ -75,12 +75,9 @@ def wait_for(condition, seconds: float = 120) -> None:
 
 def worker_pids(parent: int) -> list[int]:
     """The processes that train: the children of the server of forks, which is a child of ours."""
-    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout
-    rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
-    children = {
-        int(pid) for pid, ppid, args in rows if int(ppid) == parent and "forkserver" in args
-    }
-    return [int(pid) for pid, ppid, args in rows if int(ppid) in children]
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
+    parents = {int(pid): int(ppid) for pid, ppid in map(str.split, listing.splitlines())}
+    return [pid for pid, ppid in parents.items() if parents.get(ppid) == parent]
 
 
 def test_a_killed_worker_is_told_and_goes_on(sweep, tmp_path):
