@@ -66,10 +66,13 @@ def sweep(
     limit: int | None = None,
     device: str | None = None,
     threads: int = 1,
+    search_seed: int = 0,
+    storage: str | None = None,
     online: bool = False,
 ) -> int:
     """Run a W&B sweep YAML on this machine, without account or network. Only what is missing is
-    trained, so the same command resumes, reruns what failed, and extends.
+    trained, so the same command resumes, reruns what failed, and extends. Several such commands,
+    on machines that share the folder or a database, work through one sweep together.
 
     Args:
         file: a sweep YAML, such as sweeps/quickstart.yaml.
@@ -79,11 +82,15 @@ def sweep(
         limit: train at most so many runs now.
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
         threads: threads of each run on a CPU.
+        search_seed: of a random or bayes sweep: the same seed draws the same configurations.
+        storage: URL of a database that machines without a common folder share.
         online: log the runs to the W&B server, those already trained too.
     """
     from study.sweep import local, spec
 
     _at_least_one(workers=workers, limit=limit, threads=threads)
+    if search_seed < 0:
+        raise Refused(f"--search-seed={search_seed}: allowed is a whole number at least 0")
     plan = spec.read(file, set)
     folder = out / plan.name
     outcome = local.run(
@@ -94,13 +101,59 @@ def sweep(
         device=device,
         threads=threads,
         mode="online" if online else "offline",
+        search_seed=search_seed,
+        storage=storage,
     )
+    return _tell(folder, outcome)
+
+
+def rerun(
+    run: tyro.conf.Positional[Path],
+    seeds: str = "1,2,3,4,5",
+    set: Setting = (),
+    out: Path = Path("runs"),
+    workers: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+    online: bool = False,
+) -> int:
+    """Train a run's configuration again over seeds, into a folder of its own (NAME-again): what a
+    search has chosen by one seed may owe it to the seed.
+
+    Args:
+        run: the run's folder, such as runs/l1_fine/batch_s1_0123456789.
+        seeds: the seeds, with commas between.
+        set: settings to replace, such as holdout=0.
+        out: where the folder of the runs is made.
+        workers: runs side by side (default: one a core, or one a GPU).
+        device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
+        threads: threads of each run on a CPU.
+        online: log the runs to the W&B server.
+    """
+    from study import runs
+    from study.sweep import local, spec
+
+    _at_least_one(workers=workers, threads=threads)
+    config = runs.read(run).config
+    plan = spec.again(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
+    mode = "online" if online else "offline"
+    folder = out / plan.name
+    outcome = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
+    return _tell(folder, outcome)
+
+
+def _tell(folder: Path, outcome: Any) -> int:
+    """Say what a sweep's command did; the exit code."""
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
-        f"{folder}: {outcome.trained} runs trained now, {outcome.found} were there,"
-        f" {len(outcome.failed)} failed, {outcome.left} left for later"
+        f"{folder}: {outcome.trained} runs trained now"
+        + (f" ({outcome.stopped} stopped early)" if outcome.stopped else "")
+        + f", {outcome.found} were there, {len(outcome.failed)} failed,"
+        f" {outcome.left} left for later"
         + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
+        + (f"; {outcome.elsewhere} in the hands of other workers" if outcome.elsewhere else "")
+        + (f"; {outcome.ended}" if outcome.ended else "")
     )
     if outcome.failed:
         print("failed; the same command runs them again:", file=sys.stderr)
@@ -146,7 +199,14 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     return 0
 
 
-COMMANDS = {"check": check, "train": train, "sweep": sweep, "pull": pull, "report": report}
+COMMANDS = {
+    "check": check,
+    "train": train,
+    "sweep": sweep,
+    "rerun": rerun,
+    "pull": pull,
+    "report": report,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,46 +9,99 @@ import itertools
 import sys
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from study import runs
-from study.config import FIELDS, Config, Refused, check_names, parse_variant, text
+from study.config import FIELDS, Config, Refused, check_names, text
+from study.sweep.hyperband import Hyperband
+from study.sweep.space import VARIANT, Parameter, fixed, parameter
 
-VARIANT = "variant"
-METHODS = ("grid",)
+METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
 FOR_WANDB = {"program", "command", "project", "entity", "description", "settings"}
-READ = {"name", "method", "metric", "parameters", "run_cap"}
+READ = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
+DRAWS = 200  # of a search's configurations, tried when its file is read
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a sweep chooses by: the best value of `name` over a run's history.
+
+    `target`: the value at which the sweep ends, or None.
+    """
+
+    name: str
+    maximize: bool
+    target: float | None
+
+    def best(self, history: Iterable[Mapping[str, float]]) -> float | None:
+        """The best value of a history; None where it has none."""
+        values = [row[self.name] for row in history if self.name in row]
+        return (max if self.maximize else min)(values, default=None)
+
+    def reached(self, value: float | None) -> bool:
+        if value is None or self.target is None:
+            return False
+        return value >= self.target if self.maximize else value <= self.target
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep YAML, checked. `parameters`: name -> its values, in the file's order."""
+    """A sweep YAML, checked. `parameters`: in the file's order."""
 
     name: str
     project: str
     title: str
-    parameters: dict[str, list[Any]]
-    run_cap: int | None
+    method: str
+    parameters: dict[str, Parameter]
+    metric: Metric | None = None
+    hyperband: Hyperband | None = None
+    run_cap: int | None = None
 
+    @cached_property
     def configs(self) -> list[Config]:
-        """Every configuration of the grid once: the product of the values in the file's order.
+        """Every configuration of a grid once: the product of the values in the file's order.
+
+        Of a search, some that it may draw.
 
         Raises:
             Refused: a combination that cannot be.
         """
-        drawn = (
-            Config.drawn(dict(zip(self.parameters, values)))
-            for values in itertools.product(*self.parameters.values())
-        )
-        return list(dict.fromkeys(drawn))[: self.run_cap]
+        if self.method == "grid":
+            values = itertools.product(*(p.values for p in self.parameters.values()))
+            drawn = (Config.drawn(dict(zip(self.parameters, row))) for row in values)
+            return list(dict.fromkeys(drawn))[: self.run_cap]
+        return list(dict.fromkeys(self.config(self.draw(0, i)) for i in range(DRAWS)))
 
-    def missing(self, folder: Path) -> list[Config]:
-        """The configurations with no finished (or stopped) run in the sweep's folder."""
-        return [config for config in self.configs() if not _done(folder / runs.name(config))]
+    def draw(self, seed: int, number: int) -> dict[str, Any]:
+        """A random draw, as the search sees it: of the parameters that vary."""
+        return {p.name: p.draw(seed, number) for p in self.searched}
+
+    def config(self, seen: Mapping[str, Any]) -> Config:
+        """The configuration of a draw.
+
+        Raises:
+            Refused: a combination that cannot be, or a value beyond what its field allows.
+        """
+        values = {
+            name: p.values[0] if p.constant else p.read(seen[name])
+            for name, p in self.parameters.items()
+        }
+        return Config.drawn(values)
+
+    @property
+    def searched(self) -> list[Parameter]:
+        return [p for p in self.parameters.values() if not p.constant]
+
+    def __str__(self) -> str:
+        if self.method == "grid":
+            return f"grid, {len(self.configs)} configurations"
+        names = ", ".join(p.name for p in self.searched)
+        return f"{self.method} over {names}, {self.run_cap or 'any number of'} configurations"
 
 
 def read(path: str | Path, settings: Iterable[str] = ()) -> Sweep:
@@ -69,9 +122,22 @@ def read(path: str | Path, settings: Iterable[str] = ()) -> Sweep:
         raise Refused(f"{path}: {_where(error)}") from error
     try:
         sweep = _check(content, path.stem, settings)
-        sweep.configs()
+        _check_choice(sweep)
     except Refused as error:
         raise Refused(f"{path}: {error}") from error
+    return sweep
+
+
+def again(config: Config, name: str, settings: Iterable[str]) -> Sweep:
+    """A grid of one configuration; `settings` (name=value[,value ...]) replace settings of it.
+
+    Raises:
+        Refused: a setting that cannot be.
+    """
+    parameters = {name: fixed(name, [value]) for name, value in config.changed().items()}
+    parameters |= dict(map(_replacement, settings))
+    sweep = Sweep(name, "study", name, "grid", parameters)
+    _check_choice(sweep)
     return sweep
 
 
@@ -83,78 +149,109 @@ def _check(content: Any, stem: str, settings: Iterable[str]) -> Sweep:
             near = difflib.get_close_matches(str(key), READ | FOR_WANDB, n=1)
             hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(sorted(READ))}"
             raise Refused(f"{key}: not supported by study sweep; {hint}")
-    if content.get("method") not in METHODS:
-        raise Refused(
-            f"method={text(content.get('method'))}: study sweep runs {', '.join(METHODS)}"
-        )
-    _check_metric(content.get("metric"))
-    cap = content.get("run_cap")
-    if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
-        raise Refused(f"run_cap={text(cap)}: allowed is a whole number at least 1")
-    parameters = content.get("parameters")
-    if not isinstance(parameters, Mapping) or not parameters:
+    method = content.get("method")
+    if method not in METHODS:
+        raise Refused(f"method={text(method)}: allowed are {', '.join(METHODS)}")
+    given = content.get("parameters")
+    if not isinstance(given, Mapping) or not given:
         raise Refused("parameters: is missing or empty; give each setting its value or values")
-    values = {name: _values(name, given) for name, given in parameters.items()}
-    values |= dict(map(_replacement, settings))
+    check_names(name for name in given if name != VARIANT)
+    parameters = {name: parameter(name, value, method) for name, value in given.items()}
+    parameters |= dict(map(_replacement, settings))
     return Sweep(
         name=stem,
         project=str(content.get("project") or "study"),
         title=str(content.get("name") or stem),
-        parameters=values,
-        run_cap=cap,
+        method=method,
+        parameters=parameters,
+        metric=_metric(content.get("metric")),
+        hyperband=_hyperband(content.get("early_terminate")),
+        run_cap=_whole("run_cap", content.get("run_cap")),
     )
 
 
-def _check_metric(metric: Any) -> None:
+def _check_choice(sweep: Sweep) -> None:
+    """Refuse what cannot be chosen, or not honestly; every configuration is tried on the way."""
+    metric, configs = sweep.metric, sweep.configs
+    chooses = "early_terminate" if sweep.hyperband else f"method={sweep.method}"
     if metric is None:
+        if sweep.method == "bayes" or sweep.hyperband:
+            raise Refused(f"{chooses}: needs a metric (name and goal)")
         return
-    name = metric.get("name") if isinstance(metric, Mapping) else metric
+    if (sweep.method != "grid" or sweep.hyperband) and metric.name.startswith("test/"):
+        raise Refused(
+            f"metric.name={metric.name}: {chooses} would choose on the test images;"
+            f" give a holdout and take {metric.name.replace('test/', 'val/')}"
+        )
+    if metric.name.startswith("val/") and not all(config.holdout for config in configs):
+        raise Refused(f"metric.name={metric.name}: needs the setting holdout above 0")
+
+
+def _metric(given: Any) -> Metric | None:
+    if given is None:
+        return None
+    given = dict(given) if isinstance(given, Mapping) else {"name": given}
+    name, goal = given.pop("name", None), given.pop("goal", "minimize")
+    target = given.pop("target", None)
     if name not in runs.METRICS:
         raise Refused(f"metric.name={text(name)}: allowed are {', '.join(runs.METRICS)}")
-    if metric.get("goal", "minimize") not in ("minimize", "maximize"):
-        raise Refused(f"metric.goal={text(metric['goal'])}: allowed are minimize, maximize")
+    if goal not in ("minimize", "maximize"):
+        raise Refused(f"metric.goal={text(goal)}: allowed are minimize, maximize")
+    if target is not None and (isinstance(target, bool) or not isinstance(target, (int, float))):
+        raise Refused(f"metric.target={text(target)}: allowed is a number")
+    for key, only in (("impute", "worst"), ("impute_while_running", "false")):
+        value = given.pop(key, only)
+        if text(value) != only:
+            raise Refused(f"metric.{key}={text(value)}: study sweep allows {only}")
+    for key in given:
+        raise Refused(f"metric.{key}: allowed are name, goal, target")
+    return Metric(name, goal == "maximize", target)
 
 
-def _values(name: str, given: Any) -> list[Any]:
-    """A parameter's values, each in its field's type."""
-    where = f"parameters.{name}"
-    if name != VARIANT:
-        check_names([name])
-    if not isinstance(given, Mapping):
-        raise Refused(f"{where}: write `value: {text(given)}` or `values: [...]` below it")
-    distribution = given.get("distribution")
-    if distribution not in (None, "constant", "categorical"):
-        raise Refused(f"{where}.distribution={text(distribution)}: a grid needs values")
-    extra = set(given) - {"value", "values", "distribution"}
-    if extra or ("value" in given) == ("values" in given):
-        named = f" ({', '.join(sorted(map(str, extra)))} is not)" if extra else ""
-        raise Refused(f"{where}: a grid allows one of value and values{named}")
-    values = [given["value"]] if "value" in given else given["values"]
-    if not isinstance(values, list) or not values:
-        raise Refused(f"{where}.values={text(values)}: allowed is a list of at least one value")
-    return [_value(name, value) for value in values]
+def _hyperband(given: Any) -> Hyperband | None:
+    """W&B's `early_terminate`, its defaults with it."""
+    if given is None:
+        return None
+    where = "early_terminate"
+    if not isinstance(given, Mapping) or given.get("type") != "hyperband":
+        kind = given.get("type") if isinstance(given, Mapping) else given
+        raise Refused(f"{where}.type={text(kind)}: allowed is hyperband")
+    for key in given:
+        if key not in ("type", "min_iter", "max_iter", "s", "eta", "strict"):
+            raise Refused(f"{where}.{key}: allowed are min_iter, or max_iter and s; eta, strict")
+    eta, strict = given.get("eta", 3), given.get("strict", True)
+    if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not eta > 1:
+        raise Refused(f"{where}.eta={text(eta)}: allowed is a number above 1")
+    if not isinstance(strict, bool):
+        raise Refused(f"{where}.strict={text(strict)}: allowed are true and false")
+    low, high, s = (
+        _whole(f"{where}.{key}", given.get(key)) for key in ("min_iter", "max_iter", "s")
+    )
+    if high and s:  # W&B looks at max_iter first
+        rule = Hyperband.from_max_iter(high, s, eta, strict)
+        if not rule.brackets:
+            raise Refused(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
+        return rule
+    if low is None or high or s:
+        raise Refused(f"{where}: needs min_iter, or max_iter and s")
+    return Hyperband.from_min_iter(low, eta, strict)
 
 
-def _value(name: str, value: Any) -> Any:
-    if name == VARIANT:
-        parse_variant(value)
-        return value
-    return FIELDS[name].canonical(value)
+def _whole(where: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise Refused(f"{where}={text(value)}: allowed is a whole number at least 1")
+    return value
 
 
-def _replacement(setting: str) -> tuple[str, list[Any]]:
+def _replacement(setting: str) -> tuple[str, Parameter]:
     """`seed=1` or `seed=1,2,3` of the command line, as a parameter and its values."""
     name, equals, words = setting.partition("=")
     if not equals or not words:
         raise Refused(f"--set {setting}: write name=value, or name=value,value")
     if name == VARIANT:
-        return name, [_value(name, words)]
+        return name, fixed(name, [words])
     check_names([name])
-    return name, [FIELDS[name].parse(word) for word in words.split(",")]
-
-
-def _done(path: Path) -> bool:
-    return (path / "summary.json").is_file() and runs.read(path).done
+    return name, fixed(name, [FIELDS[name].parse(word) for word in words.split(",")])
 
 
 class _Loader(yaml.SafeLoader):
@@ -179,7 +276,7 @@ def _where(error: yaml.YAMLError) -> str:
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server
     try:
-        count = len(read(sys.argv[1]).configs())
+        sweep = read(sys.argv[1])
     except Refused as error:
         sys.exit(f"study: {error}")
-    print(f"{sys.argv[1]}: {count} configurations", file=sys.stderr)
+    print(f"{sys.argv[1]}: {sweep}", file=sys.stderr)

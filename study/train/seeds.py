@@ -6,7 +6,7 @@ So a resumed run needs no generator state, and runs of one seed see the same bat
 import numpy as np
 import torch
 
-INITIALIZATION, ORDER, NOISE, BANK, COPY = range(5)  # what a seed is for
+INITIALIZATION, ORDER, NOISE, BANK, COPY, SEARCH = range(6)  # what a seed is for
 
 
 def derive(*key: int) -> int:

@@ -1,5 +1,6 @@
 """The real `wandb` command line and client against the stand-in backend."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ import yaml
 
 from study import runs
 from study.config import Config
+from study.report import page
+from study.sweep import local, spec
 from study.train import loop
 from tests.conftest import ROOT, without_times
 from tests.wandb_server import Server
@@ -150,6 +153,37 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     assert results[0] == results[1] and len(results[0]) == 4
     assert not server.unknown
     assert_no_secret(machine, told)
+
+
+def test_a_search_by_an_agent_and_offline_are_reported_alike(server, machine):
+    text = (ROOT / "sweeps/l1_fine.yaml").read_text()
+    small = {"mnist}": "digits}", "{value: 5000}": "{value: 200}", "run_cap: 30": "run_cap: 2",
+             "{value: 20}": "{value: 1}", "{value: rotate7}": "{value: none}"}  # fmt: skip
+    for old, new in small.items():
+        assert old in text
+        text = text.replace(old, new)
+    (machine.home / "l1_fine.yaml").write_text(text)
+    code, told = machine.run(WANDB, "sweep", "l1_fine.yaml")
+    assert code == 0, told
+    [sweep] = server.sweeps.values()
+    told = finish(machine.agent(sweep))
+    assert sweep.state == "FINISHED" and len(sweep.runs) == 2, told
+    local.run(spec.read(machine.home / "l1_fine.yaml"), machine.home / "offline")
+    code, told = machine.study("pull", sweep.path, "--out", "pulled")
+    assert code == 0, told
+    [pulled] = (machine.home / "pulled").iterdir()
+    spaces = []
+    for folder in (pulled, machine.home / "offline"):
+        found = runs.find(folder)
+        assert len(found) == 2 and all(1e-6 <= run.config.l1 <= 1e-3 for run in found)
+        spaces.append({dataclasses.replace(run.config, l1=0, l1_reduction="sum") for run in found})
+        page.write(folder, machine.home / "reports" / folder.name)
+    assert spaces[0] == spaces[1] and len(spaces[0]) == 1
+    rows = [
+        (path / "results.csv").read_text().splitlines()
+        for path in (machine.home / "reports").iterdir()
+    ]
+    assert [len(lines) for lines in rows] == [3, 3] and rows[0][0] == rows[1][0]
 
 
 def assert_no_secret(machine: Machine, *texts: str) -> None:

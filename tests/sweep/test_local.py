@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import subprocess
@@ -20,6 +21,25 @@ parameters:
   batch_size: {value: 512}
   seed: {values: [1, 2]}
 """
+
+SEARCH = """
+method: bayes
+metric: {name: val/accuracy, goal: maximize}
+run_cap: 4
+parameters:
+  norm: {value: batch}
+  l1: {distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-4}
+  lr: {value: 0.05}
+  epochs: {value: 5}
+  batch_size: {value: 512}
+  holdout: {value: 100}
+"""
+
+
+@pytest.fixture
+def search(tmp_path):
+    (tmp_path / "mine.yaml").write_text(SEARCH)
+    return tmp_path / "mine.yaml"
 
 
 @pytest.fixture
@@ -80,41 +100,75 @@ def worker_pids(parent: int) -> list[int]:
     return [pid for pid, ppid in parents.items() if parents.get(ppid) == parent]
 
 
-def test_a_killed_worker_is_told_and_goes_on(sweep, tmp_path):
-    words = ("--set", "epochs=6", "norm=batch", "seed=1")
-    process = start(sweep, tmp_path, *words)
+def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path):
+    process = start(search, tmp_path, "--workers", "2")
     folder = tmp_path / "runs/mine"
     wait_for(lambda: history_lines(folder) >= 2)
-    [worker] = worker_pids(process.pid)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate()
     assert process.returncode == 1
     assert "SIGKILL" in errors and "Traceback" not in errors
-    [killed] = runs.find(folder)
-    assert killed.state == runs.FAILED and len(killed.history) >= 2
-    again = start(sweep, tmp_path, *words)
+    states = {run.path.name: run.state for run in runs.find(folder)}
+    assert sorted(states.values()) == [runs.FAILED] + [runs.FINISHED] * 3
+    again = start(search, tmp_path)
     again.communicate()
     assert again.returncode == 0
-    [run] = runs.find(folder)
-    alone = loop.train(run.config, tmp_path / "alone")
-    assert without_times(run.history) == without_times(alone.history)
+    found = runs.find(folder)
+    assert {run.path.name for run in found} == states.keys()
+    assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
+    order = runs.read_json(folder / "search.json")["runs"]
+    assert sorted(order) == sorted(states) and len({run.config.l1 for run in found}) == 4
+    [killed] = [run for run in found if states[run.path.name] == runs.FAILED]
+    alone = loop.train(killed.config, tmp_path / "alone")
+    assert without_times(killed.history) == without_times(alone.history)
 
 
-def test_a_killed_command_leaves_no_workers_and_goes_on(sweep, tmp_path):
-    process = start(sweep, tmp_path, "--set", "epochs=4")
+def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_path):
+    process = start(search, tmp_path, "--workers", "1")
     folder = tmp_path / "runs/mine"
-    wait_for(lambda: history_lines(folder) >= 2)
+    wait_for(lambda: history_lines(folder) >= 7)
     workers = worker_pids(process.pid)
     assert workers
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
-    again = start(sweep, tmp_path, "--set", "epochs=4")
+    before = [runs.name(run.config) for run in runs.find(folder)]
+    again = start(search, tmp_path, "--workers", "1")
     again.communicate()
     assert again.returncode == 0
     found = runs.find(folder)
-    assert len(found) == 4
-    assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4] for run in found)
+    assert len(found) == 4 and set(before) < {run.path.name for run in found}
+    assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
+    plan = spec.read(search)  # the draws of one seed, as if nothing had happened
+    drawn = [runs.name(plan.config(plan.draw(0, number))) for number in range(4)]
+    assert runs.read_json(folder / "search.json")["runs"] == drawn
+
+
+def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
+    body = SEARCH.replace(
+        "{distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-4}", "{value: 0}"
+    )
+    body = body.replace("val/accuracy, goal: maximize", "train/loss, goal: minimize")
+    body = body.replace("bayes", "grid").replace(
+        "lr: {value: 0.05}", "lr: {values: [0.05, 1.0e-6]}"
+    )
+    search.write_text(body + "early_terminate: {type: hyperband, min_iter: 2, eta: 3}\n")
+    outcome = local.run(spec.read(search), tmp_path / "out", workers=1)
+    assert (outcome.trained, outcome.stopped, outcome.left) == (2, 1, 0)
+    states = {run.config.lr: (run.state, len(run.history)) for run in runs.find(tmp_path / "out")}
+    assert states == {0.05: (runs.FINISHED, 5), 1e-6: (runs.STOPPED, 2)}
+    assert local.run(spec.read(search), tmp_path / "out").found == 2
+
+
+def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, study):
+    done = study("rerun", tiny_run.path, "--seeds", "1,2", "--set", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    [folder] = (tmp_path / "runs").iterdir()
+    assert folder.name.endswith("-again")
+    wanted = dataclasses.replace(tiny_run.config, epochs=1)
+    assert [run.config for run in runs.find(folder)] == [
+        dataclasses.replace(wanted, seed=seed) for seed in (1, 2)
+    ]
 
 
 def test_an_interrupt_is_one_line(sweep, tmp_path):
@@ -128,7 +182,7 @@ def test_an_interrupt_is_one_line(sweep, tmp_path):
 
 def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
     plan = spec.read(sweep, ["norm=batch", "seed=1", "epochs=1"])
-    [config] = plan.configs()
+    [config] = plan.configs
     folder = tmp_path / "out" / runs.name(config)
     run = loop.train(config, folder)
     assert not online.recorded(folder)

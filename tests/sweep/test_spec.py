@@ -15,6 +15,8 @@ parameters:
   seed: {values: [1, 2]}
 """
 
+EARLY = "method: grid\nearly_terminate: {type: hyperband}"
+
 
 @pytest.fixture
 def written(tmp_path):
@@ -29,15 +31,15 @@ def written(tmp_path):
 def test_a_grid_is_the_product_in_the_files_order(written):
     sweep = spec.read(written(GRID))
     assert sweep.name == "mine"
-    assert [(c.norm, c.seed) for c in sweep.configs()] == [
+    assert [(c.norm, c.seed) for c in sweep.configs] == [
         ("batch", 1), ("batch", 2), ("layer", 1), ("layer", 2),
     ]  # fmt: skip
-    assert {c.lr for c in sweep.configs()} == {0.1}
+    assert {c.lr for c in sweep.configs} == {0.1}
 
 
 def test_settings_replace_parameters(written):
     sweep = spec.read(written(GRID), ["seed=3", "norm=group,none", "epochs=1"])
-    assert [(c.norm, c.seed, c.epochs) for c in sweep.configs()] == [
+    assert [(c.norm, c.seed, c.epochs) for c in sweep.configs] == [
         ("group", 3, 1),
         ("none", 3, 1),
     ]
@@ -47,11 +49,11 @@ def test_equal_configurations_are_one(written):
     body = GRID.replace("[1, 2]", "[1, 1.0]").replace(
         "lr: {value: 0.1}", "groups: {values: [2, 4]}"
     )
-    assert len(spec.read(written(body)).configs()) == 2
+    assert len(spec.read(written(body)).configs) == 2
 
 
 def test_run_cap_caps(written):
-    assert len(spec.read(written(GRID + "run_cap: 3\n")).configs()) == 3
+    assert len(spec.read(written(GRID + "run_cap: 3\n")).configs) == 3
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,15 @@ def test_run_cap_caps(written):
         ("{value: 0.1}", "{value: 1e-1}", ["lr='1e-1'", "write 1.0e-1"]),
         ("{value: 0.1}", "0.1", ["parameters.lr", "write `value: 0.1`"]),
         ("{value: 0.1}", "{value: -0.1}", ["lr=-0.1", "above 0"]),
-        ("{value: 0.1}", "{min: 0.1, max: 1}", ["parameters.lr", "max, min"]),
-        ("{value: 0.1}", "{distribution: uniform, min: 0}", ["uniform", "a grid needs values"]),
+        ("{value: 0.1}", "{min: 0.1, max: 1}", ["parameters.lr", "a grid needs value"]),
         ("[1, 2]", "[]", ["parameters.seed.values=[]", "at least one value"]),
         ("[1, 2]", "3", ["parameters.seed.values=3", "list"]),
-        ("method: grid", "method: bayes", ["method=bayes", "grid"]),
+        ("method: grid", "method: custom", ["method=custom", "bayes"]),
+        ("method: grid", "method: bayes", ["test/accuracy", "val/accuracy", "holdout"]),
+        ("test/accuracy", "val/accuracy", ["val/accuracy", "holdout above 0"]),
+        ("goal: maximize", "goal: maximize, target: high", ["metric.target=high", "a number"]),
+        ("goal: maximize", "goal: maximize, impute: best", ["metric.impute=best", "worst"]),
+        ("goal: maximize", "goal: maximize, gaol: minimize", ["metric.gaol", "target"]),
         ("method: grid", "", ["method=None"]),
         ("method: grid", "metod: grid", ["metod", "did you mean method?"]),
         ("test/accuracy", "test_accuracy", ["metric.name=test_accuracy", "test/accuracy"]),
@@ -73,7 +79,13 @@ def test_run_cap_caps(written):
         ("parameters:", "parameters: [", ["line 6, column 3", "not valid YAML"]),
         ("lr: {value: 0.1}", "norm: {value: group}", ["line 6", "norm stands twice"]),
         ("method: grid", "method: grid\nrun_cap: 0", ["run_cap=0", "at least 1"]),
-        ("method: grid", "method: grid\nearly_terminate: {type: hyperband}", ["early_terminate"]),
+        ("method: grid", "method: grid\nscheduler: {engine: optuna}", ["scheduler"]),
+        ("method: grid", EARLY, ["early_terminate", "min_iter"]),
+        ("method: grid", EARLY.replace("}", ", min_iter: 0}"), ["early_terminate.min_iter=0"]),
+        ("method: grid", EARLY.replace("}", ", min_iter: 1, eta: 1}"), ["eta=1", "above 1"]),
+        ("method: grid", EARLY.replace("}", ", max_iter: 2, s: 2}"), ["max_iter=2", "eta=3"]),
+        ("method: grid", EARLY.replace("}", ", min_iter: 1, bands: 1}"), ["bands", "min_iter"]),
+        ("method: grid", EARLY.replace("}", ", min_iter: 1}"), ["test/accuracy", "test images"]),
         ("lr: {value: 0.1}", "variant: {values: ['norm=layer']}", ["norm", "beside it"]),
         ("lr: {value: 0.1}", "variant: {values: ['l1=-1']}", ["l1=-1", "at least 0"]),
         ("lr: {value: 0.1}", "norm_affine: {value: element}", ["norm_affine=element"]),
@@ -115,7 +127,7 @@ def test_every_sweep_is_one_wandb_reads_and_we_can_run(path, tmp_path):
     body = {key: value for key, value in content.items() if key not in beside}
     jsonschema.validate(body, schema.sweep_config_jsonschema)
     sweep = spec.read(path)
-    configs = sweep.configs()
+    configs = sweep.configs
     assert configs and len(set(configs)) == len(configs)
     run = loop.train(tiny(configs[-1]), tmp_path)
     assert run.done
@@ -123,6 +135,6 @@ def test_every_sweep_is_one_wandb_reads_and_we_can_run(path, tmp_path):
 
 def test_the_quickstart_needs_no_download():
     [quickstart] = [path for path in SWEEPS if path.stem == "quickstart"]
-    configs = spec.read(quickstart).configs()
+    configs = spec.read(quickstart).configs
     assert {config.dataset for config in configs} == {Config().dataset} == {"digits"}
     assert len(configs) == 9

@@ -1,0 +1,211 @@
+"""Who trains which configuration: the record that the workers of a sweep share.
+
+It is an Optuna study, in a journal file beside the runs or in a database, so that Optuna's own
+tools read it too. Optuna has no lease for a journal; ours says whose a trial is and until when.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from study.config import Config, Refused
+from study.runs import Failed
+
+LEASE = 90  # seconds a worker keeps a trial that it does not renew
+RENEW = 20  # seconds between two renewals
+JOURNAL = "search.journal"
+
+# Why a trial has no value (its user attribute `why`, then the cause).
+FAILED, ABANDONED, TWICE = "failed", "abandoned", "twice"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration in the record, in the hands of a worker. `number`: of the trial;
+    `draw`: of the search's draw."""
+
+    id: int
+    number: int
+    draw: int
+    config: Config
+
+
+class Record:
+    """The trials of one search.
+
+    Raises:
+        Refused: no such database, or no driver for it.
+        Failed: the database does not answer.
+    """
+
+    def __init__(self, storage: Path | str, name: str, maximize: bool) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.shared = not isinstance(storage, Path)  # the runs may be on other machines
+        direction = "maximize" if maximize else "minimize"
+        self.storage = _open(storage)
+        with _told(storage):
+            study = optuna.create_study(
+                storage=self.storage, study_name=name, direction=direction, load_if_exists=True
+            )
+        self.study = study._study_id
+        self.owner = {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+    def trials(self) -> list[FrozenTrial]:
+        """All that count, each configuration's in the order of the trials: not what was given
+        back because another worker had it first."""
+        return [t for t in self._all() if t.user_attrs.get("why") != TWICE]
+
+    def draws(self) -> int:
+        """Draws made so far."""
+        return max((t.user_attrs["draw"] + 1 for t in self._all()), default=0)
+
+    def free(self) -> None:
+        """Take what dead workers held out of their hands."""
+        for trial in self._all():
+            if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs["lease"]):
+                self._end(trial._trial_id, ABANDONED)
+
+    def take(
+        self,
+        name: str,
+        config: Config,
+        draw: int,
+        seen: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        *,
+        most: int | None,
+        again: bool,
+    ) -> Trial | None:
+        """Put a configuration into this worker's hands; None where another had it first, or
+        `most` configurations are there. `again`: one that was trained may be trained again."""
+        attributes = {
+            "run": name, "config": config.changed(), "draw": draw, "lease": self._lease(),
+        }  # fmt: skip
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(seen),
+            distributions=dict(distributions),
+            user_attrs=attributes,
+        )
+        id = self.storage.create_new_trial(self.study, template)
+        # Two workers can come this far with one configuration: the lower number has it.
+        number = self.storage.get_trial(id).number
+        earlier = [trial for trial in self.trials() if trial.number < number]
+        names = list(dict.fromkeys(trial.user_attrs["run"] for trial in earlier))
+        held = {TrialState.RUNNING} if again else {TrialState.RUNNING, TrialState.COMPLETE}
+        taken = any(t.user_attrs["run"] == name and t.state in held for t in earlier)
+        if taken or (most is not None and name not in names and len(names) >= most):
+            self._end(id, TWICE)
+            return None
+        return Trial(id, number, draw, config)
+
+    def renew(self, trials: list[Trial]) -> None:
+        """Say that this worker is alive."""
+        for trial in trials:
+            with contextlib.suppress(UpdateFinishedTrialError):
+                self.storage.set_trial_user_attr(trial.id, "lease", self._lease())
+
+    def report(self, trial: Trial, epoch: int, value: float) -> None:
+        """Note the metric of an epoch."""
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.storage.set_trial_intermediate_value(trial.id, epoch, value)
+
+    def tell(self, trial: Trial, value: float, state: str) -> None:
+        """End a trial that was trained (or stopped early: `state`)."""
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.storage.set_trial_user_attr(trial.id, "state", state)
+            self.storage.set_trial_state_values(trial.id, TrialState.COMPLETE, [value])
+
+    def fail(self, trial: Trial, cause: str) -> None:
+        """End a trial that failed."""
+        self._end(trial.id, FAILED, cause)
+
+    def abandon(self, trial: Trial) -> None:
+        """Give a trial back: another worker, or the next command, goes on with it."""
+        self._end(trial.id, ABANDONED)
+
+    def _all(self) -> list[FrozenTrial]:
+        return self.storage.get_all_trials(self.study, deepcopy=False)
+
+    def _end(self, id: int, why: str, cause: str = "") -> None:
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.storage.set_trial_user_attr(id, "why", why)
+            if cause:
+                self.storage.set_trial_user_attr(id, "cause", cause)
+            self.storage.set_trial_state_values(id, TrialState.FAIL)
+
+    def _lease(self) -> dict[str, Any]:
+        return {**self.owner, "until": time.time() + LEASE}
+
+
+def _open(storage: Path | str) -> BaseStorage:
+    if isinstance(storage, Path):
+        storage.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(storage)))
+    with _told(storage):
+        return RDBStorage(storage)
+
+
+@contextlib.contextmanager
+def _told(storage: Path | str) -> Iterator[None]:
+    """What goes wrong with a record, in one line and without the password in its URL."""
+    import sqlalchemy.exc
+
+    shown = str(storage)
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+        if not isinstance(storage, Path):
+            shown = sqlalchemy.engine.make_url(storage).render_as_string(hide_password=True)
+    try:
+        yield
+    except ImportError as error:
+        raise Refused(f"--storage {shown}: {_first(error)}; pip install its driver") from error
+    except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
+        raise Refused(
+            f"--storage: no URL of a database ({_first(error)});"
+            " allowed is sqlite:///FILE, postgresql://USER@HOST/NAME or the like"
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise Failed(f"--storage {shown}: {_first(error)}; is the database there?") from error
+    except OSError as error:
+        raise Failed(f"{shown}: {error.strerror}; make room, or choose another --out") from error
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _alive(lease: Mapping[str, Any]) -> bool:
+    """Whether a trial's worker lives: on this machine by its process, elsewhere by its lease
+    (clocks of machines that share a record must agree within seconds)."""
+    if lease["machine"] and lease["machine"] == _machine():
+        return _started(lease["pid"]) == lease["started"]
+    return time.time() < lease["until"]
+
+
+def _machine() -> str:
+    """This machine since its start, this container; empty where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in ticks since the machine did; None where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None

@@ -1,0 +1,247 @@
+"""The searcher by itself: what it asks for, with runs whose figures are computed, not trained."""
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from study import runs
+from study.config import Refused
+from study.sweep import record, spec
+from study.sweep.search import Search
+
+BAYES = """
+method: bayes
+metric: {name: val/accuracy, goal: maximize}
+run_cap: 16
+parameters:
+  norm: {values: [batch, group]}
+  groups: {values: [2, 4]}
+  l1: {distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-2}
+  dropout: {min: 0.0, max: 0.5}
+  epochs: {value: 4}
+  holdout: {value: 100}
+"""
+RANDOM = BAYES.replace("bayes", "random")
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    def write(body: str = BAYES, *settings: str) -> spec.Sweep:
+        (tmp_path / "mine.yaml").write_text(body)
+        return spec.read(tmp_path / "mine.yaml", settings)
+
+    return write
+
+
+def accuracy(config) -> float:
+    """The best where l1 is 1e-4, without dropout, with batch norm."""
+    l1 = abs(np.log10(config.l1 or 1e-9) + 4)
+    return 99 - l1 - 5 * config.dropout - (config.norm == "group")
+
+
+def ended(folder, trial, state=runs.FINISHED, best=None) -> runs.Run:
+    """A run that has been trained, as far as a searcher looks."""
+    best = accuracy(trial.config) if best is None else best
+    rows = [{"epoch": e + 1, "val/accuracy": best - 3 + e} for e in range(4)]
+    path = folder / runs.name(trial.config)
+    runs.write_config(path, trial.config)
+    runs.write_history(path, rows)
+    runs.write_json(path / "summary.json", {"state": state})
+    return runs.read(path)
+
+
+def work(search: Search, count: int | None = None) -> list:
+    """Ask and tell until nothing is left; what was asked for."""
+    asked = []
+    while count is None or len(asked) < count:
+        trial = search.ask()
+        if trial is None:
+            break
+        asked.append(trial.config)
+        search.tell(trial, ended(search.out, trial))
+    return asked
+
+
+def test_one_seed_draws_one_sequence_and_a_restart_goes_on(sweep, tmp_path):
+    first = work(Search(sweep(), tmp_path / "a"))
+    assert len(first) == len(set(first)) == 16
+    again = work(Search(sweep(), tmp_path / "b"), 5)
+    again += work(Search(sweep(), tmp_path / "b"), 7)
+    search = Search(sweep(), tmp_path / "b")
+    assert search.found == 12
+    assert search.ask() is not None  # and the command is killed while it trains
+    search.record.free()
+    search.close()
+    again += work(Search(sweep(), tmp_path / "b"))
+    assert again == first
+    assert work(Search(sweep(), tmp_path / "c", seed=1), 3) != first[:3]
+
+
+def test_the_gaussian_process_finds_what_is_good(sweep, tmp_path):
+    found = work(Search(sweep(), tmp_path / "a"))
+    chosen, random = found[10:], found[:10]
+    assert np.mean([accuracy(c) for c in chosen]) > np.mean([accuracy(c) for c in random]) + 1
+    assert max(map(accuracy, found)) == max(map(accuracy, chosen))
+
+
+def test_random_draws_need_no_metric(sweep, tmp_path):
+    body = RANDOM.replace("metric: {name: val/accuracy, goal: maximize}\n", "")
+    assert len(work(Search(sweep(body), tmp_path / "a"))) == 16
+
+
+def test_a_longer_search_goes_on_and_another_begins_anew(sweep, tmp_path):
+    first = work(Search(sweep(RANDOM.replace("16", "3")), tmp_path / "a"))
+    longer = Search(sweep(RANDOM.replace("16", "5")), tmp_path / "a")
+    assert longer.found == 3 and len(work(longer)) == 2
+    other = Search(sweep(RANDOM, "dropout=0.1"), tmp_path / "a")
+    assert other.found == 0
+    assert not {c.dropout for c in first} & {c.dropout for c in work(other)}
+
+
+def test_a_search_without_end_is_refused(sweep, tmp_path):
+    search = Search(sweep(BAYES.replace("run_cap: 16\n", "")), tmp_path / "a")
+    with pytest.raises(Refused, match="run_cap"):
+        search.ahead(None)
+    assert len(search.ahead(4)) == 4
+
+
+def test_a_small_space_ends_when_it_is_searched(sweep, tmp_path):
+    body = RANDOM.replace(
+        "{distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-2}", "{value: 0}"
+    )
+    search = Search(sweep(body, "dropout=0,0.1"), tmp_path / "a")
+    assert len(work(search)) == 6  # batch, and group of 2 and of 4, with and without dropout
+    assert "every configuration" in search.ended()
+
+
+def test_a_target_ends_the_search(sweep, tmp_path):
+    body = RANDOM.replace("goal: maximize", "goal: maximize, target: 96.9")
+    search = Search(sweep(body), tmp_path / "a", seed=2)
+    found = work(search)
+    assert len(found) < 16
+    assert accuracy(found[-1]) >= 96.9 > max(map(accuracy, found[:-1]))
+    assert "val/accuracy 96.9, is reached" in search.ended()
+
+
+def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_path):
+    search = Search(sweep(), tmp_path / "a")
+    work(search, 10)
+    trial = search.ask()
+    search.fail(trial, "loss is NaN")
+    known, _ = search._known(search.record.trials())
+    assert known[10] == (search.record.trials()[10].params, min(value for _, value in known))
+    asked = [search.ask().config for _ in range(2)]
+    assert trial.config not in asked
+    search.close()
+    later = Search(sweep(), tmp_path / "a")
+    assert later.ask().config == trial.config
+    assert set(work(later)) >= set(asked)
+
+
+def test_what_is_in_flight_is_taken_into_account(sweep, tmp_path):
+    one, two = Search(sweep(), tmp_path / "a"), Search(sweep(), tmp_path / "a")
+    work(one, 10)
+    trials = [one.ask(), two.ask(), one.ask()]
+    assert len({trial.config for trial in trials}) == 3
+    assert [one.elsewhere(), two.elsewhere()] == [1, 2]
+    for trial, search in zip(trials, (one, two, one)):
+        search.tell(trial, ended(tmp_path / "a", trial))
+    assert len(work(two)) == 3 and one.ask() is None
+
+
+def test_a_stopped_run_counts_with_its_best(sweep, tmp_path):
+    search = Search(
+        sweep(BAYES + "early_terminate: {type: hyperband, min_iter: 1, eta: 2}\n"), tmp_path
+    )
+    for value in (90.0, 95.0):
+        trial = search.ask()
+        assert not search.report(trial, {"epoch": 1, "val/accuracy": value})
+        search.tell(trial, ended(tmp_path, trial))
+    bad = search.ask()
+    assert search.report(bad, {"epoch": 1, "val/accuracy": 80.0})
+    search.tell(bad, ended(tmp_path, bad, runs.STOPPED, best=80.0))
+    last = search.record.trials()[-1]
+    assert last.value == 80.0 and last.user_attrs["state"] == runs.STOPPED
+
+
+GRID = """
+method: grid
+parameters:
+  norm: {values: [batch, layer]}
+  seed: {values: [1, 2, 3]}
+"""
+
+
+def test_two_commands_share_a_grid(sweep, tmp_path):
+    one, two = Search(sweep(GRID), tmp_path), Search(sweep(GRID), tmp_path)
+    trials = [(search, search.ask()) for _ in range(3) for search in (one, two)]
+    assert [t.config for _, t in trials] == one.sweep.configs
+    assert one.ask() is None and one.elsewhere() == 3
+    for search, trial in trials[:-1]:
+        search.tell(trial, ended(tmp_path, trial))
+    two.close()  # interrupted: the other takes over what it held
+    assert one.ask().config == trials[-1][1].config
+
+
+def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path):
+    assert len(work(Search(sweep(GRID), tmp_path))) == 6
+    gone = sorted(path for path in tmp_path.glob("*/summary.json"))[0]
+    gone.unlink()
+    assert [runs.name(c) for c in work(Search(sweep(GRID), tmp_path))] == [gone.parent.name]
+
+
+def _die_holding_two(path, folder, storage) -> None:
+    search = Search(spec.read(path), folder, storage=storage)
+    work(search, 2)
+    search.ask(), search.ask()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("database", [False, True], ids=["journal", "sqlite"])
+def test_a_killed_worker_frees_what_it_held(sweep, tmp_path, database):
+    storage = f"sqlite:///{tmp_path}/search.db" if database else None
+    plan = sweep(RANDOM)
+    living = Search(plan, tmp_path / "a", storage=storage)
+    work(living, 2)
+    arguments = (tmp_path / "mine.yaml", tmp_path / "a", storage)
+    process = multiprocessing.get_context("fork").Process(target=_die_holding_two, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    held = [t.user_attrs["run"] for t in living.record.trials() if not t.state.is_finished()]
+    assert len(held) == 2
+    asked = work(living)
+    assert [runs.name(config) for config in asked[:2]] == held
+    done = [t.user_attrs["run"] for t in living.record.trials() if t.state.name == "COMPLETE"]
+    assert len(done) == len(set(done)) == 16
+
+
+def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
+    far = Search(sweep(GRID), tmp_path)
+    far.record.owner["machine"] = "another"
+    trial = far.ask()
+    near = Search(sweep(GRID), tmp_path)
+    assert near.ask().config != trial.config
+    later = record.time.time() + record.LEASE
+    monkeypatch.setattr(record.time, "time", lambda: later + 1)
+    far.renew()
+    assert near.ask().config not in (trial.config, None)
+    monkeypatch.setattr(record.time, "time", lambda: later + record.LEASE + 2)
+    assert near.ask().config == trial.config
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("nowhere", "no URL of a database"),
+        ("oracle+nothing://x", "no URL of a database"),
+        ("mysql+pymysql://me:secret@localhost/x", "pip install"),
+    ],
+)
+def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, told):
+    with pytest.raises(Refused, match=told) as refused:
+        Search(sweep(), tmp_path, storage=url)
+    assert "secret" not in str(refused.value) and "\n" not in str(refused.value)

@@ -1,0 +1,137 @@
+"""W&B's distributions: their samples against scipy's, their quantiles against W&B's own."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sweeps.params import HyperParameter
+
+from study.config import Refused
+from study.sweep import space
+
+CONTINUOUS = {
+    "uniform": ({"min": 0.1, "max": 0.5}, stats.uniform(0.1, 0.4)),
+    "log_uniform": ({"min": -7.0, "max": -2.0}, stats.loguniform(np.exp(-7), np.exp(-2))),
+    "log_uniform_values": ({"min": 1e-6, "max": 1e-3}, stats.loguniform(1e-6, 1e-3)),
+    "inv_log_uniform": ({"min": 2.0, "max": 7.0}, stats.loguniform(np.exp(-7), np.exp(-2))),
+    "inv_log_uniform_values": ({"min": 1e-6, "max": 1e-3}, stats.loguniform(1e-6, 1e-3)),
+    "normal": ({"mu": 0.5, "sigma": 0.05}, stats.norm(0.5, 0.05)),
+    "log_normal": ({"mu": -5.0, "sigma": 0.5}, stats.lognorm(0.5, scale=np.exp(-5))),
+    "beta": ({"a": 2.0, "b": 5.0}, stats.beta(2, 5)),
+}
+ROUNDED = {
+    "q_uniform": ({"min": 0.0, "max": 1.0, "q": 0.1}, stats.uniform(0, 1)),
+    "q_log_uniform": ({"min": -3.0, "max": 3.0, "q": 0.5}, stats.loguniform(*np.exp([-3, 3]))),
+    "q_log_uniform_values": ({"min": 0.1, "max": 8.0, "q": 0.5}, stats.loguniform(0.1, 8)),
+    "q_normal": ({"mu": 5.0, "sigma": 1.0, "q": 0.5}, stats.norm(5, 1)),
+    "q_log_normal": ({"mu": 0.5, "sigma": 0.5, "q": 0.25}, stats.lognorm(0.5, scale=np.exp(0.5))),
+    "q_beta": ({"a": 2.0, "b": 2.0, "q": 0.1}, stats.beta(2, 2)),
+}
+
+
+def made(kind: str, given: dict, name: str = "l1") -> space.Parameter:
+    return space.parameter(name, {"distribution": kind, **given}, "random")
+
+
+def sample(parameter: space.Parameter, count: int = 1000) -> np.ndarray:
+    return np.array([parameter.read(parameter.draw(7, i)) for i in range(count)])
+
+
+@pytest.mark.parametrize("kind", CONTINUOUS)
+def test_samples_follow_the_density(kind):
+    given, density = CONTINUOUS[kind]
+    assert stats.kstest(sample(made(kind, given)), density.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kind", ROUNDED)
+def test_samples_are_the_density_rounded(kind):
+    given, density = ROUNDED[kind]
+    values, q = sample(made(kind, given)), given["q"]
+    assert np.allclose(values / q, np.round(values / q))
+    seen, counts = np.unique(values, return_counts=True)
+    share = density.cdf(seen + q / 2) - density.cdf(seen - q / 2)
+    often = share * len(values) >= 5
+    expected = share[often] / share[often].sum() * counts[often].sum()
+    assert often.sum() >= 4 and stats.chisquare(counts[often], expected).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kind", [*CONTINUOUS, *ROUNDED])
+def test_quantiles_are_those_of_wandb(kind):
+    """The same uniform number gives W&B's own value, to the four digits that we keep."""
+    given, _ = (CONTINUOUS | ROUNDED)[kind]
+    parameter = made(kind, given)
+    theirs = HyperParameter("l1", {"distribution": kind, **given})
+    for u in np.linspace(0.01, 0.99, 50):
+        ours = parameter.read(parameter.quantile(u))
+        assert ours == pytest.approx(theirs.ppf(u), rel=1e-3, abs=1e-9), u
+
+
+def test_whole_numbers_and_choices():
+    whole = made("int_uniform", {"min": 2, "max": 5}, "groups")
+    values, counts = np.unique(sample(whole), return_counts=True)
+    assert values.tolist() == [2, 3, 4, 5] and stats.chisquare(counts).pvalue > 1e-3
+    assert all(isinstance(whole.read(whole.draw(0, i)), int) for i in range(3))
+    names = space.parameter("norm", {"values": ["batch", "layer"]}, "bayes")
+    _, counts = np.unique(sample(names), return_counts=True)
+    assert stats.chisquare(counts).pvalue > 1e-3
+    loaded = {"values": ["batch", "layer", "group"], "probabilities": [0.7, 0.2, 0.1]}
+    values, counts = np.unique(
+        sample(space.parameter("norm", loaded, "random")), return_counts=True
+    )
+    expected = dict(zip(loaded["values"], loaded["probabilities"]))
+    assert stats.chisquare(counts, [1000 * expected[v] for v in values]).pvalue > 1e-3
+
+
+def test_without_a_distribution_whole_bounds_mean_whole_numbers():
+    """As with W&B: `min: 0, max: 1` draws 0 or 1, `min: 0.0, max: 1.0` what lies between."""
+    assert set(sample(space.parameter("l1", {"min": 0, "max": 1}, "random"), 50)) == {0, 1}
+    assert len(set(sample(space.parameter("l1", {"min": 0.0, "max": 1.0}, "random"), 50))) > 40
+
+
+def test_a_parameter_added_leaves_the_draws_of_the_others():
+    one, other = made("uniform", {"min": 0, "max": 1.0}), made("beta", {}, "dropout")
+    assert one.draw(1, 2) == made("uniform", {"min": 0, "max": 1.0}).draw(1, 2)
+    draws = {p.draw(seed, n) for p in (one, other) for seed in (0, 1) for n in (0, 1)}
+    assert len(draws) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("l1", {"distribution": "unform", "min": 0, "max": 1}, ["unform", "uniform"]),
+        ("l1", {"distribution": "uniform", "min": 0}, ["uniform lacks max"]),
+        ("l1", {"distribution": "normal", "mean": 0}, ["normal has no mean"]),
+        ("l1", {"min": 1.0, "max": 0.5}, ["min=1", "below max=0.5"]),
+        ("l1", {"min": "1e-6", "max": 0.5}, ["1.0e-6"]),
+        ("l1", {"distribution": "log_uniform_values", "min": 0, "max": 1.0}, ["above 0"]),
+        ("l1", {"distribution": "q_uniform", "min": 0, "max": 1.0, "q": 0}, ["q=0", "above 0"]),
+        ("l1", {"distribution": "normal", "mu": 0, "sigma": 1}, ["l1=-3.09", "at least 0"]),
+        ("dropout", {"min": 0.0, "max": 1.0}, ["dropout=1", "below 1"]),
+        ("groups", {"min": 1.0, "max": 4.0}, ["groups is whole", "int_uniform"]),
+        ("groups", {"min": 0, "max": 4}, ["groups=0", "at least 1"]),
+        ("norm", {"min": 0, "max": 4}, ["norm is no number"]),
+        ("norm", {"parameters": {"l1": {"value": 1}}}, ["nested", "flat"]),
+        ("norm", {"values": ["batch"], "probabilities": [0.5]}, ["probabilities", "sum to 1"]),
+        ("l1", {"values": [0.1], "value": 0.1}, ["one of the two"]),
+    ],
+)
+def test_what_cannot_be_is_refused(name, given, told):
+    with pytest.raises(Refused) as refused:
+        space.parameter(name, given, "bayes")
+    for words in told:
+        assert words in str(refused.value)
+
+
+def test_bounds_that_are_perhaps_no_logarithms_are_told(caplog):
+    with caplog.at_level("WARNING", "study"):
+        made("log_uniform", {"min": 1e-6, "max": 1e-3})
+    assert "natural logarithms" in caplog.text and "log_uniform_values" in caplog.text
+
+
+def test_every_distribution_of_wandb_is_known():
+    from sweeps.config.schema import sweep_config_jsonschema
+
+    kinds = set()
+    for definition in sweep_config_jsonschema["definitions"].values():
+        for form in definition.get("anyOf", [definition]):
+            kinds |= set(form.get("properties", {}).get("distribution", {}).get("enum", []))
+    assert kinds == set(space.ALLOWED)
