@@ -152,7 +152,7 @@ def _tell(folder: Path, outcome: Any) -> int:
         + f", {outcome.found} were there, {len(outcome.failed)} failed,"
         f" {outcome.left} left for later"
         + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
-        + (f"; {outcome.elsewhere} in the hands of other workers" if outcome.elsewhere else "")
+        + (f"; {outcome.elsewhere} by other workers" if outcome.elsewhere else "")
         + (f"; {outcome.ended}" if outcome.ended else "")
     )
     if outcome.failed:

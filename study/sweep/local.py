@@ -37,8 +37,8 @@ PRELOAD = ["study.sweep.local", "matplotlib.figure", "matplotlib.backends.backen
 @dataclass
 class Outcome:
     """What a sweep's command did: runs found trained (some of them only logged to W&B now), trained
-    now (some of them stopped early), failed (name -> cause), left for later, in the hands of other
-    workers; why a search ended before its last run."""
+    now (some of them stopped early), failed (name -> cause), left for later, by other workers; why
+    a search ended before its last run."""
 
     found: int = 0
     logged: int = 0
@@ -178,9 +178,7 @@ def run(
         jobs = _Jobs(search, out, only_logged, len(ahead), devices, threads, mode)
         _work_off(jobs, min(slots, len(ahead) + len(only_logged)), outcome)
     outcome.elsewhere = search.elsewhere()
-    done = outcome.trained + len(outcome.failed) + outcome.elsewhere
-    outcome.left = max(0, (search.to_train() or 0) - done)
-    outcome.ended = search.ended()
+    outcome.left, outcome.ended = search.left(), search.ended()
     return outcome
 
 

@@ -19,12 +19,22 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from study.config import Config, Refused
 from study.runs import Failed
 
 LEASE = 90  # seconds a worker keeps a trial that it does not renew
 RENEW = 20  # seconds between two renewals
+RACES = 3  # seconds given to the worker that makes the tables of a new database
 JOURNAL = "search.journal"
 
 # Why a trial has no value (its user attribute `why`, then the cause).
@@ -155,28 +165,30 @@ def _open(storage: Path | str) -> BaseStorage:
         storage.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(storage)))
     with _told(storage):
+        for _ in range(RACES):
+            with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
+                return RDBStorage(storage)
+            time.sleep(1)  # another worker is making the tables
         return RDBStorage(storage)
 
 
 @contextlib.contextmanager
 def _told(storage: Path | str) -> Iterator[None]:
     """What goes wrong with a record, in one line and without the password in its URL."""
-    import sqlalchemy.exc
-
     shown = str(storage)
-    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+    with contextlib.suppress(ArgumentError):
         if not isinstance(storage, Path):
-            shown = sqlalchemy.engine.make_url(storage).render_as_string(hide_password=True)
+            shown = make_url(storage).render_as_string(hide_password=True)
     try:
         yield
     except ImportError as error:
         raise Refused(f"--storage {shown}: {_first(error)}; pip install its driver") from error
-    except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError) as error:
         raise Refused(
             f"--storage: no URL of a database ({_first(error)});"
             " allowed is sqlite:///FILE, postgresql://USER@HOST/NAME or the like"
         ) from error
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise Failed(f"--storage {shown}: {_first(error)}; is the database there?") from error
     except OSError as error:
         raise Failed(f"{shown}: {error.strerror}; make room, or choose another --out") from error

@@ -139,11 +139,26 @@ class Search:
         return [Config(**config) for name, config in trials.items() if name in self.done]
 
     def elsewhere(self) -> int:
-        """Configurations in the hands of other workers."""
-        return sum(
-            t.state == TrialState.RUNNING and t.user_attrs["run"] not in self.mine
-            for t in self.record.trials()
-        )
+        """Configurations that other workers have trained since the start, or train now."""
+        self.record.free()
+        return len(self._taken() - self.done - self.asked)
+
+    def left(self) -> int:
+        """Configurations that nobody has asked for yet."""
+        taken = self._taken() | self.done | self.asked
+        if self.ended():
+            return 0
+        if self.grid:
+            return len({runs.name(config) for config in self.sweep.configs} - taken)
+        return max(0, (self.sweep.run_cap or 0) - len(taken))
+
+    def _taken(self) -> set[str]:
+        """Runs that somebody has in hand or has trained, by the record. (Of a grid beside its runs
+        the folders say what was trained.)"""
+        states = {TrialState.RUNNING, TrialState.COMPLETE}
+        if self.grid and not self.record.shared:
+            states = {TrialState.RUNNING}
+        return {t.user_attrs["run"] for t in self.record.trials() if t.state in states}
 
     def ask(self) -> Trial | None:
         """The next configuration; None where there is none now."""
@@ -173,7 +188,7 @@ class Search:
         if self.target_reached():
             return None
         if self.grid:
-            return self._next_of_grid(trials)
+            return self._next_of_grid()
         latest = {t.user_attrs["run"]: t for t in trials}
         for name, trial in latest.items():
             if trial.state == TrialState.FAIL and self._open(name, trial):
@@ -190,12 +205,8 @@ class Search:
             return name not in self.mine
         return trial.number in self.failed_before and name not in self.asked
 
-    def _next_of_grid(
-        self, trials: list[FrozenTrial]
-    ) -> tuple[Config, int, Mapping[str, Any]] | None:
-        busy = {t.user_attrs["run"] for t in trials if t.state == TrialState.RUNNING}
-        if self.record.shared:  # trained, perhaps on another machine
-            busy |= {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
+    def _next_of_grid(self) -> tuple[Config, int, Mapping[str, Any]] | None:
+        busy = self._taken()
         for number, config in enumerate(self.sweep.configs):
             name = runs.name(config)
             if name in self.done | self.asked | busy:

@@ -146,7 +146,7 @@ def test_what_is_in_flight_is_taken_into_account(sweep, tmp_path):
     work(one, 10)
     trials = [one.ask(), two.ask(), one.ask()]
     assert len({trial.config for trial in trials}) == 3
-    assert [one.elsewhere(), two.elsewhere()] == [1, 2]
+    assert [one.elsewhere(), two.elsewhere()] == [1, 12]
     for trial, search in zip(trials, (one, two, one)):
         search.tell(trial, ended(tmp_path / "a", trial))
     assert len(work(two)) == 3 and one.ask() is None
