@@ -1,12 +1,8 @@
 """The figures, one function each: png, pdf and the csv they were drawn from."""
 
-import csv
-import io
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,55 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study import runs
-from study.config import Config, slug
-from study.report import stats
-from study.runs import Run
+from study.config import slug
+from study.report import drawing, stats
+from study.report.drawing import Drawn
+from study.report.variants import Variant
 
-# Okabe & Ito's colours, told apart by colour-blind readers; yellow left out as too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-DASHES = ("-", "--", "-.", ":")
-STYLE = {
-    "pdf.fonttype": 42,  # TrueType: text stays text
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "savefig.dpi": 150,
-}
 CONTENDER = 8  # a curve whose last error is over so many times the best one's may leave the axes
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One configuration over its seeds. `runs`: those that finished, by seed."""
-
-    label: str
-    config: Config
-    runs: list[Run]
-
-    @property
-    def epochs(self) -> list[int]:
-        """The epochs that all runs have; one pulled from W&B may lack some."""
-        return sorted(set.intersection(*({row["epoch"] for row in r.history} for r in self.runs)))
-
-    def curves(self, metric: str) -> np.ndarray:
-        """[seeds, epochs] of a metric of the history; NaN where it was not logged."""
-        rows = [{row["epoch"]: row.get(metric, np.nan) for row in run.history} for run in self.runs]
-        return np.array([[row[epoch] for epoch in self.epochs] for row in rows])
-
-    def last(self, key: str) -> stats.Interval:
-        """A figure of the summary over the seeds; NaN where it was not logged."""
-        return stats.mean_interval([run.summary.get(key, np.nan) for run in self.runs])
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on disk: `name`.png, .pdf and .csv in a folder, and what it shows."""
-
-    name: str
-    title: str
-    caption: str
 
 
 def comparison(
@@ -70,13 +23,13 @@ def comparison(
 ) -> Drawn:
     """All variants' curves of test/loss or test/accuracy in one graph, the last value and the best
     epoch of each mean curve annotated; `target` draws a line at an accuracy."""
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(figsize=(9.5, 4.8), layout="constrained")
         axes = figure.subplots()
         rows, labels = [], []
         for i, variant in enumerate(variants):
             mean, low, high = stats.curve_interval(variant.curves(metric))
-            colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+            colour, dash = drawing.line(i)
             epochs = variant.epochs
             axes.plot(epochs, mean, color=colour, linestyle=dash, linewidth=1.5)
             axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -99,7 +52,9 @@ def comparison(
             told = ", ".join(f"{labels[i].name} ({labels[i].value(-1)})" for i in outside)
             side = "below" if _rises(metric) else "above"
             axes.set_title(f"{side} the axis at the end: {told}", fontsize=8, loc="left", wrap=True)
-        _save(figure, folder, slug(name), ["label", "seeds", "epoch", "mean", "low", "high"], rows)
+        drawing.save(
+            figure, folder, slug(name), ["label", "seeds", "epoch", "mean", "low", "high"], rows
+        )
     return Drawn(
         slug(name),
         f"{name[0].upper()}{name[1:]} by epoch",
@@ -138,7 +93,7 @@ def _end_labels(axes: Axes, labels: Sequence[_EndLabel]) -> None:
     size = 8 if len(labels) <= 10 else 6
     gap = min(1 / max(len(labels), 1), 0.09 * size / 8)  # two lines of text, in axes heights
     wanted = [(label.mean[-1] - low) / (high - low) for label in labels]
-    for label, place, end in zip(labels, spread(wanted, gap), wanted):
+    for label, place, end in zip(labels, drawing.spread(wanted, gap), wanted):
         axes.annotate(
             str(label),
             xy=(1.0, np.clip(end, 0, 1)),
@@ -151,19 +106,6 @@ def _end_labels(axes: Axes, labels: Sequence[_EndLabel]) -> None:
             arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6},
             annotation_clip=False,
         )
-
-
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places in 0 to 1, in the order of `wanted` and near it, at least `gap` apart."""
-    order = np.argsort(wanted, kind="stable")
-    places = np.asarray(wanted, dtype=float).clip(gap / 2, 1 - gap / 2)
-    for before, i in itertools.pairwise(order):
-        places[i] = max(places[i], places[before] + gap)
-    ceiling = 1 - gap / 2
-    for i in order[::-1]:
-        places[i] = min(places[i], ceiling)
-        ceiling = places[i] - gap
-    return places.tolist()
 
 
 def _zoom(axes: Axes, metric: str, means: Sequence[np.ndarray]) -> list[int]:
@@ -200,11 +142,11 @@ def train_test(folder: Path, variant: Variant) -> Drawn:
     parts = [
         part for part in ("train", "val", "test") if f"{part}/loss" in variant.runs[0].history[-1]
     ]
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(figsize=(9.5, 3.4), layout="constrained")
         rows = []
         for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-            for part, colour in zip(parts, COLOURS):
+            for part, colour in zip(parts, drawing.COLOURS):
                 mean, low, high = stats.curve_interval(variant.curves(f"{part}/{what}"))
                 epochs = variant.epochs
                 axes.plot(epochs, mean, color=colour, label=part)
@@ -218,7 +160,7 @@ def train_test(folder: Path, variant: Variant) -> Drawn:
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
         name = f"train_test_{slug(variant.label)}"
-        _save(figure, folder, name, ["part", "metric", "epoch", "mean", "low", "high"], rows)
+        drawing.save(figure, folder, name, ["part", "metric", "epoch", "mean", "low", "high"], rows)
     return Drawn(
         name,
         f"{variant.label}: training against test",
@@ -236,7 +178,7 @@ def misclassified(folder: Path, variant: Variant, classes: Sequence[str]) -> Dra
     with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 150}):
         figure = runs.draw_misclassified(wrong, classes, title)
         name = f"misclassified_{slug(variant.label)}"
-        _save(figure, folder, name, ["index", "target", "predicted", "confidence"], rows)
+        drawing.save(figure, folder, name, ["index", "target", "predicted", "confidence"], rows)
     return Drawn(
         name,
         title,
@@ -255,29 +197,3 @@ def _digits(metric: str) -> int:
 
 def _words(metric: str) -> str:
     return metric.replace("/", " ")
-
-
-def _save(
-    figure: Figure, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> None:
-    # No date inside, so that the same runs give the same files.
-    for kind, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
-        runs.write(
-            folder / f"{name}.{kind}",
-            lambda file, k=kind, m=metadata: figure.savefig(file, format=k, metadata=m),
-        )
-    write_csv(folder / f"{name}.csv", header, rows)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A csv with full precision; NaN is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow(["" if _is_nan(cell) else cell for cell in row])
-    runs.write(path, lambda file: file.write(text.getvalue().encode()))
-
-
-def _is_nan(cell: Any) -> bool:
-    return isinstance(cell, (float, np.floating)) and bool(np.isnan(cell))

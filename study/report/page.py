@@ -4,19 +4,18 @@ import base64
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from study import runs
-from study.config import FIELDS, Config, Refused, labels, text
-from study.report import figures, stats
-from study.report.figures import Drawn, Variant
-from study.runs import FAILED, FINISHED, STOPPED, Run
-from study.train import data, networks
+from study.config import FIELDS, text
+from study.report import drawing, figures, search, stats
+from study.report.drawing import Drawn
+from study.report.variants import Study, Variant, collect, percent
+from study.runs import FAILED, FINISHED, STOPPED
+from study.train import data
 
 # results.csv: behind the label and every field of Config but the seed.
 FIGURES = (
@@ -29,65 +28,6 @@ FIGURES = (
 ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apart
 
 
-@dataclass(frozen=True)
-class Study:
-    """The runs of a sweep, put together: a variant is a configuration over its seeds."""
-
-    name: str
-    variants: list[Variant]
-    runs: dict[str, list[Run]]  # label -> its runs in every state
-    duplicates: list[Run]  # of a configuration that another run has too; counted once
-
-    @property
-    def all(self) -> list[Run]:
-        return [run for group in self.runs.values() for run in group]
-
-    @property
-    def by_validation(self) -> bool:
-        """Whether every variant has validation images to be ranked by."""
-        return all(variant.config.holdout for variant in self.variants)
-
-    @property
-    def rank_key(self) -> str:
-        return "val_accuracy_last" if self.by_validation else "test_accuracy_last"
-
-    def ranked(self) -> list[Variant]:
-        """The best first."""
-        return sorted(self.variants, key=lambda v: -v.last(self.rank_key).mean)
-
-
-def collect(folder: Path) -> Study:
-    """The study that a sweep's folder holds.
-
-    Raises:
-        Refused: no runs, or none finished.
-    """
-    found, seen, duplicates = [], set(), []
-    for run in sorted(runs.find(folder), key=lambda run: run.state != FINISHED):
-        (duplicates if run.config.identity in seen else found).append(run)
-        seen.add(run.config.identity)
-    named = labels(run.config for run in found)
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in sorted(found, key=lambda run: (_as_written(run.config), run.config.seed)):
-        groups[named[run.config.without_seed()]].append(run)
-    variants = []
-    for label, group in groups.items():
-        finished = [run for run in group if run.state == FINISHED]
-        if finished:
-            variants.append(Variant(label, finished[0].config.without_seed(), finished))
-    if not variants:
-        raise Refused(f"{folder}: none of its {len(found)} runs has finished; run the sweep first")
-    return Study(folder.resolve().name, variants, dict(groups), duplicates)
-
-
-def _as_written(config: Config) -> list[Any]:
-    """A sort key: settings but the seed, in the order in which Config lists what they allow."""
-    values = dataclasses.asdict(config.without_seed())
-    return [
-        f.choices.index(values[f.name]) if f.choices else values[f.name] for f in FIELDS.values()
-    ]
-
-
 def write(folder: Path, out: Path, target: float | None = None) -> Path:
     """Write the report of a sweep's folder; the path of its index.html.
 
@@ -97,8 +37,9 @@ def write(folder: Path, out: Path, target: float | None = None) -> Path:
     study = collect(folder)
     runs.check_writable(out)
     drawn = _draw(study, out / "figures", target)
-    figures.write_csv(out / "results.csv", *results(study))
-    context = _context(study, drawn, folder)
+    drawing.write_csv(out / "results.csv", *results(study))
+    found = search.find(study, folder, out / "figures")
+    context = _context(study, drawn, folder) | {"found": found}
     for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
         body = _render(template, context, out / "figures")
         runs.write(out / name, lambda file, b=body: file.write(b.encode()))
@@ -146,7 +87,7 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
         return {}
     last = variant.last("test_accuracy_last")
     row = {
-        "parameters": _parameters(variant)["total"],
+        "parameters": variant.parameters["total"],
         "test_accuracy_last_mean": last.mean,
         "test_accuracy_last_low": last.low,
         "test_accuracy_last_high": last.high,
@@ -160,26 +101,18 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     return row
 
 
-def _parameters(variant: Variant) -> dict[str, Any]:
-    """The layer table; counted again where the run, pulled from W&B, came without."""
-    for run in variant.runs:
-        if run.has("parameters.json"):
-            return run.parameters()
-    return networks.parameter_table(variant.config)
-
-
 def findings(study: Study) -> list[str]:
     """What the runs say, each sentence with the figures it follows from."""
     best, *others = study.ranked()
     last = best.last("test_accuracy_last")
     chosen = "validation" if study.by_validation else "test"
-    n, parameters = len(best.runs), f"{_parameters(best)['total']:,}"
+    n, parameters = len(best.runs), f"{best.parameters['total']:,}"
     top = best.last(study.rank_key).mean
     level = [v.label for v in others if abs(v.last(study.rank_key).mean - top) < ROUNDING]
     shared = f" (level with {', '.join(level)})" if level else ""
     said = [
         f"{best.label} has the highest mean {chosen} accuracy at the last epoch{shared}: its test"
-        f" accuracy is {_accuracy(last)} over {n} seed{'s' * (n > 1)}, with {parameters}"
+        f" accuracy is {percent(last)} over {n} seed{'s' * (n > 1)}, with {parameters}"
         " parameters."
     ]
     if others:
@@ -206,23 +139,18 @@ def _against(best: Variant, second: Variant) -> str:
     difference = stats.mean_interval([one[seed] - two[seed] for seed in common])
     if difference.n < 2:
         return (
-            f"{second.label} is next with {_accuracy(second.last('test_accuracy_last'))};"
+            f"{second.label} is next with {percent(second.last('test_accuracy_last'))};"
             " at one common seed no difference between them can be told."
         )
     interval = f"95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
     told = (
-        f"{second.label} is next with {_accuracy(second.last('test_accuracy_last'))};"
+        f"{second.label} is next with {percent(second.last('test_accuracy_last'))};"
         f" the difference, paired over {difference.n} seeds, is {difference.mean:+.2f}"
         f" points ({interval})"
     )
     if difference.low <= 0 <= difference.high:
         return f"{told}: it cannot be told from none at this number of seeds."
     return f"{told}."
-
-
-def _accuracy(interval: stats.Interval) -> str:
-    reach = f" ± {interval.half:.2f}" if np.isfinite(interval.half) else ""
-    return f"{interval.mean:.2f}{reach} %"
 
 
 def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[str, Any]:
@@ -241,7 +169,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
         "drawn": drawn,
         "rows": [_table_row(study, variant) for variant in study.variants],
         "by_validation": study.by_validation,
-        "layers": {v.label: _parameters(v) for v in study.variants},
+        "layers": {v.label: v.parameters for v in study.variants},
         "shared": shared,
         "states": Counter(run.state for run in study.all),
         "unfinished": [
@@ -260,7 +188,7 @@ def _table_row(study: Study, variant: Variant) -> dict[str, Any]:
         "parameters": f"{row['parameters']:,}",
         "seeds": len(variant.runs),
         "validation": f"{row['val_accuracy_last_mean']:.2f}" if study.by_validation else "",
-        "last": _accuracy(accuracy).removesuffix(" %"),
+        "last": percent(accuracy).removesuffix(" %"),
         "best": f"{row['test_accuracy_best_mean']:.2f}",
         "last5": f"{row['test_accuracy_last5_min']:.2f}",
         "train": f"{row['train_accuracy_last_mean']:.2f}",

@@ -1,48 +1,15 @@
 import csv
 import dataclasses
 import re
-import shutil
 
 import numpy as np
 import pytest
 
 from study import runs
 from study.config import Config, Refused
-from study.report import figures, page
+from study.report import drawing, figures, page, variants
 from study.train import data
-
-
-@pytest.fixture
-def made(tmp_path, tiny_run):
-    """A function that makes a run folder with a given curve of test accuracy."""
-
-    def make(config: Config, accuracies, state=runs.FINISHED, name=None, cause=None):
-        path = tmp_path / "runs/mine" / (name or runs.name(config))
-        shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("wandb"))
-        runs.write_config(path, config)
-        history = [
-            {"epoch": i + 1, "train/loss": 0.3 / (i + 1), "train/accuracy": a - 1}
-            | {"test/loss": (100 - a) / 30, "test/accuracy": a, "lr": 0.1, "seconds": 1.0}
-            for i, a in enumerate(accuracies)
-        ]
-        runs.write_history(path, history)
-        summary = tiny_run.summary | {
-            "state": state,
-            "test_accuracy_last": accuracies[-1],
-            "test_accuracy_best": max(accuracies),
-            "test_accuracy_last5_min": min(accuracies[-5:]),
-            "test_loss_last": history[-1]["test/loss"],
-            "train_accuracy_last": history[-1]["train/accuracy"],
-            "seconds": float(len(accuracies)),
-        }
-        runs.write_json(path / "summary.json", summary | ({"cause": cause} if cause else {}))
-        return path
-
-    return make
-
-
-def curve(last: float, epochs: int = 10) -> list[float]:
-    return [last - 3 / (i + 1) + 0.3 for i in range(epochs - 1)] + [last]
+from tests.report.conftest import curve
 
 
 def three_variants(made) -> None:
@@ -113,7 +80,7 @@ def test_failed_runs_are_told_and_stay_out_of_the_means(made, tmp_path):
 def test_a_duplicate_is_counted_once(made, tmp_path):
     made(Config(seed=1), curve(99.4))
     made(Config(seed=1), curve(98.0), name="zz_again")
-    study = page.collect(tmp_path / "runs/mine")
+    study = variants.collect(tmp_path / "runs/mine")
     [variant] = study.variants
     assert len(variant.runs) == len(study.duplicates) == 1
 
@@ -122,7 +89,7 @@ def test_the_findings_say_what_the_figures_say(made, tmp_path):
     for seed in (1, 2, 3):
         made(Config(norm="group", groups=5, seed=seed), curve(99.4 + 0.01 * seed))
         made(Config(norm="layer", seed=seed), curve(99.2 + 0.01 * seed + 0.001 * (seed % 2)))
-    best, difference, *_ = page.findings(page.collect(tmp_path / "runs/mine"))
+    best, difference, *_ = page.findings(variants.collect(tmp_path / "runs/mine"))
     assert best.startswith("GN has the highest mean test accuracy")
     assert "99.42 ± 0.02 % over 3 seeds, with 7,684 parameters" in best
     assert "+0.20 points" in difference and "cannot be told" not in difference
@@ -132,7 +99,7 @@ def test_a_tie_is_called_one(made, tmp_path):
     for seed, (one, two) in enumerate([(99.4, 99.3), (99.3, 99.42), (99.45, 99.38)], 1):
         made(Config(seed=seed), curve(one))
         made(Config(norm="layer", seed=seed), curve(two))
-    _, difference, *_ = page.findings(page.collect(tmp_path / "runs/mine"))
+    _, difference, *_ = page.findings(variants.collect(tmp_path / "runs/mine"))
     assert "cannot be told from none at this number of seeds" in difference
 
 
@@ -161,7 +128,7 @@ def test_the_same_runs_give_the_same_report(made, tmp_path):
 
 def test_labels_beside_the_curves_keep_apart():
     wanted = [0.5, 0.51, 0.505, 0.0, 1.0, 0.99]
-    places = figures.spread(wanted, 0.1)
+    places = drawing.spread(wanted, 0.1)
     assert (np.diff(np.sort(places)) >= 0.1 - 1e-9).all()
     assert min(places) >= 0.05 - 1e-9 and max(places) <= 0.95 + 1e-9
     assert (np.argsort(places) == np.argsort(wanted, kind="stable")).all()
@@ -172,13 +139,13 @@ def test_the_axes_tell_99_3_from_99_5_beside_a_ruined_variant(made, tmp_path, mo
     made(Config(norm="layer", seed=1), curve(99.3))
     made(Config(l1=0.1, seed=1), [11.35] * 10)
     limits = []
-    save = figures._save
+    save = drawing.save
     monkeypatch.setattr(
-        figures,
-        "_save",
+        drawing,
+        "save",
         lambda figure, *rest: limits.append(figure.axes[0].get_ylim()) or save(figure, *rest),
     )
-    study = page.collect(tmp_path / "runs/mine")
+    study = variants.collect(tmp_path / "runs/mine")
     figures.comparison(tmp_path, study.variants, "test/accuracy")
     [(low, high)] = limits
     assert low < 99.3 and high > 99.5 and high - low < 2

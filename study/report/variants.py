@@ -1,0 +1,123 @@
+"""The runs of a sweep put together: variants, each a configuration over its seeds."""
+
+import dataclasses
+import functools
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from study import runs
+from study.config import FIELDS, Config, Refused, labels
+from study.report import stats
+from study.runs import FINISHED, Run
+from study.train import networks
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One configuration over its seeds. `runs`: those that finished, by seed."""
+
+    label: str
+    config: Config
+    runs: list[Run]
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs that all runs have; one pulled from W&B may lack some."""
+        return sorted(set.intersection(*({row["epoch"] for row in r.history} for r in self.runs)))
+
+    def curves(self, metric: str) -> np.ndarray:
+        """[seeds, epochs] of a metric of the history; NaN where it was not logged."""
+        rows = [{row["epoch"]: row.get(metric, np.nan) for row in run.history} for run in self.runs]
+        return np.array([[row[epoch] for epoch in self.epochs] for row in rows])
+
+    def last(self, key: str) -> stats.Interval:
+        """A figure of the summary over the seeds; NaN where it was not logged."""
+        return stats.mean_interval([run.summary.get(key, np.nan) for run in self.runs])
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The layer table; counted again where the run, pulled from W&B, came without."""
+        for run in self.runs:
+            if run.has("parameters.json"):
+                return run.parameters()
+        return networks.parameter_table(self.config)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of a sweep, put together: a variant is a configuration over its seeds."""
+
+    name: str
+    variants: list[Variant]
+    runs: dict[str, list[Run]]  # label -> its runs in every state
+    duplicates: list[Run]  # of a configuration that another run has too; counted once
+
+    @property
+    def all(self) -> list[Run]:
+        return [run for group in self.runs.values() for run in group]
+
+    @functools.cached_property
+    def by_validation(self) -> bool:
+        """Whether every variant has a validation accuracy to be ranked by."""
+        return all(np.isfinite(v.last("val_accuracy_last").mean) for v in self.variants)
+
+    @property
+    def rank_key(self) -> str:
+        return "val_accuracy_last" if self.by_validation else "test_accuracy_last"
+
+    @property
+    def chosen_by(self) -> str:
+        """The same in words."""
+        part = "validation" if self.by_validation else "test"
+        return f"{part} accuracy at the last epoch (%)"
+
+    def ranked(self) -> list[Variant]:
+        """The best first."""
+        return sorted(self.variants, key=lambda v: -v.last(self.rank_key).mean)
+
+
+def collect(folder: Path) -> Study:
+    """The study that a sweep's folder holds.
+
+    Raises:
+        Refused: no runs, or none finished.
+    """
+    found, seen, duplicates = [], set(), []
+    for run in sorted(runs.find(folder), key=lambda run: run.state != FINISHED):
+        (duplicates if run.config.identity in seen else found).append(run)
+        seen.add(run.config.identity)
+    named = labels(run.config for run in found)
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in sorted(found, key=lambda run: (_as_written(run.config), run.config.seed)):
+        groups[named[run.config.without_seed()]].append(run)
+    variants = []
+    for label, group in groups.items():
+        finished = [run for run in group if run.state == FINISHED]
+        if finished:
+            variants.append(Variant(label, finished[0].config.without_seed(), finished))
+    if not variants:
+        raise Refused(f"{folder}: none of its {len(found)} runs has finished; run the sweep first")
+    return Study(folder.resolve().name, variants, dict(groups), duplicates)
+
+
+def _as_written(config: Config) -> list[Any]:
+    """A sort key: settings but the seed, in the order in which Config lists what they allow."""
+    values = dataclasses.asdict(config.without_seed())
+    return [
+        f.choices.index(values[f.name]) if f.choices else values[f.name] for f in FIELDS.values()
+    ]
+
+
+def percent(interval: stats.Interval) -> str:
+    """An accuracy in words: its mean, and half its interval where it has one."""
+    reach = f" ± {interval.half:.2f}" if np.isfinite(interval.half) else ""
+    return f"{interval.mean:.2f}{reach} %"
+
+
+def count(n: int, noun: str) -> str:
+    """1 run, 2 runs, 1,000 runs."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
