@@ -255,15 +255,24 @@ def _later(command: Any) -> Any:
 
 
 def _one_line(box: str) -> str:
-    """What a box of tyro's says, in a line: its message, and the option that was perhaps meant."""
+    """What a box of tyro's says, in a line: its message, and the option that was perhaps meant.
+
+    The box is of dashes where the terminal knows no others.
+    """
     lines = [re.sub(r"\s+", " ", line.strip("│╭╮╰╯ \n")) for line in box.splitlines()[1:]]
-    rules = [i for i, line in enumerate(lines) if line.startswith("─")] or [len(lines)]
-    message = " ".join(lines[: rules[0]]).strip()
-    rest = " ".join(line for line in lines[rules[0] :] if not line.startswith("─"))
-    meant = re.search(r"Perhaps you meant: (--[\w-]+)|(Available subcommands: [\w, ]+?) For", rest)
+    parts: list[list[str]] = [[]]
+    for line in lines:
+        if re.match(r"[─-]{9}", line):
+            parts.append([])
+        elif line:
+            parts[-1].append(line)
+    message, *rest = [" ".join(part) for part in parts if part] or [box.strip()]
+    meant = re.search(
+        r"Perhaps you meant: (--[\w-]+)|(Available subcommands: [\w, ]+?) For", " ".join(rest)
+    )
     if meant:
         message += f"; did you mean {meant[1]}?" if meant[1] else f"; {meant[2].lower()}"
-    return message or box.strip()
+    return message
 
 
 def _told(message: Any, code: int) -> int:

@@ -1,12 +1,14 @@
 """What the tests share: folders of their own, the real data where it is, small runs."""
 
 import dataclasses
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from study.__main__ import main
 from study.config import Config
 from study.train import data, loop
 
@@ -32,6 +34,22 @@ def study(tmp_path):
     def run(*words: str, **options) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "study", *map(str, words)]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, **options)
+
+    return run
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """The same within this process, which has imported all: for commands that soon end."""
+    monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("study")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "level", logger.level)
+
+    def run(*words: str) -> subprocess.CompletedProcess:
+        capsys.readouterr()
+        code = main([*map(str, words)])
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
 
     return run
 

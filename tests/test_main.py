@@ -19,12 +19,14 @@ import pytest
         (["train", "--device", "tpu9"], ["device=tpu9", "not available"]),
         (["sweep"], ["a sweep YAML"]),
         (["sweep", "nothing.yaml"], ["nothing.yaml", "No such file"]),
+        (["sweep", "x.yaml", "--search-seed", "-1"], ["--search-seed=-1", "at least 0"]),
+        (["rerun", "runs/nothing"], ["runs/nothing", "no run folder"]),
         (["report", "runs/nothing"], ["runs/nothing", "no such folder"]),
         (["report", ".", "--target", "994"], ["target=994", "at most 100"]),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(study, words, told, tmp_path):
-    done = study(*words)
+def test_a_mistake_is_one_line_and_exit_code_2(command, words, told, tmp_path):
+    done = command(*words)
     assert done.returncode == 2, done.stderr
     [line] = done.stderr.splitlines()
     for word in told:
@@ -44,20 +46,20 @@ def test_no_data_and_no_network_is_one_line(study, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_train_prints_each_epoch_and_goes_no_further_than_asked(study, tmp_path):
+def test_train_prints_each_epoch_and_goes_no_further_than_asked(study, command, tmp_path):
     done = study("train", "--epochs", 2, "--batch-size", 512)
     assert done.returncode == 0, done.stderr
     assert "epoch   2/2" in done.stdout
     [folder] = (tmp_path / "runs/train").iterdir()
     assert str(folder.relative_to(tmp_path)) in done.stdout
-    again = study("train", "--epochs", 2, "--batch-size", 512)
+    again = command("train", "--epochs", 2, "--batch-size", 512)
     assert again.returncode == 0
     assert "epoch   " not in again.stdout
 
 
-def test_check_tells_what_is_there_and_what_to_mend(study, tmp_path):
-    environment = os.environ | {"STUDY_DATA": str(tmp_path / "data")}
-    done = study("check", env=environment)
+def test_check_tells_what_is_there_and_what_to_mend(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
+    done = command("check")
     assert done.returncode == 0, done.stdout
     assert "digits: 1,437 training and 360 test images, whole" in done.stdout
     assert "mnist: not in" in done.stdout
@@ -65,7 +67,7 @@ def test_check_tells_what_is_there_and_what_to_mend(study, tmp_path):
     spoilt.mkdir(parents=True)
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
         (spoilt / name).write_bytes(b"no pickle")
-    done = study("check", env=environment)
+    done = command("check")
     assert done.returncode == 1
     assert "mend first" in done.stdout and "data_batch_1" in done.stdout
 

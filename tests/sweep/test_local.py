@@ -160,8 +160,8 @@ def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
     assert local.run(spec.read(search), tmp_path / "out").found == 2
 
 
-def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, study):
-    done = study("rerun", tiny_run.path, "--seeds", "1,2", "--set", "epochs=1")
+def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
+    done = command("rerun", tiny_run.path, "--seeds", "1,2", "--set", "epochs=1")
     assert done.returncode == 0, done.stderr
     [folder] = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-again")
