@@ -11,7 +11,7 @@ import jinja2
 
 from study import runs
 from study.config import FIELDS, text
-from study.report import drawing, figures, search, stats
+from study.report import drawing, figures, findings, search
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, collect, percent
 from study.runs import FAILED, FINISHED, STOPPED
@@ -25,8 +25,6 @@ FIGURES = (
     "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean",
 )  # fmt: skip
 
-ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apart
-
 
 def write(folder: Path, out: Path, target: float | None = None) -> Path:
     """Write the report of a sweep's folder; the path of its index.html.
@@ -38,8 +36,12 @@ def write(folder: Path, out: Path, target: float | None = None) -> Path:
     runs.check_writable(out)
     drawn = _draw(study, out / "figures", target)
     drawing.write_csv(out / "results.csv", *results(study))
-    found = search.find(study, folder, out / "figures")
-    context = _context(study, drawn, folder) | {"found": found}
+    compared = findings.pairs(study)
+    drawing.write_csv(out / "pairs.csv", findings.PAIRS, [pair.row() for pair in compared])
+    context = _context(study, drawn, folder) | {
+        "findings": findings.say(study, compared, target),
+        "found": search.find(study, folder, out / "figures"),
+    }
     for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
         body = _render(template, context, out / "figures")
         runs.write(out / name, lambda file, b=body: file.write(b.encode()))
@@ -101,58 +103,6 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     return row
 
 
-def findings(study: Study) -> list[str]:
-    """What the runs say, each sentence with the figures it follows from."""
-    best, *others = study.ranked()
-    last = best.last("test_accuracy_last")
-    chosen = "validation" if study.by_validation else "test"
-    n, parameters = len(best.runs), f"{best.parameters['total']:,}"
-    top = best.last(study.rank_key).mean
-    level = [v.label for v in others if abs(v.last(study.rank_key).mean - top) < ROUNDING]
-    shared = f" (level with {', '.join(level)})" if level else ""
-    said = [
-        f"{best.label} has the highest mean {chosen} accuracy at the last epoch{shared}: its test"
-        f" accuracy is {percent(last)} over {n} seed{'s' * (n > 1)}, with {parameters}"
-        " parameters."
-    ]
-    if others:
-        said.append(_against(best, others[0]))
-    images = data.TEST_IMAGES[best.config.dataset]
-    error = stats.binomial_error(last.mean, images)
-    said.append(
-        f"The test set of {images:,} images alone gives an accuracy near {last.mean:.2f} a standard"
-        f" error of {error:.2f} points."
-    )
-    if not study.by_validation:
-        said.append(
-            "There are no validation images in these runs: the variants are ranked, and best epochs"
-            " chosen, on the test set, which flatters them."
-        )
-    return said
-
-
-def _against(best: Variant, second: Variant) -> str:
-    """The best against the next, paired by seed where both have at least two in common."""
-    one = {run.config.seed: run.summary["test_accuracy_last"] for run in best.runs}
-    two = {run.config.seed: run.summary["test_accuracy_last"] for run in second.runs}
-    common = sorted(one.keys() & two.keys())
-    difference = stats.mean_interval([one[seed] - two[seed] for seed in common])
-    if difference.n < 2:
-        return (
-            f"{second.label} is next with {percent(second.last('test_accuracy_last'))};"
-            " at one common seed no difference between them can be told."
-        )
-    interval = f"95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
-    told = (
-        f"{second.label} is next with {percent(second.last('test_accuracy_last'))};"
-        f" the difference, paired over {difference.n} seeds, is {difference.mean:+.2f}"
-        f" points ({interval})"
-    )
-    if difference.low <= 0 <= difference.high:
-        return f"{told}: it cannot be told from none at this number of seeds."
-    return f"{told}."
-
-
 def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[str, Any]:
     """What the two templates show."""
     configs = [dataclasses.asdict(run.config) for run in study.all]
@@ -165,7 +115,6 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
     return {
         "name": study.name,
         "folder": folder,
-        "findings": findings(study),
         "drawn": drawn,
         "rows": [_table_row(study, variant) for variant in study.variants],
         "by_validation": study.by_validation,

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Variant:
     config: Config
     runs: list[Run]
 
-    @property
+    @functools.cached_property
     def epochs(self) -> list[int]:
         """The epochs that all runs have; one pulled from W&B may lack some."""
         return sorted(set.intersection(*({row["epoch"] for row in r.history} for r in self.runs)))
@@ -35,8 +36,17 @@ class Variant:
         return np.array([[row[epoch] for epoch in self.epochs] for row in rows])
 
     def last(self, key: str) -> stats.Interval:
-        """A figure of the summary over the seeds; NaN where it was not logged."""
-        return stats.mean_interval([run.summary.get(key, np.nan) for run in self.runs])
+        """A figure of the summary over the seeds that have it."""
+        return stats.mean_interval(list(self.values(key).values()))
+
+    def values(self, key: str) -> dict[int, float]:
+        """Seed -> a figure of the summary; seeds that lack it, or have no number there, are out."""
+        found = {run.config.seed: run.summary.get(key, np.nan) for run in self.runs}
+        return {seed: value for seed, value in found.items() if np.isfinite(value)}
+
+    def held(self, target: float) -> int | None:
+        """The first epoch from which on the mean test accuracy stays at or above a target."""
+        return stats.first_held(self.curves("test/accuracy").mean(axis=0), self.epochs, target)
 
     @functools.cached_property
     def parameters(self) -> dict[str, Any]:
@@ -63,7 +73,7 @@ class Study:
     @functools.cached_property
     def by_validation(self) -> bool:
         """Whether every variant has a validation accuracy to be ranked by."""
-        return all(np.isfinite(v.last("val_accuracy_last").mean) for v in self.variants)
+        return all(variant.values("val_accuracy_last") for variant in self.variants)
 
     @property
     def rank_key(self) -> str:
@@ -77,7 +87,14 @@ class Study:
 
     def ranked(self) -> list[Variant]:
         """The best first."""
-        return sorted(self.variants, key=lambda v: -v.last(self.rank_key).mean)
+        return list(self._ranked)
+
+    @functools.cached_property
+    def _ranked(self) -> list[Variant]:
+        scores = [(variant.last(self.rank_key).mean, variant) for variant in self.variants]
+        known = [each for each in scores if np.isfinite(each[0])]
+        unknown = [variant for mean, variant in scores if not np.isfinite(mean)]
+        return [v for _, v in sorted(known, key=lambda each: -each[0])] + unknown
 
 
 def collect(folder: Path) -> Study:
@@ -86,8 +103,19 @@ def collect(folder: Path) -> Study:
     Raises:
         Refused: no runs, or none finished.
     """
+    study = gather(folder.resolve().name, runs.find(folder))
+    if not study.variants:
+        raise Refused(
+            f"{folder}: none of its {len(study.all)} runs has finished; run the sweep first"
+        )
+    return study
+
+
+def gather(name: str, read: Iterable[Run]) -> Study:
+    """Runs put together by configuration; of several of one configuration and seed, a finished one
+    counts, and the others are duplicates."""
     found, seen, duplicates = [], set(), []
-    for run in sorted(runs.find(folder), key=lambda run: run.state != FINISHED):
+    for run in sorted(read, key=lambda run: run.state != FINISHED):
         (duplicates if run.config.identity in seen else found).append(run)
         seen.add(run.config.identity)
     named = labels(run.config for run in found)
@@ -99,9 +127,7 @@ def collect(folder: Path) -> Study:
         finished = [run for run in group if run.state == FINISHED]
         if finished:
             variants.append(Variant(label, finished[0].config.without_seed(), finished))
-    if not variants:
-        raise Refused(f"{folder}: none of its {len(found)} runs has finished; run the sweep first")
-    return Study(folder.resolve().name, variants, dict(groups), duplicates)
+    return Study(name, variants, dict(groups), duplicates)
 
 
 def _as_written(config: Config) -> list[Any]:
@@ -114,6 +140,8 @@ def _as_written(config: Config) -> list[Any]:
 
 def percent(interval: stats.Interval) -> str:
     """An accuracy in words: its mean, and half its interval where it has one."""
+    if np.isnan(interval.mean):
+        return "unknown"
     reach = f" ± {interval.half:.2f}" if np.isfinite(interval.half) else ""
     return f"{interval.mean:.2f}{reach} %"
 
