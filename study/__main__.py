@@ -199,6 +199,20 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     return 0
 
 
+def explain(out: Path = Path("reports/explain")) -> int:
+    """Work batch, layer, group and instance norm by hand: figures and a spreadsheet of formulas.
+
+    Args:
+        out: where the figures and normalization.xlsx go.
+    """
+    from study.report import explain as explaining
+
+    for drawn in explaining.write(out):
+        print(out / f"{drawn.name}.png")
+    print(out / explaining.WORKBOOK)
+    return 0
+
+
 COMMANDS = {
     "check": check,
     "train": train,
@@ -206,6 +220,7 @@ COMMANDS = {
     "rerun": rerun,
     "pull": pull,
     "report": report,
+    "explain": explain,
 }
 
 
