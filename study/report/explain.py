@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 
 from study import runs
 from study.report import workbook
+from study.report.drawing import save
 from study.report.figures import Drawn
-from study.report.figures import _save as save
 from study.report.worked import EXAMPLES, NORMS, Example, Worked, work
 
 WORKBOOK = "normalization.xlsx"
