@@ -92,7 +92,9 @@ class Config:
     """passes over the training set"""
     batch_size: Annotated[int, Range(1)] = 128
     """images in a batch; the last, partial batch is kept"""
-    augment: Literal["none", "rotate7", "affine", "crop_flip"] = "none"
+    augment: Literal["none", "rotate7", "rotate7_mean", "jitter_rotate7", "affine", "crop_flip"] = (
+        "none"
+    )
     """augmentation of the training images, by albumentations"""
     label_smoothing: Annotated[float, Range(0, 1, below=True)] = 0.0
     """label smoothing of the training loss (reported losses are without)"""

@@ -48,6 +48,18 @@ def limit() -> float:
 # 1 is bilinear. Border mode 0 fills with `fill`.
 POLICIES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "rotate7": [("Rotate", {"limit": 7, "interpolation": 0, "border_mode": 0, "fill": 0, "p": 1})],
+    # As rotate7 done after normalizing, whose 0 in the corners is the mean of MNIST.
+    "rotate7_mean": [
+        ("Rotate", {"limit": 7, "interpolation": 0, "border_mode": 0, "fill": 33, "p": 1})
+    ],
+    "jitter_rotate7": [  # of a grey image, saturation and hue change nothing
+        (
+            "ColorJitter",
+            {"brightness": (0.9, 1.1), "contrast": (0.9, 1.1), "saturation": (0.9, 1.1)}
+            | {"hue": (-0.1, 0.1), "p": 1},
+        ),
+        ("Rotate", {"limit": 7, "interpolation": 0, "border_mode": 0, "fill": 1, "p": 1}),
+    ],
     "affine": [
         (
             "Affine",

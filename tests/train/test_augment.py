@@ -48,6 +48,35 @@ def test_rotation_stays_within_seven_degrees_and_fills_with_black():
         assert abs(angle) <= 8
 
 
+def corners_filled(policy: str, image: np.ndarray) -> set[int]:
+    """The values in the corners that a turn uncovers, over many draws."""
+    transform = augment._compose(policy, 28)
+    seen = set()
+    for seed in range(30):
+        transform.set_random_seed(seed)
+        seen |= set(transform(image=image)["image"][[0, 0, -1, -1], [0, -1, 0, -1]].ravel())
+    return seen
+
+
+def test_corners_are_filled_as_the_published_studies_filled_them():
+    white = np.full((28, 28, 1), 255, np.uint8)
+    assert corners_filled("rotate7", white) == {0, 255}  # 255: a turn too small to uncover one
+    assert corners_filled("rotate7_mean", white) == {33, 255}
+    assert min(corners_filled("jitter_rotate7", white)) == 1
+    mnist = data.STATISTICS["mnist"]
+    assert round(255 * mnist.mean[0]) == 33  # which normalizing makes 0
+
+
+def test_the_jitter_changes_brightness_by_a_tenth_at_most():
+    grey = np.full((28, 28, 1), 100, np.uint8)
+    transform = augment._compose("jitter_rotate7", 28)
+    middles = []
+    for seed in range(100):
+        transform.set_random_seed(seed)
+        middles.append(int(transform(image=grey)["image"][14, 14, 0]))
+    assert 89 <= min(middles) < 94 and 106 < max(middles) <= 111
+
+
 def test_an_epoch_mixes_the_copies_and_a_run_sees_each_once():
     config = Config(augment="affine", epochs=3, holdout=100, seed=1)
     augment.prepare(config)
