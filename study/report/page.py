@@ -11,7 +11,7 @@ import jinja2
 
 from study import runs
 from study.config import FIELDS, text
-from study.report import drawing, figures, findings, search
+from study.report import drawing, figures, findings, published, search
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, collect, percent
 from study.runs import FAILED, FINISHED, STOPPED
@@ -41,6 +41,7 @@ def write(folder: Path, out: Path, target: float | None = None) -> Path:
     context = _context(study, drawn, folder) | {
         "findings": findings.say(study, compared, target),
         "found": search.find(study, folder, out / "figures"),
+        "published": _published(study, out / "figures"),
     }
     for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
         body = _render(template, context, out / "figures")
@@ -61,6 +62,19 @@ def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Dr
         if any(run.has("misclassified.npz") for run in variant.runs):
             drawn[variant.label].append(figures.misclassified(folder, variant, classes))
     return drawn
+
+
+def _published(study: Study, folder: Path) -> dict[str, Any] | None:
+    """The published figures that these runs stand beside; None where they stand beside none."""
+    found = published.reproduced(study.variants)
+    if not found:
+        return None
+    return {
+        "sentences": published.findings(found),
+        "header": published.HEADER,
+        "rows": published.table(found),
+        "figure": published.draw(folder, found),
+    }
 
 
 def results(study: Study) -> tuple[list[str], list[list[Any]]]:

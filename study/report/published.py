@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 
 from study.config import Config, parse_variant, text
 from study.report import stats
-from study.report.figures import COLOURS, STYLE, Drawn, Variant
-from study.report.figures import _save as save
+from study.report.drawing import COLOURS, STYLE, Drawn, save
+from study.report.variants import Variant
 from study.train import data
 
 SAME = ("dataset", "network", "norm")  # what a variant and the published one must share
@@ -195,7 +195,7 @@ def reproduced(variants: Sequence[Variant]) -> list[Reproduced]:
         Reproduced(
             published,
             nearest[published][1],
-            parameters=nearest[published][1].runs[0].summary["parameters"],
+            parameters=nearest[published][1].parameters["total"],
             last=nearest[published][1].last("test_accuracy_last"),
             best=nearest[published][1].last("test_accuracy_best").mean,
         )

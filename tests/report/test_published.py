@@ -50,7 +50,7 @@ def test_figures_are_the_curves_own_and_come_from_a_named_source():
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_each_studys_sweep_runs_what_was_published_in_three_seeds(path):
-    configs = spec.read(path).configs()
+    configs = spec.read(path).configs
     ours = [one.config for one in published.read() if one.study == path.stem]
     assert list(dict.fromkeys(config.without_seed() for config in configs)) == ours
     assert sorted(c.seed for c in configs) == sorted([1, 2, 3] * len(ours))
