@@ -1,4 +1,5 @@
-"""The stand-in W&B server against the unmodified `wandb` client and command line."""
+"""The stand-in W&B server against the unmodified `wandb` client (its command line and agents:
+tests/sweep/test_agent.py)."""
 
 from __future__ import annotations
 
@@ -8,41 +9,11 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.wandb_server import Run, Server, Sweep, search
-
-SWEEP = """
-program: script.py
-method: grid
-command: ["${env}", "${interpreter}", "${program}"]
-parameters:
-  act: {values: [preempted, stopped]}
-  seed: {values: [0, 1]}
-  lr: {value: 1.0e-3}
-"""
-
-# A run of three epochs that loses its machine after the first, or waits there to be stopped.
-SCRIPT = """
-import signal, sys, threading, wandb
-
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-run = wandb.init(resume="allow")
-run.log({"epoch": run.starting_step})
-if run.config.act == "preempted" and not run.resumed:
-    run.config.update({"machine": "taken away"})
-    run.mark_preempting()
-    sys.exit(143)
-if run.config.act == "stopped":
-    stop.wait(60)
-    sys.exit()
-for epoch in range(run.starting_step + 1, 3):
-    run.log({"epoch": epoch})
-"""
+from tests.wandb_server import Server, search
 
 # Logs a row for every line it is sent, so that a test decides when.
 ROWS = """
@@ -126,47 +97,6 @@ def client(server: Server, home: Path, *command: str) -> str:
 
 def python(server: Server, home: Path, code: str, *arguments: str) -> str:
     return client(server, home, sys.executable, "-c", code, *arguments)
-
-
-def test_agents_work_through_a_grid(server: Server, tmp_path: Path) -> None:
-    """Two of them, side by side, while runs are preempted and stopped: each configuration once."""
-    (tmp_path / "sweep.yaml").write_text(SWEEP)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    client(server, tmp_path, "wandb", "sweep", "sweep.yaml")
-    [sweep] = server.sweeps.values()
-    with agent(server, tmp_path, sweep), agent(server, tmp_path, sweep):
-        for run in server.wait_for(lambda: both_waiting(sweep)):
-            server.stop_run(run.id)
-        server.wait_for(lambda: sweep.state == "FINISHED")
-
-    found = sorted((run.config["act"], run.config["seed"]) for run in sweep.runs.values())
-    assert found == [("preempted", 0), ("preempted", 1), ("stopped", 0), ("stopped", 1)]
-    for run in sweep.runs.values():
-        assert (run.state, run.exit_code, run.config["lr"]) == ("finished", 0, 1e-3)
-        steps = [(row["_step"], row["epoch"]) for row in run.rows]
-        if run.config["act"] == "preempted":  # handed out again, it went on
-            assert (run.starts, steps) == (2, [(0, 0), (1, 1), (2, 2)])
-            assert run.config["machine"] == "taken away"
-        else:
-            assert (run.starts, steps) == (1, [(0, 0)])
-
-
-@contextmanager
-def agent(server: Server, home: Path, sweep: Sweep) -> Iterator[None]:
-    """The command line's agent, which must end by itself once the sweep is done."""
-    command = ["wandb", "agent", "--forward-signals", sweep.path]
-    process = subprocess.Popen(command, env=server.environment(home), cwd=home)
-    try:
-        yield
-        assert process.wait(30) == 0
-    finally:
-        process.terminate()
-
-
-def both_waiting(sweep: Sweep) -> list[Run]:
-    """The two runs of the grid that wait to be stopped, once both do."""
-    runs = [run for run in sweep.runs.values() if run.config["act"] == "stopped" and run.rows]
-    return runs if len(runs) == 2 else []
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
