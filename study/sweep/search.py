@@ -84,7 +84,7 @@ class Search:
         self.asked: set[str] = set()
         self.exhausted = False
         if self.grid:
-            self.done = {runs.name(c) for c in sweep.configs if done(out / runs.name(c))}
+            self.done = {runs.name(c) for c in sweep.configs if is_done(out / runs.name(c))}
         else:
             self.done = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
         self.found = len(self.done)
@@ -211,7 +211,7 @@ class Search:
             name = runs.name(config)
             if name in self.done | self.asked | busy:
                 continue
-            if done(self.out / name):  # by another command, since this one began
+            if is_done(self.out / name):  # by another command, since this one began
                 self.done.add(name)
                 continue
             return config, number, {}
@@ -277,11 +277,11 @@ class Search:
         if not rule or row["epoch"] >= trial.config.epochs:
             return False
         sign = -1 if metric.maximize else 1
-        histories = {
-            t.number: [sign * t.intermediate_values[e] for e in sorted(t.intermediate_values)]
+        histories = {  # a run's latest trial has all its epochs, those before a resume too
+            t.user_attrs["run"]: [v * sign for _, v in sorted(t.intermediate_values.items())]
             for t in self.record.trials()
         }
-        return rule.stops(histories[trial.number], histories.values())
+        return rule.stops(histories[runs.name(trial.config)], histories.values())
 
     def tell(self, trial: Trial, run: runs.Run) -> None:
         """A run has ended, finished or stopped early."""
@@ -321,6 +321,6 @@ class Search:
         runs.write_json(self.out / SEARCH, content)
 
 
-def done(folder: Path) -> bool:
+def is_done(folder: Path) -> bool:
     """Whether a folder holds a run with nothing left to train."""
     return (folder / "summary.json").is_file() and runs.read(folder).done
