@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study import runs
@@ -25,6 +26,7 @@ STYLE = {
     "grid.alpha": 0.25,
     "savefig.dpi": 150,
 }
+WIDE = {"figsize": (9.5, 4.6), "layout": "constrained"}  # with room for words beside the axes
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,39 @@ class Drawn:
 
 def line(i: int) -> tuple[str, str]:
     """The colour and the dashes of the i-th curve."""
-    return COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+    return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]  # told apart in grey too
+
+
+class Side(NamedTuple):
+    """Words for beside the axes and the point they belong to; x None: the axes' right edge."""
+
+    words: str
+    colour: str
+    x: float | None
+    y: float
+
+
+def side_labels(axes: Axes, labels: Sequence[Side]) -> None:
+    """Labels right of the axes, beside their points as far as none covers another."""
+    low, high = axes.get_ylim()
+    size = 8 if len(labels) <= 8 else 7
+    lines = max((label.words.count("\n") + 1 for label in labels), default=1)
+    height = 0.78 * 72 * axes.figure.get_figheight()  # of the axes, in points
+    gap = min(1 / max(len(labels), 1), 1.3 * size * lines / height)
+    wanted = [(label.y - low) / (high - low) for label in labels]
+    for label, place, end in zip(labels, spread(wanted, gap), wanted):
+        axes.annotate(
+            label.words,
+            xy=(1.0 if label.x is None else label.x, np.clip(end, 0, 1)),
+            xycoords=("axes fraction" if label.x is None else "data", "axes fraction"),
+            xytext=(1.04, place),
+            textcoords="axes fraction",
+            color=label.colour,
+            fontsize=size,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6},
+            annotation_clip=False,
+        )
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
@@ -57,6 +91,10 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 def save(
     figure: Figure, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
+    layout = figure.get_layout_engine()
+    if layout:  # once, not for the png and the pdf each
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     # No date inside, so that the same runs give the same files.
     for kind, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
         runs.write(

@@ -1,6 +1,6 @@
 """The figures, one function each: png, pdf and the csv they were drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,28 +9,36 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study import runs
-from study.config import slug
+from study.config import number, slug
 from study.report import drawing, stats
 from study.report.drawing import Drawn
-from study.report.variants import Variant
+from study.report.variants import OTHERS, Study, Variant, percent
 
 CONTENDER = 8  # a curve whose last error is over so many times the best one's may leave the axes
+MOST_ROWS = 30  # variants in a figure that has a row for each
+FACTOR = 10  # between the least and the greatest cost, from which on their axis is logarithmic
+TEST = "test_accuracy_last"
+COSTS = {"parameters": "parameters", "seconds": "seconds a run"}
 
 
-def comparison(
-    folder: Path, variants: Sequence[Variant], metric: str, target: float | None = None
-) -> Drawn:
+def comparison(folder: Path, study: Study, metric: str, target: float | None = None) -> Drawn:
     """All variants' curves of test/loss or test/accuracy in one graph, the last value and the best
-    epoch of each mean curve annotated; `target` draws a line at an accuracy."""
+    epoch of each mean curve annotated, of many those of the best alone, the others in grey;
+    `target` draws a line at an accuracy."""
     with matplotlib.rc_context(drawing.STYLE):
-        figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+        figure = Figure(**drawing.WIDE)
         axes = figure.subplots()
         rows, labels = [], []
-        for i, variant in enumerate(variants):
+        for variant in study.variants:
             mean, low, high = stats.curve_interval(variant.curves(metric))
-            colour, dash = drawing.line(i)
             epochs = variant.epochs
+            rows += [
+                [variant.label, len(variant.runs), *point] for point in zip(epochs, mean, low, high)
+            ]
+            if variant not in study.shown:
+                axes.plot(epochs, mean, color=OTHERS, linewidth=0.6, zorder=0)
+                continue
+            colour, dash = drawing.line(study.shown.index(variant))
             axes.plot(epochs, mean, color=colour, linestyle=dash, linewidth=1.5)
             axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
             best = int(mean.argmax() if _rises(metric) else mean.argmin())
@@ -38,16 +46,14 @@ def comparison(
             half = (high[-1] - low[-1]) / 2
             label = _EndLabel(variant.label, colour, mean, best, epochs[best], half, metric)
             labels.append(label)
-            rows += [
-                [variant.label, len(variant.runs), *point] for point in zip(epochs, mean, low, high)
-            ]
         outside = _zoom(axes, metric, [label.mean for label in labels])
         if target is not None and _rises(metric):
             _target_line(axes, target)
         name = _words(metric)
         axes.set(xlabel="epoch", ylabel=f"{name}{' (%)' if _rises(metric) else ''}")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _end_labels(axes, [label for i, label in enumerate(labels) if i not in outside])
+        inside = [label for i, label in enumerate(labels) if i not in outside]
+        drawing.side_labels(axes, [label.side() for label in inside])
         if outside:
             told = ", ".join(f"{labels[i].name} ({labels[i].value(-1)})" for i in outside)
             side = "below" if _rises(metric) else "above"
@@ -60,7 +66,8 @@ def comparison(
         f"{name[0].upper()}{name[1:]} by epoch",
         "Lines: mean over seeds. Bands: 95 % t interval of the mean (none at one seed)."
         " Star: best epoch of the mean line, chosen on the test set. The first epochs may leave"
-        " the axes, which show the later ones.",
+        " the axes, which show the later ones."
+        + (f" In grey: all but the best {len(study.shown)}." if study.others else ""),
     )
 
 
@@ -79,33 +86,13 @@ class _EndLabel:
     def value(self, epoch: int) -> str:
         return f"{self.mean[epoch]:.{_digits(self.metric)}f}"
 
-    def __str__(self) -> str:
+    def side(self) -> drawing.Side:
         reach = f" ± {self.half:.{_digits(self.metric)}f}" if np.isfinite(self.half) else ""
-        return (
+        words = (
             f"{self.name}\nlast {self.value(-1)}{reach}, best {self.value(self.best)}"
             f" at {self.best_epoch}"
         )
-
-
-def _end_labels(axes: Axes, labels: Sequence[_EndLabel]) -> None:
-    """Labels right of the axes, at their curves' ends as far as none covers another."""
-    low, high = axes.get_ylim()
-    size = 8 if len(labels) <= 10 else 6
-    gap = min(1 / max(len(labels), 1), 0.09 * size / 8)  # two lines of text, in axes heights
-    wanted = [(label.mean[-1] - low) / (high - low) for label in labels]
-    for label, place, end in zip(labels, drawing.spread(wanted, gap), wanted):
-        axes.annotate(
-            str(label),
-            xy=(1.0, np.clip(end, 0, 1)),
-            xytext=(1.04, place),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
-            color=label.colour,
-            fontsize=size,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6},
-            annotation_clip=False,
-        )
+        return drawing.Side(words, self.colour, None, self.mean[-1])
 
 
 def _zoom(axes: Axes, metric: str, means: Sequence[np.ndarray]) -> list[int]:
@@ -169,22 +156,94 @@ def train_test(folder: Path, variant: Variant) -> Drawn:
     )
 
 
-def misclassified(folder: Path, variant: Variant, classes: Sequence[str]) -> Drawn:
-    """The ten most confident mistakes of the variant's first seed that has them."""
-    run = next(run for run in variant.runs if run.has("misclassified.npz"))
-    wrong = run.misclassified()
-    title = f"{variant.label}, seed {run.config.seed}: {len(wrong.index)} test images wrong"
-    rows = zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence)
-    with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 150}):
-        figure = runs.draw_misclassified(wrong, classes, title)
-        name = f"misclassified_{slug(variant.label)}"
-        drawing.save(figure, folder, name, ["index", "target", "predicted", "confidence"], rows)
+def final(folder: Path, study: Study) -> Drawn:
+    """The variants one below the other, the best on top: test accuracy at the last epoch, each
+    seed and the interval of the mean, with the number of parameters."""
+    ranked = [v for v in study.ranked() if v.values(TEST)][:MOST_ROWS][::-1]
+    with matplotlib.rc_context(drawing.STYLE):
+        size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(ranked))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        scores = [variant.last(TEST) for variant in ranked]
+        low, high = _span([score.mean for score in scores])
+        for y, (variant, score) in enumerate(zip(ranked, scores)):
+            colour = study.colour(variant)
+            if score.mean < low:
+                axes.plot(low, y, "<", color=colour, markersize=6, clip_on=False)
+                continue
+            seeds = list(variant.values(TEST).values())
+            axes.plot(seeds, [y] * len(seeds), "o", color=colour, markersize=3.5, alpha=0.45)
+            axes.plot(score.mean, y, "D", color=colour, markersize=5)
+            if np.isfinite(score.half):
+                axes.plot([score.low, score.high], [y, y], color=colour, linewidth=1.6)
+        axes.set(xlim=(low, high), ylim=(-0.6, len(ranked) - 0.4), xlabel="test accuracy (%)")
+        axes.set_yticks(range(len(ranked)), [variant.label for variant in ranked])
+        axes.grid(False, axis="y")
+        for y, (variant, score) in enumerate(zip(ranked, scores)):
+            axes.annotate(
+                f"{percent(score)}  {variant.parameters['total']:,} parameters",
+                (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,
+                annotation_clip=False,
+            )  # fmt: skip
+        rows = [
+            [variant.label, variant.parameters["total"], score.n, *score[:3], seed, value]
+            for variant, score in zip(ranked[::-1], scores[::-1])
+            for seed, value in variant.values(TEST).items()
+        ]
+        header = ["label", "parameters", "seeds", "mean", "low", "high", "seed", "test_accuracy"]
+        drawing.save(figure, folder, "final", header, rows)
+    cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
     return Drawn(
-        name,
-        title,
-        "The ten most confident mistakes; confidence is the softmax of the predicted class."
-        " The csv lists all.",
+        "final",
+        "Test accuracy at the last epoch",
+        "Diamonds: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. In the"
+        f" order of the {study.chosen_by}. Triangles: left of the axis.{cut}",
     )
+
+
+def tradeoff(folder: Path, study: Study, name: str, of: Callable[[Variant], float]) -> Drawn | None:
+    """Test accuracy against what a variant costs: its `parameters`, or the `seconds` of a run.
+    None where all cost the same, or it is not known."""
+    known = [v for v in study.variants if v.values(TEST) and np.isfinite(of(v))]
+    if len({of(variant) for variant in known}) < 2:
+        return None
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure(**drawing.WIDE)
+        axes = figure.subplots()
+        sides, rows = [], []
+        low, high = _span([variant.last(TEST).mean for variant in known])
+        axes.set_ylim(low, high)
+        for variant in known:
+            score, colour = variant.last(TEST), study.colour(variant)
+            rows.append([variant.label, of(variant), score.n, *score[:3]])
+            if score.mean < low:
+                continue
+            half = score.half if np.isfinite(score.half) else None
+            axes.errorbar(of(variant), score.mean, half, fmt="o", color=colour, capsize=3)
+            if variant in study.shown:
+                words = f"{variant.label}\n{percent(score)}, {number(round(of(variant), 1))} {name}"
+                sides.append(drawing.Side(words, colour, of(variant), score.mean))
+        costs = [of(variant) for variant in known]
+        if max(costs) / max(min(costs), 1e-9) > FACTOR:
+            axes.set_xscale("log")
+        axes.set(xlabel=COSTS[name], ylabel="test accuracy at the last epoch (%)")
+        drawing.side_labels(axes, sides)
+        header = ["label", name, "seeds", "mean", "low", "high"]
+        drawing.save(figure, folder, f"accuracy_{name}", header, rows)
+    return Drawn(
+        f"accuracy_{name}",
+        f"Accuracy against {COSTS[name]}",
+        "Means over seeds with the 95 % t interval; towards the upper left is better. Variants"
+        " far behind lie below the axis.",
+    )
+
+
+def _span(means: Sequence[float]) -> tuple[float, float]:
+    """Limits of an accuracy that tell the contenders apart."""
+    errors = 100 - np.array(means)
+    inside = errors[errors <= CONTENDER * max(errors.min(), 0.1)]
+    margin = 0.25 * np.ptp(inside) or 0.1
+    return 100 - inside.max() - margin, 100 - inside.min() + margin
 
 
 def _rises(metric: str) -> bool:

@@ -11,11 +11,10 @@ import jinja2
 
 from study import runs
 from study.config import FIELDS, text
-from study.report import drawing, figures, findings, published, search
+from study.report import drawing, figures, findings, mistakes, published, search, weights
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, collect, percent
 from study.runs import FAILED, FINISHED, STOPPED
-from study.train import data
 
 # results.csv: behind the label and every field of Config but the seed.
 FIGURES = (
@@ -50,17 +49,24 @@ def write(folder: Path, out: Path, target: float | None = None) -> Path:
 
 
 def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Drawn]]:
-    drawn = {
-        "compared": [
-            figures.comparison(folder, study.variants, "test/loss"),
-            figures.comparison(folder, study.variants, "test/accuracy", target),
+    """All figures but the search's: of the variants compared, and of each that is shown."""
+    compared = [
+        figures.final(folder, study),
+        figures.comparison(folder, study, "test/accuracy", target),
+        figures.comparison(folder, study, "test/loss"),
+        figures.tradeoff(folder, study, "parameters", lambda v: v.parameters["total"]),
+        figures.tradeoff(folder, study, "seconds", lambda v: v.last("seconds").mean),
+        weights.draw(folder, study),
+        mistakes.shared(folder, study),
+    ]
+    drawn = {"compared": [figure for figure in compared if figure]}
+    for variant in study.shown:
+        own = [
+            figures.train_test(folder, variant),
+            *mistakes.draw(folder, variant),
+            mistakes.confusion(folder, variant),
         ]
-    }
-    for variant in study.variants:
-        classes = data.CLASS_NAMES[variant.config.dataset]
-        drawn[variant.label] = [figures.train_test(folder, variant)]
-        if any(run.has("misclassified.npz") for run in variant.runs):
-            drawn[variant.label].append(figures.misclassified(folder, variant, classes))
+        drawn[variant.label] = [figure for figure in own if figure]
     return drawn
 
 
@@ -132,7 +138,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
         "drawn": drawn,
         "rows": [_table_row(study, variant) for variant in study.variants],
         "by_validation": study.by_validation,
-        "layers": {v.label: v.parameters for v in study.variants},
+        "layers": {v.label: v.parameters for v in study.shown},
         "shared": shared,
         "states": Counter(run.state for run in study.all),
         "unfinished": [

@@ -95,7 +95,7 @@ class Point(NamedTuple):
 def _family(config: Config, name: str, others: Sequence[str]) -> str:
     """What a colour stands for: the norm where it varies, and how L1 is reduced beside L1."""
     words = [NORM_LABELS[config.norm]] if "norm" in others else []
-    if name == "l1" and "l1_reduction" in others and config.l1:
+    if name == "l1" and "l1_reduction" in others:
         words.append(config.l1_reduction)
     return ", ".join(words)
 

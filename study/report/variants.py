@@ -12,12 +12,15 @@ import numpy as np
 
 from study import runs
 from study.config import FIELDS, Config, Refused, labels
-from study.report import stats
+from study.report import drawing, stats
 from study.runs import FINISHED, Run
 from study.train import networks
 
+SHOWN = 10  # variants that figures tell apart
+OTHERS = "0.75"  # the grey of the others
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Variant:
     """One configuration over its seeds. `runs`: those that finished, by seed."""
 
@@ -84,6 +87,19 @@ class Study:
         """The same in words."""
         part = "validation" if self.by_validation else "test"
         return f"{part} accuracy at the last epoch (%)"
+
+    @functools.cached_property
+    def shown(self) -> list[Variant]:
+        """The best few, in the order of their settings: what has a colour and a section."""
+        best = self.ranked()[:SHOWN]
+        return [variant for variant in self.variants if variant in best]
+
+    @property
+    def others(self) -> int:
+        return len(self.variants) - len(self.shown)
+
+    def colour(self, variant: Variant) -> str:
+        return drawing.line(self.shown.index(variant))[0] if variant in self.shown else OTHERS
 
     def ranked(self) -> list[Variant]:
         """The best first."""

@@ -1,11 +1,13 @@
 """Run folders with made-up curves."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from study import runs
 from study.config import Config
+from study.runs import Run
 
 
 @pytest.fixture
@@ -36,3 +38,19 @@ def made(tmp_path, tiny_run):
 
 def curve(last: float, epochs: int = 10) -> list[float]:
     return [last - 3 / (i + 1) + 0.3 for i in range(epochs - 1)] + [last]
+
+
+def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
+    """A run that lies nowhere."""
+    config = Config(**{**config.changed(), "seed": seed})
+    history = [
+        {"epoch": i, "train/accuracy": a - 1, "train/loss": 0.1, "test/accuracy": a}
+        | {"test/loss": 0.1, "seconds": 30.0}
+        for i, a in enumerate(curve(last), 1)
+    ]
+    summary = {"state": state, **runs.scores(history), **more}
+    return Run(Path("nowhere") / runs.name(config), config, history, summary)
+
+
+def spread(config: Config, *lasts: float) -> list[Run]:
+    return [run(config, last, seed) for seed, last in enumerate(lasts, 1)]

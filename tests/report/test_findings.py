@@ -1,7 +1,6 @@
 """What the report says in words, where the truth is known."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,20 +8,9 @@ from study import runs
 from study.config import Config
 from study.report import findings, variants
 from study.runs import Run
-from tests.report.conftest import curve
+from tests.report.conftest import run, spread
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
-
-
-def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
-    config = Config(**{**config.changed(), "seed": seed})
-    history = [
-        {"epoch": i, "train/accuracy": a - 1, "train/loss": 0.1, "test/accuracy": a}
-        | {"test/loss": 0.1, "seconds": 30.0}
-        for i, a in enumerate(curve(last), 1)
-    ]
-    summary = {"state": state, **runs.scores(history), **more}
-    return Run(Path("nowhere") / runs.name(config), config, history, summary)
 
 
 def study(*all_runs: Run) -> variants.Study:
@@ -36,10 +24,6 @@ def said(*all_runs: Run, target=None) -> list[str]:
     texts = [finding.text for finding in found]
     assert not re.search(r"\bnan\b|\binf\b", " ".join(texts).lower())
     return texts
-
-
-def spread(config: Config, *lasts: float) -> list[Run]:
-    return [run(config, last, seed) for seed, last in enumerate(lasts, 1)]
 
 
 def test_a_clear_win_is_called_one_with_its_figures():

@@ -24,9 +24,10 @@ def test_a_report_has_all_its_parts(made, tmp_path):
     index = page.write(tmp_path / "runs/mine", tmp_path / "reports/mine", target=99.4)
     out = tmp_path / "reports/mine"
     assert index == out / "index.html"
-    names = ["test_loss", "test_accuracy"]
+    names = ["final", "test_loss", "test_accuracy", "misclassified_by"]
     for label in ("bn_l1_2.5e-5_sum", "ln", "gn"):
-        names += [f"train_test_{label}", f"misclassified_{label}"]
+        names += [f"train_test_{label}", f"confusion_{label}"]
+        names += [f"misclassified_{label}", f"misclassified_25_{label}"]
     expected = {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")}
     assert {path.name for path in (out / "figures").iterdir()} == expected
     assert {path.name for path in out.iterdir()} == {
@@ -136,7 +137,7 @@ def test_the_axes_tell_99_3_from_99_5_beside_a_ruined_variant(made, tmp_path, mo
         lambda figure, *rest: limits.append(figure.axes[0].get_ylim()) or save(figure, *rest),
     )
     study = variants.collect(tmp_path / "runs/mine")
-    figures.comparison(tmp_path, study.variants, "test/accuracy")
+    figures.comparison(tmp_path, study, "test/accuracy")
     [(low, high)] = limits
     assert low < 99.3 and high > 99.5 and high - low < 2
 
