@@ -1,0 +1,27 @@
+"""What an L1 lambda means: nothing without its reduction."""
+
+from study.config import Config, number
+from study.train import networks
+
+
+def equivalent(config: Config) -> float:
+    """The lambda that pulls as much in all under the other l1_reduction.
+
+    The L1 term pulls at each weight with lambda (sum) or with lambda / the elements of the
+    weight's tensor (mean). Over the N weights in T tensors of a network that is lambda N or
+    lambda T in all, so that a lambda as a mean equals lambda T / N as a sum. Only in all: a mean
+    pulls harder at the small tensors, such as a norm's scale and shift, than at the large ones.
+    """
+    sizes = [parameter.numel() for parameter in networks.build(config).parameters()]
+    share = len(sizes) / sum(sizes)
+    return config.l1 * share if config.l1_reduction == "mean" else config.l1 / share
+
+
+def told(config: Config) -> str:
+    """The same in a sentence: `L1 0.001 (mean) pulls as much in all as 1.7e-6 (sum)`."""
+    other = {"mean": "sum", "sum": "mean"}[config.l1_reduction]
+    equal = number(float(f"{equivalent(config):.1e}"))
+    return (
+        f"L1 {number(config.l1)} ({config.l1_reduction}) pulls as much in all at the weights of"
+        f" {config.network} as {equal} ({other}) would"
+    )
