@@ -164,12 +164,15 @@ def run(
     if mode == "online":
         online.check_login()
         online.check_server()
-    runs.check_writable(out)
+    sweep.check_end(limit)
+    if storage is None:
+        runs.check_writable(out)
     search = Search(sweep, out, seed=search_seed, storage=storage)
     ahead = search.ahead(limit)
     only_logged = _unlogged(search.trained(), out, mode)
     outcome = Outcome(found=search.found)
     if ahead or only_logged:
+        runs.check_writable(out)
         _prepare(ahead)
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
         devices = _devices(device)

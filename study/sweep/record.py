@@ -5,6 +5,7 @@ tools read it too. Optuna has no lease for a journal; ours says whose a trial is
 """
 
 import contextlib
+import json
 import os
 import socket
 import time
@@ -64,8 +65,8 @@ class Record:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.shared = not isinstance(storage, Path)  # the runs may be on other machines
         direction = "maximize" if maximize else "minimize"
-        self.storage = _open(storage)
         with _told(storage):
+            self.storage = _open(storage)
             study = optuna.create_study(
                 storage=self.storage, study_name=name, direction=direction, load_if_exists=True
             )
@@ -164,12 +165,11 @@ def _open(storage: Path | str) -> BaseStorage:
     if isinstance(storage, Path):
         storage.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(storage)))
-    with _told(storage):
-        for _ in range(RACES):
-            with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
-                return RDBStorage(storage)
-            time.sleep(1)  # another worker is making the tables
-        return RDBStorage(storage)
+    for _ in range(RACES):
+        with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
+            return RDBStorage(storage)
+        time.sleep(1)  # another worker is making the tables
+    return RDBStorage(storage)
 
 
 @contextlib.contextmanager
@@ -181,6 +181,10 @@ def _told(storage: Path | str) -> Iterator[None]:
             shown = make_url(storage).render_as_string(hide_password=True)
     try:
         yield
+    except json.JSONDecodeError as error:
+        raise Refused(
+            f"{shown}: is damaged ({_first(error)}); move it away: trained runs are found again"
+        ) from error
     except ImportError as error:
         raise Refused(f"--storage {shown}: {_first(error)}; pip install its driver") from error
     except (ArgumentError, NoSuchModuleError) as error:

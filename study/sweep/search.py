@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ class Search:
     `found`: runs that were there at the start.
 
     Raises:
-        Refused: a search without an end, or a database that cannot be used.
+        Refused: a database that cannot be used, or a damaged record.
         Failed: the database does not answer.
     """
 
@@ -104,26 +105,12 @@ class Search:
         return f"{sweep.name} {sweep.method} {digest}"
 
     def ahead(self, limit: int | None) -> list[Config]:
-        """What is left to train, at most `limit`: of a search, configurations such as these.
-
-        Raises:
-            Refused: a search that would never end.
-        """
+        """What is left to train, at most `limit`: of a search, configurations such as these."""
         if self.grid:
             return [c for c in self.sweep.configs if runs.name(c) not in self.done][:limit]
-        if self.sweep.run_cap is None and limit is None:
-            raise Refused(
-                f"method={self.sweep.method}: never ends by itself; add run_cap: 30 to the file,"
-                " or give --limit 30"
-            )
-        count = min(n for n in (limit, self.to_train()) if n is not None)
+        left = math.inf if self.sweep.run_cap is None else max(0, self.sweep.run_cap - self.found)
+        count = min(left, math.inf if limit is None else limit)
         return list(itertools.islice(itertools.cycle(self.sweep.configs), count))
-
-    def to_train(self) -> int | None:
-        """How many were left to train at the start; None: no end is set."""
-        if self.grid:
-            return len(self.ahead(None))
-        return None if self.sweep.run_cap is None else max(0, self.sweep.run_cap - self.found)
 
     def ended(self) -> str:
         """Why nothing more is drawn although a search has runs left; empty where it goes on."""

@@ -97,6 +97,14 @@ class Sweep:
     def searched(self) -> list[Parameter]:
         return [p for p in self.parameters.values() if not p.constant]
 
+    def check_end(self, limit: int | None) -> None:
+        """Refuse a search that would never end."""
+        if self.method != "grid" and self.run_cap is None and limit is None:
+            raise Refused(
+                f"method={self.method}: never ends by itself; add run_cap: 30 to the file,"
+                " or give --limit 30"
+            )
+
     def __str__(self) -> str:
         if self.method == "grid":
             return f"grid, {len(self.configs)} configurations"

@@ -9,7 +9,7 @@ import pytest
 
 from study import runs
 from study.config import Refused
-from study.sweep import record, spec
+from study.sweep import local, record, spec
 from study.sweep.search import Search
 
 BAYES = """
@@ -102,10 +102,21 @@ def test_a_longer_search_goes_on_and_another_begins_anew(sweep, tmp_path):
 
 
 def test_a_search_without_end_is_refused(sweep, tmp_path):
-    search = Search(sweep(BAYES.replace("run_cap: 16\n", "")), tmp_path / "a")
+    endless = sweep(BAYES.replace("run_cap: 16\n", ""))
     with pytest.raises(Refused, match="run_cap"):
-        search.ahead(None)
-    assert len(search.ahead(4)) == 4
+        local.run(endless, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert len(Search(endless, tmp_path / "a").ahead(4)) == 4
+
+
+def test_a_damaged_journal_is_refused_and_its_runs_are_found_again(sweep, tmp_path):
+    first = work(Search(sweep(RANDOM), tmp_path / "a"), 3)
+    journal = tmp_path / "a" / record.JOURNAL
+    journal.write_text("garbage\n" + journal.read_text())
+    with pytest.raises(Refused, match="journal: is damaged"):
+        Search(sweep(RANDOM), tmp_path / "a")
+    journal.unlink()
+    assert work(Search(sweep(RANDOM), tmp_path / "a"), 3) == first
 
 
 def test_a_small_space_ends_when_it_is_searched(sweep, tmp_path):
