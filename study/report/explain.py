@@ -12,8 +12,7 @@ from matplotlib.patches import Rectangle
 
 from study import runs
 from study.report import workbook
-from study.report.drawing import save
-from study.report.figures import Drawn
+from study.report.drawing import Drawn, save
 from study.report.worked import EXAMPLES, NORMS, Example, Worked, work
 
 WORKBOOK = "normalization.xlsx"

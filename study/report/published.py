@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from study.config import Config, parse_variant, text
 from study.report import stats
 from study.report.drawing import COLOURS, STYLE, Drawn, save
-from study.report.variants import Variant
+from study.report.variants import Variant, count, percent
 from study.train import data
 
 SAME = ("dataset", "network", "norm")  # what a variant and the published one must share
@@ -121,10 +121,8 @@ class Reproduced:
 
     def __str__(self) -> str:
         """What agrees, what does not, by how much, and what differs."""
-        half = f" ± {self.last.half:.2f}" if self.last.n > 1 else ""
-        seeds = f"{self.last.n} seed{'s' * (self.last.n > 1)}"
-        goal = self.published.last
-        told = f"{self.variant.label}: {self.last.mean:.2f}{half} % over {seeds}, published "
+        goal, seeds = self.published.last, count(self.last.n, "seed")
+        told = f"{self.variant.label}: {percent(self.last)} over {seeds}, published "
         told += f"{goal:.2f} %: {self._compared()}." if goal is not None else "without a figure."
         if self.parameters == self.published.parameters:
             told += f" {self.parameters:,} parameters, as published."
@@ -215,7 +213,7 @@ def findings(found: Sequence[Reproduced]) -> list[str]:
     }
     told = [words[v].format(counts[v]) for v in words if counts[v]]
     compared = sum(counts[v] for v in words)
-    figures = f"Of {compared} published figure{'s' * (compared != 1)} at the last epoch"
+    figures = f"Of {count(compared, 'published figure')} at the last epoch"
     summary = [f"{figures}: {', '.join(told)}."] if told else []
     return summary + [str(one) for one in found]
 
@@ -229,7 +227,7 @@ HEADER = (
 def table(found: Sequence[Reproduced]) -> list[list[str]]:
     """Rows of text under HEADER; accuracies in percent, differences in points."""
 
-    def percent(value: float | None, sign: str = "") -> str:
+    def points(value: float | None, sign: str = "") -> str:
         return "" if value is None or math.isnan(value) else f"{value:{sign}.2f}"
 
     return [
@@ -239,11 +237,11 @@ def table(found: Sequence[Reproduced]) -> list[list[str]]:
             f"{one.parameters:,}",
             f"{one.published.parameters:,}",
             str(one.last.n),
-            percent(one.last.mean) + (f" ± {one.last.half:.2f}" if one.last.n > 1 else ""),
-            percent(one.published.last),
-            percent(one.difference, "+"),
-            percent(one.best),
-            percent(one.published.best),
+            percent(one.last).removesuffix(" %"),
+            points(one.published.last),
+            points(one.difference, "+"),
+            points(one.best),
+            points(one.published.best),
             one.verdict,
         ]
         for one in found

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from study.report import published
-from study.report.figures import Variant
+from study.report.variants import Variant
 from study.runs import Run
 from study.sweep import spec
 from study.train import networks
@@ -33,7 +33,6 @@ def ran(one: published.Published, lasts, **settings) -> Variant:
             for epoch, accuracy in enumerate(accuracies, 1)
         ]
         summary = {"test_accuracy_last": last, "test_accuracy_best": last + 0.02}
-        summary["parameters"] = networks.parameter_table(config)["total"]
         seeded = dataclasses.replace(config, seed=seed)
         runs.append(Run(Path("nowhere"), seeded, history, summary))
     return Variant(f"{config.norm} here", config, runs)
