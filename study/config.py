@@ -6,6 +6,7 @@ Every check of a setting stands here: types, ranges, settings that have no effec
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import logging
@@ -48,6 +49,12 @@ class Range(NamedTuple):
         return " and ".join(words)
 
 
+class Backbones(NamedTuple):
+    """Our networks by name; timm's names are allowed too."""
+
+    ours: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Config:
     """What a run is: flat scalars, each a sweep parameter and a command line option.
@@ -58,10 +65,11 @@ class Config:
 
     dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10"] = "digits"
     """the images: digits (1,797 scans, no download), mnist, fashion_mnist or cifar10"""
-    network: Literal["mnist_7684", "mnist_8008", "mnist_9680", "mnist_9802", "cifar_48178"] = (
-        "mnist_7684"
-    )
-    """the network; the figure in its name is its number of parameters"""
+    network: Annotated[
+        str, Backbones(("mnist_7684", "mnist_8008", "mnist_9680", "mnist_9802", "cifar_48178"))
+    ] = "mnist_7684"
+    """mnist_7684, mnist_8008, mnist_9680, mnist_9802, cifar_48178 (their numbers of parameters), or
+    a timm backbone with BatchNorm, such as resnet18, whose norms are swapped"""
     norm: Literal["batch", "layer", "group", "instance", "none"] = "batch"
     """the normalization after (or before) each activation"""
     groups: Annotated[int, Range(1)] = 4
@@ -194,13 +202,17 @@ class Config:
 
 
 class Field(NamedTuple):
-    """One field of Config: its type, what it allows and its default."""
+    """One field of Config: its type, what it allows and its default.
+
+    `timm`: beside the choices, the names of timm's backbones are allowed.
+    """
 
     name: str
     kind: type
     choices: tuple[str, ...]
     range: Range | None
     default: Any
+    timm: bool = False
 
     def canonical(self, value: Any) -> Any:
         """The value in the field's own type (0 and 0.0 are one configuration).
@@ -219,9 +231,22 @@ class Field(NamedTuple):
     def _choice(self, value: Any) -> str:
         if isinstance(value, str) and value in self.choices:
             return value
-        near = difflib.get_close_matches(str(value), self.choices, n=1)
+        names, more = self.choices, ""
+        if self.timm:
+            names, more = (*names, *_timm_names()), " and timm's backbones"
+            if value in names:
+                return value
+        near = difflib.get_close_matches(str(value), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise Refused(f"{self.name}={text(value)}: allowed are {', '.join(self.choices)}{hint}")
+        allowed = ", ".join(self.choices) + more
+        raise Refused(f"{self.name}={text(value)}: allowed are {allowed}{hint}")
+
+    def rank(self, value: Any) -> Any:
+        """A key that sorts values as the choices are listed, backbones after them, or by size."""
+        if not self.choices:
+            return value
+        known = value in self.choices
+        return (self.choices.index(value), "") if known else (len(self.choices), value)
 
     def _number(self, value: Any) -> int | float:
         what = "a whole number" if self.kind is int else "a number"
@@ -263,6 +288,14 @@ def _yaml_advice(value: str) -> str:
     return f"; write {number(wanted)} without quotes"
 
 
+@functools.cache
+def _timm_names() -> tuple[str, ...]:
+    """The backbones of timm, which is imported when one is asked for: it takes seconds."""
+    import timm
+
+    return tuple(timm.list_models())
+
+
 def _fields() -> dict[str, Field]:
     fields = {}
     hints = get_type_hints(Config, include_extras=True)
@@ -270,9 +303,12 @@ def _fields() -> dict[str, Field]:
         hint, limits, choices = hints[field.name], None, ()
         if get_origin(hint) is Annotated:
             hint, limits = get_args(hint)
+        timm = isinstance(limits, Backbones)
+        if timm:
+            choices, limits = limits.ours, None
         if get_origin(hint) is Literal:
             hint, choices = str, get_args(hint)
-        fields[field.name] = Field(field.name, hint, choices, limits, field.default)
+        fields[field.name] = Field(field.name, hint, choices, limits, field.default, timm)
     return fields
 
 

@@ -78,8 +78,7 @@ def varying(study: Study) -> list[Setting]:
     for name, field in FIELDS.items():
         values = {getattr(config, name) for config in configs if works(name, config)}
         if name != "seed" and len(values) > 1:
-            order = field.choices.index if field.choices else None
-            found.append(Setting(name, tuple(sorted(values, key=order))))
+            found.append(Setting(name, tuple(sorted(values, key=field.rank))))
     return found
 
 

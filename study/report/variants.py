@@ -149,9 +149,7 @@ def gather(name: str, read: Iterable[Run]) -> Study:
 def _as_written(config: Config) -> list[Any]:
     """A sort key: settings but the seed, in the order in which Config lists what they allow."""
     values = dataclasses.asdict(config.without_seed())
-    return [
-        f.choices.index(values[f.name]) if f.choices else values[f.name] for f in FIELDS.values()
-    ]
+    return [field.rank(values[name]) for name, field in FIELDS.items()]
 
 
 def percent(interval: stats.Interval) -> str:

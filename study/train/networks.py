@@ -10,7 +10,7 @@ from timm.models import register_model
 from torch import Tensor, nn
 
 from study.config import CLASSES, Config, Refused
-from study.train import norms
+from study.train import backbones, norms
 
 INPUTS = {
     "digits": (1, 28, 28),
@@ -187,8 +187,14 @@ for _name in PLANS:
     _register(_name)
 
 
-def build(config: Config) -> Network:
-    """The network of a configuration, giving logits. Its weights come from torch's generator."""
+def build(config: Config) -> nn.Module:
+    """The network of a configuration, giving logits. Its weights come from torch's generator.
+
+    Raises:
+        Refused: a timm backbone that cannot do as asked (see backbones.build).
+    """
+    if config.network not in PLANS:
+        return backbones.build(config, INPUTS[config.dataset])
     channels, size, _ = INPUTS[config.dataset]
     return Network(
         PLANS[config.network],

@@ -1,0 +1,109 @@
+"""Any timm backbone with BatchNorm, its norms swapped for the one that is studied."""
+
+from collections import OrderedDict
+
+import timm
+import torch
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+
+from study.config import CLASSES, Config, Refused
+from study.train import norms
+
+
+def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
+    """timm's backbone for images [C, H, W] of `shape`, untrained, its norms swapped.
+
+    `dropout` is timm's drop_rate, before the classifier.
+
+    Raises:
+        Refused: it has no BatchNorm to swap, cannot take such images, or one of its maps is too
+            small for the norm; the message names the backbone and the layer.
+    """
+    name = config.network
+    if config.norm_affine == "element":
+        raise Refused(
+            f"norm_affine=element: needs a network of fixed map sizes, not network={name}"
+            " (allowed here: channel, none)"
+        )
+    options = {"drop_rate": config.dropout} if config.dropout else {}
+    try:
+        network = timm.create_model(name, num_classes=CLASSES, in_chans=shape[0], **options)
+    except Exception as error:  # timm's backbones refuse options in many ways
+        raise _unfit(config, shape, error) from error
+    swapped = swap(network, config)
+    if not swapped:
+        raise Refused(f"network={name}: has no BatchNorm2d that norm={config.norm} could replace")
+    _check(network, swapped, config, shape)
+    return network
+
+
+def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
+    """Replace each BatchNorm2d by the configuration's norm; what they are called -> the new ones.
+
+    What timm's BatchNormAct2d does after normalizing, its dropout and activation, stays; scales
+    and shifts start as timm made them (a residual branch may start at 0).
+    """
+    swapped = {}
+    for name, old in list(network.named_modules()):
+        if not isinstance(old, nn.BatchNorm2d):
+            continue
+        new = norms.build(
+            config.norm, old.num_features, groups=config.groups, affine=config.norm_affine
+        )
+        if getattr(new, "weight", None) is not None and old.affine:
+            new.load_state_dict({"weight": old.weight, "bias": old.bias}, strict=False)
+        swapped[name] = new
+        if isinstance(old, BatchNormAct2d):
+            new = nn.Sequential(OrderedDict(norm=new, drop=old.drop, act=old.act))
+        network.set_submodule(name, new)
+    return swapped
+
+
+def _check(
+    network: nn.Module, swapped: dict[str, nn.Module], config: Config, shape: tuple[int, ...]
+) -> None:
+    """Pass one batch of two images through, so that what cannot work is told before training."""
+
+    def look(layer: str) -> None:
+        def before(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+            _check_map(config, layer, norm, inputs[0])
+
+        handles.append(swapped[layer].register_forward_pre_hook(before))
+
+    handles: list = []
+    for layer in swapped:
+        look(layer)
+    try:
+        with torch.inference_mode():  # in evaluation: neither running statistics nor dropout
+            output = network.eval()(torch.zeros(2, *shape))
+    except Refused:
+        raise
+    except Exception as error:  # whatever a backbone raises that such images do not suit
+        raise _unfit(config, shape, error) from error
+    finally:
+        for handle in handles:
+            handle.remove()
+        network.train()
+    if output.shape != (2, CLASSES):
+        raise Refused(f"network={config.network}: gives {list(output.shape)}, not [2, {CLASSES}]")
+
+
+def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
+    """Refuse a mean over a single value, which normalizes everything to 0."""
+    if not isinstance(norm, nn.GroupNorm):
+        return
+    height, width = x.shape[2:]
+    if height * width * norm.num_channels // norm.num_groups == 1:
+        raise Refused(
+            f"norm={config.norm}: {layer} of network={config.network} has maps of {height}x{width}"
+            f" here, a mean over one value; take norm=batch or layer, or fewer groups"
+        )
+
+
+def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> Refused:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    size = "x".join(map(str, shape))
+    return Refused(
+        f"network={config.network}: cannot take the {size} images of {config.dataset} ({reason})"
+    )

@@ -1,0 +1,110 @@
+"""timm's backbones with their norms swapped, untrained."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from study.config import FIELDS, Config, Refused, labels
+from study.train import loop, networks
+
+SMALL = {"resnet18": 20, "test_efficientnet": 13, "mobilenetv3_small_050": 34}  # and their norms
+KINDS = {"batch": nn.BatchNorm2d, "layer": nn.GroupNorm, "group": nn.GroupNorm}
+
+
+def config(network: str, norm: str = "batch", **settings) -> Config:
+    return Config(dataset="cifar10", network=network, norm=norm, **settings)
+
+
+@pytest.mark.parametrize(
+    ("network", "norm"),
+    [
+        ("resnet18", "group"),
+        ("mobilenetv3_small_050", "layer"),
+        *(("test_efficientnet", norm) for norm in KINDS),
+    ],
+)
+def test_every_norm_is_swapped_and_nothing_else(network, norm):
+    torch.manual_seed(0)
+    built = networks.build(config(network, norm))
+    torch.manual_seed(0)
+    original = timm.create_model(network, num_classes=10)
+    ours = [m for m in built.modules() if isinstance(m, KINDS[norm])]
+    assert len(ours) == SMALL[network]
+    parameters = [sum(p.numel() for p in n.parameters()) for n in (built, original)]
+    assert parameters[0] == parameters[1]
+
+    def others(model):
+        kinds = [type(m).__name__ for m in model.modules() if not list(m.children())]
+        skip = ("BatchNorm2d", "GroupNorm", "Identity")
+        return sorted(kind for kind in kinds if kind not in skip)
+
+    assert others(built) == others(original)
+    assert built.training
+    logits = built(torch.randn(4, 3, 32, 32))
+    assert logits.shape == (4, 10)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in built.parameters())
+
+
+def test_with_batch_norm_it_is_timms_own():
+    """Activations included: what was BatchNormAct2d gives what it gave."""
+    x = torch.randn(4, 3, 32, 32)
+    for network in ("test_efficientnet", "test_resnet"):
+        torch.manual_seed(0)
+        built = networks.build(config(network))
+        torch.manual_seed(0)
+        original = timm.create_model(network, num_classes=10)
+        torch.testing.assert_close(built.eval()(x), original.eval()(x))
+
+
+def test_groups_and_affine_reach_the_norms():
+    built = networks.build(config("test_efficientnet", "group", groups=3, norm_affine="none"))
+    found = [m for m in built.modules() if isinstance(m, nn.GroupNorm)]
+    assert all(m.weight is None for m in found)
+    assert {m.num_groups for m in found} <= {1, 2, 3} and max(m.num_groups for m in found) > 1
+
+
+def test_a_layer_table_and_a_run(tmp_path):
+    table = networks.parameter_table(config("test_efficientnet", "layer"))
+    assert table["total"] == sum(layer["parameters"] for layer in table["layers"]) == 101_766
+    run = loop.train(
+        Config(network="test_efficientnet", norm="group", epochs=1, batch_size=512), tmp_path
+    )
+    assert run.done and run.summary["parameters"] == networks.parameter_table(run.config)["total"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"network": "resnet18", "norm": "instance"}, r"norm=instance: layer4.0.bn1 of network=re"),
+        (
+            {"network": "test_convnext", "norm": "layer"},
+            "network=test_convnext: has no BatchNorm2d",
+        ),
+        ({"network": "test_vit"}, "network=test_vit: has no BatchNorm2d"),
+        (
+            {"network": "resnet18", "norm": "layer", "norm_affine": "element"},
+            "norm_affine=element: needs a network of fixed map sizes, not network=resnet18",
+        ),
+        ({"network": "levit_128s"}, "network=levit_128s: cannot take the 1x28x28 images of digits"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(settings, told):
+    with pytest.raises(Refused, match=told) as refused:
+        networks.build(Config(**settings))
+    assert "\n" not in str(refused.value)
+
+
+def test_names_are_checked_and_sorted_behind_ours():
+    with pytest.raises(Refused, match=r"network=resnet81.*timm's backbones \(did you mean resnet"):
+        Config(network="resnet81")
+    with pytest.raises(Refused, match=r"network=mnist_7648.*did you mean mnist_7684\?"):
+        Config(network="mnist_7648")
+    field = FIELDS["network"]
+    values = ["resnet18", "cifar_48178", "densenet121", "mnist_7684"]
+    assert sorted(values, key=field.rank) == [
+        "mnist_7684", "cifar_48178", "densenet121", "resnet18",
+    ]  # fmt: skip
+    both = [Config(network="resnet18"), Config()]
+    assert list(labels(both).values()) == ["BN, resnet18", "BN, mnist_7684"]
