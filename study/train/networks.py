@@ -211,18 +211,23 @@ def parameter_table(config: Config) -> dict[str, Any]:
     """Layer by layer: name, type, output shape (of one image) and parameters, with totals.
 
     Sizes in megabytes (10^6 bytes) for one image in float32, as torchsummary counts them:
-    activations are every layer's output, twice, for the pass forward and the pass back.
+    activations are every layer's output, twice, for the pass forward and the pass back. The
+    receptive field is the side, in pixels, of the square of the image that one value of the output
+    sees through convolutions and pooling (norms, which see a whole map, left out); None in a timm
+    backbone, whose branches have several.
     """
     network = build(config).eval()
     layers: list[dict[str, Any]] = []
+    sees = _ReceptiveField() if isinstance(network, Network) else None
 
     def note(name: str, module: nn.Module) -> None:
-        def hook(_module: nn.Module, _inputs: Sequence[Tensor], output: Tensor) -> None:
+        def hook(_module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
             layers.append(
                 {
                     "layer": name,
                     "type": _describe(module),
                     "output": list(output.shape[1:]),
+                    "receptive_field": sees and sees.through(module, inputs[0].shape[-1]),
                     "parameters": sum(p.numel() for p in module.parameters()),
                 }
             )
@@ -244,6 +249,29 @@ def parameter_table(config: Config) -> dict[str, Any]:
         "activations_mb": activations * 4 * 2 / MEGABYTE,
         "parameters_mb": total * 4 / MEGABYTE,
     }
+
+
+class _ReceptiveField:
+    """The receptive field along a chain of layers: r += (kernel - 1) * jump, jump *= stride
+    (Araujo et al. 2019, Distill, "Computing receptive fields of convolutional neural networks").
+    """
+
+    def __init__(self) -> None:
+        self.size, self.jump = 1, 1
+
+    def through(self, module: nn.Module, side: int) -> int:
+        """The size behind a layer whose input is a map of that side."""
+        kernel, stride = 1, 1
+        match module:
+            case nn.Conv2d():
+                kernel, stride = module.kernel_size[0], module.stride[0]
+            case nn.MaxPool2d():
+                kernel, stride = module.kernel_size, module.stride
+            case nn.AdaptiveAvgPool2d():
+                kernel = side
+        self.size += (kernel - 1) * self.jump
+        self.jump *= stride
+        return self.size
 
 
 def _describe(module: nn.Module) -> str:

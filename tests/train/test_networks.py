@@ -103,3 +103,38 @@ def test_every_network_reads_every_data_set():
         for dataset, shape in networks.INPUTS.items():
             built = networks.build(Config(dataset=dataset, network=network))
             assert built(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+def test_receptive_fields_of_mnist_7684():
+    table = networks.parameter_table(config("mnist_7684"))
+    seen = [x["receptive_field"] for x in table["layers"] if x["type"].startswith("Conv2d")]
+    assert seen == [3, 5, 7, 8, 12, 16, 20, 28]
+    backbone = networks.parameter_table(config("test_efficientnet"))
+    assert {layer["receptive_field"] for layer in backbone["layers"]} == {None}
+
+
+@pytest.mark.parametrize("network", TOTALS)
+def test_a_receptive_field_is_what_has_a_gradient(network):
+    """The pixels that the middle of a map depends on, in an image large enough for them all."""
+    settings = config(network, norm="none")
+    table = networks.parameter_table(settings)["layers"]
+    plan = networks.PLANS[network]
+    built = networks.Network(plan, norm="none", img_size=120)
+    for module in list(built.modules()):
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.abs() + 0.01  # no ReLU closes
+    built.features = nn.ModuleList(
+        nn.AvgPool2d(2) if isinstance(m, nn.MaxPool2d) else m for m in built.features
+    )
+    outputs = {}
+    for name, module in built.named_modules():
+        module.register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out}))
+    image = torch.ones(1, plan.channels, 120, 120, requires_grad=True)
+    built(image)
+    for layer in table:
+        if layer["layer"].startswith("features") and layer["layer"].endswith("conv"):
+            out = outputs[layer["layer"]]
+            middle = out[0, 0, out.shape[2] // 2, out.shape[3] // 2]
+            [gradient] = torch.autograd.grad(middle, image, retain_graph=True)
+            rows = gradient.abs().sum((0, 1, 3)).nonzero()
+            assert len(rows) == layer["receptive_field"], layer["layer"]

@@ -1,0 +1,33 @@
+"""How well each class is told from the others."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+class ClassScores(NamedTuple):
+    """By class, float [classes]: precision, recall and F1 in percent, and the test images of it."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    images: np.ndarray
+
+
+def scores(confusion: ArrayLike) -> ClassScores:
+    """The scores of a confusion matrix [classes, classes], rows targets and columns predictions.
+
+    Precision is the share of the predictions of a class that are right, recall the share of its
+    images that are found, F1 their harmonic mean. NaN where there is nothing to take a share of.
+    The matrix may be a sum or a mean over runs: the shares are then of all their images together.
+    """
+    confusion = np.asarray(confusion, dtype=float)
+    right, predicted, images = np.diag(confusion), confusion.sum(0), confusion.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ClassScores(
+            precision=100 * right / predicted,
+            recall=100 * right / images,
+            f1=100 * 2 * right / (predicted + images),
+            images=images,
+        )
