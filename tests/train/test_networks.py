@@ -59,11 +59,28 @@ def test_the_order_within_a_block():
     assert names("cifar_48178") == ["Conv2d", "GroupNorm", "ReLU", "Dropout2d"]
 
 
-def test_the_layer_table_of_mnist_7684():
+# Convolutions in order, the last one to the classes; those of CIFAR-10 with bias.
+CONVOLUTIONS = {
+    "mnist_7684": [90, 900, 1350, 150, 900, 900, 2880, 320],
+    "mnist_8008": [72, 576, 576, 1152, 2304, 128, 2304, 512, 160],
+    "mnist_9680": [144, 2304, 2304, 2304, 2304, 160],
+    "mnist_9802": [90, 1620, 180, 1440, 2880, 200, 2880, 320],
+    "cifar_48178": [448, 2320, 136, 2336, 9248, 9248, 528, 4640, 9248, 9248, 330],
+}
+
+
+@pytest.mark.parametrize("network", TOTALS)
+def test_layer_by_layer_parameters_are_those_published(network):
+    layers = networks.parameter_table(config(network))["layers"]
+    counted = [x["parameters"] for x in layers if x["type"].startswith("Conv2d")]
+    assert counted == CONVOLUTIONS[network]
+    norm = [x for x in layers if x["type"].startswith("BatchNorm2d")]
+    assert [x["parameters"] for x in norm] == [2 * x["output"][0] for x in norm]
+
+
+def test_the_sizes_of_mnist_7684():
     table = networks.parameter_table(config("mnist_7684"))
     convolutions = [x for x in table["layers"] if x["type"].startswith("Conv2d")]
-    parameters = [x["parameters"] for x in convolutions]
-    assert parameters == [90, 900, 1350, 150, 900, 900, 2880, 320]
     assert [x["output"] for x in convolutions][-2:] == [[32, 5, 5], [10, 1, 1]]
     assert table["input_mb"] == pytest.approx(28 * 28 * 4 / 1e6)
     assert table["parameters_mb"] == pytest.approx(7684 * 4 / 1e6)
