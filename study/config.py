@@ -1,20 +1,20 @@
 """Config: the one list of hyperparameters, which says what a run IS.
 
-Every check of a setting stands here: types, ranges, settings that have no effect, the
-`variant` strings that couple settings, the identity of a run and its label in a figure.
+What one setting allows stands in fields.py; here is what they mean together: settings that have no
+effect, the `variant` strings that couple settings, the identity of a run, its label in a figure.
 """
 
 import dataclasses
 import difflib
-import functools
 import hashlib
 import json
 import logging
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from study.fields import Backbones, Field, Range, Refused, number, text
 
 log = logging.getLogger(__name__)
 
@@ -23,36 +23,6 @@ TRAIN_IMAGES = {"digits": 1437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar
 CLASSES = 10
 
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
-
-
-class Refused(ValueError):
-    """Bad input. The message is one line: the field, the value, what is allowed. Exit code 2."""
-
-
-class Range(NamedTuple):
-    """The numbers a field allows: from `low` (or above it) to `high` (or below it)."""
-
-    low: float
-    high: float = math.inf
-    above: bool = False
-    below: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        over = value > self.low if self.above else value >= self.low
-        under = value < self.high if self.below else value <= self.high
-        return over and under
-
-    def __str__(self) -> str:
-        words = [f"{'above' if self.above else 'at least'} {number(self.low)}"]
-        if self.high < math.inf:
-            words.append(f"{'below' if self.below else 'at most'} {number(self.high)}")
-        return " and ".join(words)
-
-
-class Backbones(NamedTuple):
-    """Our networks by name; timm's names are allowed too."""
-
-    ours: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -201,101 +171,6 @@ class Config:
         return dataclasses.replace(self, seed=FIELDS["seed"].default)
 
 
-class Field(NamedTuple):
-    """One field of Config: its type, what it allows and its default.
-
-    `timm`: beside the choices, the names of timm's backbones are allowed.
-    """
-
-    name: str
-    kind: type
-    choices: tuple[str, ...]
-    range: Range | None
-    default: Any
-    timm: bool = False
-
-    def canonical(self, value: Any) -> Any:
-        """The value in the field's own type (0 and 0.0 are one configuration).
-
-        Raises:
-            Refused: the wrong type, or not allowed.
-        """
-        if self.choices:
-            return self._choice(value)
-        if self.kind is bool:
-            if isinstance(value, bool):
-                return value
-            raise Refused(f"{self.name}={text(value)}: allowed are true and false")
-        return self._number(value)
-
-    def _choice(self, value: Any) -> str:
-        if isinstance(value, str) and value in self.choices:
-            return value
-        names, more = self.choices, ""
-        if self.timm:
-            names, more = (*names, *_timm_names()), " and timm's backbones"
-            if value in names:
-                return value
-        near = difflib.get_close_matches(str(value), names, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        allowed = ", ".join(self.choices) + more
-        raise Refused(f"{self.name}={text(value)}: allowed are {allowed}{hint}")
-
-    def rank(self, value: Any) -> Any:
-        """A key that sorts values as the choices are listed, backbones after them, or by size."""
-        if not self.choices:
-            return value
-        known = value in self.choices
-        return (self.choices.index(value), "") if known else (len(self.choices), value)
-
-    def _number(self, value: Any) -> int | float:
-        what = "a whole number" if self.kind is int else "a number"
-        if isinstance(value, str):
-            raise Refused(f"{self.name}={value!r}: is text, not {what}{_yaml_advice(value)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise Refused(f"{self.name}={text(value)}: allowed is {what} {self.range}")
-        if not math.isfinite(value) or value not in self.range or value != self.kind(value):
-            raise Refused(f"{self.name}={text(value)}: allowed is {what} {self.range}")
-        return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
-
-    def parse(self, word: str) -> Any:
-        """The value that a word of a command line or a `variant` means.
-
-        Raises:
-            Refused: no such value.
-        """
-        if self.kind is bool:
-            return self.canonical({"true": True, "false": False}.get(word.lower(), word))
-        if self.kind is str:
-            return self.canonical(word)
-        try:
-            return self.canonical(float(word))
-        except ValueError as error:
-            if isinstance(error, Refused):
-                raise
-            raise Refused(f"{self.name}={word}: allowed is a number {self.range}") from None
-
-
-def _yaml_advice(value: str) -> str:
-    """What to write instead of a number that YAML 1.1 reads as text, such as 1e-1."""
-    try:
-        wanted = float(value)
-    except ValueError:
-        return ""
-    mantissa, _, exponent = value.lower().partition("e")
-    if exponent and "." not in mantissa:
-        return f"; YAML reads {value} as text: write {mantissa}.0e{exponent}"
-    return f"; write {number(wanted)} without quotes"
-
-
-@functools.cache
-def _timm_names() -> tuple[str, ...]:
-    """The backbones of timm, which is imported when one is asked for: it takes seconds."""
-    import timm
-
-    return tuple(timm.list_models())
-
-
 def _fields() -> dict[str, Field]:
     fields = {}
     hints = get_type_hints(Config, include_extras=True)
@@ -362,21 +237,6 @@ def parse_variant(variant: Any) -> dict[str, Any]:
             raise Refused(f"variant={variant!r}: {name} stands in it twice")
         named[name] = value
     return named
-
-
-def number(value: float) -> str:
-    """The shortest text that reads back as the number: 20, 0.05, 2.5e-5."""
-    if isinstance(value, int) or (math.isfinite(value) and value == int(value) < 1e15):
-        return str(int(value))
-    mantissa, _, exponent = repr(value).partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
-
-
-def text(value: Any) -> str:
-    """A setting's value as a sweep YAML would show it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return number(value) if isinstance(value, (int, float)) else str(value)
 
 
 def labels(configs: Iterable[Config]) -> dict[Config, str]:

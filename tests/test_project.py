@@ -27,7 +27,18 @@ def test_every_package_is_listed():
 
 
 def test_imports_point_one_way():
-    order = ["config", "runs", "online", "pull", "train", "sweep", "report", "check", "__main__"]
+    order = [
+        "fields",
+        "config",
+        "runs",
+        "online",
+        "pull",
+        "train",
+        "sweep",
+        "report",
+        "check",
+        "__main__",
+    ]
     for path in (ROOT / "study").glob("**/*.py"):
         noun = path.relative_to(ROOT / "study").parts[0].removesuffix(".py")
         if noun == "__init__":
