@@ -318,8 +318,10 @@ class _Progress:
     """The total, with the time left; a line a run where no terminal shows the bars."""
 
     def __init__(self, jobs: _Jobs, slots: int, quiet: bool) -> None:
-        ahead = jobs.search.ahead(jobs.count)
-        self.epochs = sum(config.epochs - _epochs_done(jobs.out, config) for config in ahead)
+        search = jobs.search
+        self.epochs = sum(config.epochs for config in search.ahead(jobs.count))
+        if search.grid:  # of a search nobody knows yet what it will go on with
+            self.epochs -= sum(_epochs_done(jobs.out, c) for c in search.ahead(jobs.count))
         self.count = jobs.total
         self.bar = tqdm(total=self.epochs, desc=f"{self.count} runs", unit="epoch", position=slots,
                         smoothing=0.05, disable=quiet)  # fmt: skip
