@@ -262,7 +262,13 @@ def claim(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Refused(f"{path}: another process is training this run; wait for it") from error
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # refused before anything was written
+                if [entry.name for entry in path.iterdir()] == [".lock"]:
+                    (path / ".lock").unlink()
+                    path.rmdir()
 
 
 def draw_misclassified(wrong: Misclassified, classes: Sequence[str], title: str) -> "Figure":

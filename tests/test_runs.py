@@ -69,12 +69,15 @@ def test_nan_never_reaches_a_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_folder_is_held_by_one(tmp_path):
+def test_a_run_folder_is_held_by_one_and_gone_if_nothing_was_written(tmp_path):
+    folder = tmp_path / "run"
     refused = pytest.raises(Refused, match="another process is training this run")
-    with runs.claim(tmp_path), refused, runs.claim(tmp_path):
+    with runs.claim(folder), refused, runs.claim(folder):
         pass
-    with runs.claim(tmp_path):
-        pass
+    assert not folder.exists()
+    with runs.claim(folder):
+        runs.write_json(folder / "summary.json", {})
+    assert (folder / "summary.json").exists()
 
 
 @pytest.fixture
