@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from study import runs
 
 # Okabe & Ito's colours, told apart by colour-blind readers; yellow left out as too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
 DASHES = ("-", "--", "-.", ":")
 STYLE = {
     "pdf.fonttype": 42,  # TrueType: text stays text
@@ -26,21 +26,29 @@ STYLE = {
     "grid.alpha": 0.25,
     "savefig.dpi": 150,
 }
+FEW = 4
 WIDE = {"figsize": (9.5, 4.6), "layout": "constrained"}  # with room for words beside the axes
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on disk: `name`.png, .pdf and .csv in a folder, and what it shows."""
+    """A figure on disk: `name`.png, .pdf and .csv in a folder, and what it shows. window: the
+    limits of its vertical axis, where the page has a graph in its place."""
 
     name: str
     title: str
     caption: str
+    window: tuple[float, float] | None = None
 
 
 def line(i: int) -> tuple[str, str]:
     """The colour and the dashes of the i-th curve."""
     return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]  # told apart in grey too
+
+
+def faint(bands: int) -> float:
+    """How opaque each of so many bands is, to be seen through the others."""
+    return 0.15 if bands <= FEW else 0.06
 
 
 class Side(NamedTuple):
@@ -70,9 +78,11 @@ def side_labels(axes: Axes, labels: Sequence[Side]) -> None:
             color=label.colour,
             fontsize=size,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6},
+            arrowprops={
+                "arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "relpos": (0, 0.5),
+            },
             annotation_clip=False,
-        )
+        )  # fmt: skip
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:

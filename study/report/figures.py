@@ -40,7 +40,8 @@ def comparison(folder: Path, study: Study, metric: str, target: float | None = N
                 continue
             colour, dash = drawing.line(study.shown.index(variant))
             axes.plot(epochs, mean, color=colour, linestyle=dash, linewidth=1.5)
-            axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+            faint = drawing.faint(len(study.shown))
+            axes.fill_between(epochs, low, high, color=colour, alpha=faint, linewidth=0)
             best = int(mean.argmax() if _rises(metric) else mean.argmin())
             axes.plot(epochs[best], mean[best], "*", color=colour, markersize=9)
             half = (high[-1] - low[-1]) / 2
@@ -68,6 +69,7 @@ def comparison(folder: Path, study: Study, metric: str, target: float | None = N
         " Star: best epoch of the mean line, chosen on the test set. The first epochs may leave"
         " the axes, which show the later ones."
         + (f" In grey: all but the best {len(study.shown)}." if study.others else ""),
+        axes.get_ylim(),
     )
 
 
@@ -235,6 +237,7 @@ def tradeoff(folder: Path, study: Study, name: str, of: Callable[[Variant], floa
         f"Accuracy against {COSTS[name]}",
         "Means over seeds with the 95 % t interval; towards the upper left is better. Variants"
         " far behind lie below the axis.",
+        (low, high),
     )
 
 

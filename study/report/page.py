@@ -2,19 +2,23 @@
 
 import base64
 import dataclasses
+import io
+import os
+import urllib.parse
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from PIL import Image
 
 from study import runs
 from study.config import FIELDS, text
-from study.report import drawing, figures, findings, mistakes, published, search, weights
+from study.report import drawing, figures, findings, graphs, mistakes, published, search, weights
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, collect, percent
-from study.runs import FAILED, FINISHED, STOPPED
+from study.runs import FAILED, FINISHED, STOPPED, Run
 
 # results.csv: behind the label and every field of Config but the seed.
 FIGURES = (
@@ -37,10 +41,14 @@ def write(folder: Path, out: Path, target: float | None = None) -> Path:
     drawing.write_csv(out / "results.csv", *results(study))
     compared = findings.pairs(study)
     drawing.write_csv(out / "pairs.csv", findings.PAIRS, [pair.row() for pair in compared])
+    found = search.find(study, folder, out / "figures")
     context = _context(study, drawn, folder) | {
         "findings": findings.say(study, compared, target),
-        "found": search.find(study, folder, out / "figures"),
+        "found": found,
         "published": _published(study, out / "figures"),
+        "graphs": graphs.make(study, drawn["compared"] + (found.figures if found else []), target),
+        "library": graphs.library(),
+        "runs": _run_rows(study, out),
     }
     for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
         body = _render(template, context, out / "figures")
@@ -137,6 +145,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
         "folder": folder,
         "drawn": drawn,
         "rows": [_table_row(study, variant) for variant in study.variants],
+        "best": study.ranked()[0].label,
         "by_validation": study.by_validation,
         "layers": {v.label: v.parameters for v in study.shown},
         "shared": shared,
@@ -164,6 +173,39 @@ def _table_row(study: Study, variant: Variant) -> dict[str, Any]:
         "loss": f"{row['test_loss_last_mean']:.4f}",
         "seconds": f"{row['seconds_mean']:.0f}",
     }
+
+
+def _run_rows(study: Study, out: Path) -> list[dict[str, Any]]:
+    """The table of all runs, duplicates too, with links to their folders and their W&B pages."""
+    labelled = [(label, run) for label, group in study.runs.items() for run in group]
+    labelled += [("a duplicate", run) for run in study.duplicates]
+    return [
+        {
+            "label": label,
+            "seed": run.config.seed,
+            "state": run.state,
+            "epochs": len(run.history),
+            "validation": _cell(run, "val_accuracy_last", 2),
+            "last": _cell(run, "test_accuracy_last", 2),
+            "best": _cell(run, "test_accuracy_best", 2),
+            "loss": _cell(run, "test_loss_last", 4),
+            "seconds": _cell(run, "seconds", 0),
+            "folder": run.path.name,
+            "link": urllib.parse.quote(os.path.relpath(run.path.resolve(), out.resolve())),
+            "url": _web(run.summary.get("url")),
+        }
+        for label, run in labelled
+    ]
+
+
+def _cell(run: Run, key: str, digits: int) -> str:
+    value = run.summary.get(key)
+    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else ""
+
+
+def _web(url: Any) -> str:
+    """An address of the web; any other, such as a script, is left out."""
+    return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""
 
 
 def _provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -195,7 +237,9 @@ def _render(template: str, context: dict[str, Any], folder: Path) -> str:
     )
 
     def embedded(name: str) -> str:
-        picture = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
-        return f"data:image/png;base64,{picture}"
+        picture = io.BytesIO()
+        with Image.open(folder / f"{name}.png") as full:
+            full.convert("RGB").save(picture, "webp", lossless=True)  # half the size of the png
+        return f"data:image/webp;base64,{base64.b64encode(picture.getvalue()).decode()}"
 
     return environment.get_template(template).render(**context, embedded=embedded)

@@ -81,6 +81,7 @@ def draw(folder: Path, study: Study, setting: Setting, settings: Sequence[Settin
         " interval where there are several. Lines join those that differ in this setting alone."
         " Triangles: below the axis, with their values."
         + (" Crosses: runs stopped early, at their last epoch." if stopped else ""),
+        axes.get_ylim(),
     )
 
 

@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from study import runs
 from study.config import Config
+from study.report import drawing
 from study.runs import Run
 
 
@@ -34,6 +36,17 @@ def made(tmp_path, tiny_run):
         return path
 
     return make
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Figures as small blank pictures, for tests of what stands around them."""
+
+    def save(figure, folder, name, header, rows):
+        picture = Figure(figsize=(1, 1), dpi=20)
+        runs.write(folder / f"{name}.png", lambda file: picture.savefig(file, format="png"))
+
+    monkeypatch.setattr(drawing, "save", save)
 
 
 def curve(last: float, epochs: int = 10) -> list[float]:

@@ -176,7 +176,7 @@ def test_a_search_stands_in_the_report_with_its_figures(made, tmp_path):
     assert float(lines[0]["val_accuracy_last"]) == max(float(r["val_accuracy_last"]) for r in lines)
 
 
-def test_the_page_prints_the_command_with_the_folder_quoted(made, tmp_path):
+def test_the_page_prints_the_command_with_the_folder_quoted(made, tmp_path, quick):
     for lr in (0.1, 0.2):
         made(Config(lr=lr), curve(99 + lr), sweep="my sweep")
     folder = tmp_path / "runs/my sweep"
