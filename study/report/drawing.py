@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study import runs
+from study.report.stats import Interval
 
 # Okabe & Ito's colours, told apart by colour-blind readers; yellow left out as too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
@@ -49,6 +50,20 @@ def line(i: int) -> tuple[str, str]:
 def faint(bands: int) -> float:
     """How opaque each of so many bands is, to be seen through the others."""
     return 0.15 if bands <= FEW else 0.06
+
+
+def points(
+    axes: Axes,
+    places: Sequence[float],
+    scores: Sequence[Interval],
+    colour: str,
+    label: str = "",
+) -> None:
+    """Means with their intervals, at one seed without."""
+    axes.errorbar(
+        places, [score.mean for score in scores], [score.half for score in scores],
+        fmt="o", color=colour, markersize=4.5, capsize=3, linewidth=1, label=label or None,
+    )  # fmt: skip
 
 
 class Side(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from study.config import number, slug
@@ -28,7 +29,7 @@ def comparison(folder: Path, study: Study, metric: str, target: float | None = N
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.WIDE)
         axes = figure.subplots()
-        rows, labels = [], []
+        rows, labels, grey = [], [], []
         for variant in study.variants:
             mean, low, high = stats.curve_interval(variant.curves(metric))
             epochs = variant.epochs
@@ -36,7 +37,7 @@ def comparison(folder: Path, study: Study, metric: str, target: float | None = N
                 [variant.label, len(variant.runs), *point] for point in zip(epochs, mean, low, high)
             ]
             if variant not in study.shown:
-                axes.plot(epochs, mean, color=OTHERS, linewidth=0.6, zorder=0)
+                grey.append(np.column_stack([epochs, mean]))
                 continue
             colour, dash = drawing.line(study.shown.index(variant))
             axes.plot(epochs, mean, color=colour, linestyle=dash, linewidth=1.5)
@@ -47,6 +48,7 @@ def comparison(folder: Path, study: Study, metric: str, target: float | None = N
             half = (high[-1] - low[-1]) / 2
             label = _EndLabel(variant.label, colour, mean, best, epochs[best], half, metric)
             labels.append(label)
+        axes.add_collection(LineCollection(grey, colors=OTHERS, linewidths=0.6, zorder=0))
         outside = _zoom(axes, metric, [label.mean for label in labels])
         if target is not None and _rises(metric):
             _target_line(axes, target)
@@ -215,16 +217,18 @@ def tradeoff(folder: Path, study: Study, name: str, of: Callable[[Variant], floa
         sides, rows = [], []
         low, high = _span([variant.last(TEST).mean for variant in known])
         axes.set_ylim(low, high)
+        inside = [variant for variant in known if variant.last(TEST).mean >= low]
+        grey = [variant for variant in inside if variant not in study.shown]
+        for group in [grey, *([variant] for variant in inside if variant in study.shown)]:
+            scores = [variant.last(TEST) for variant in group]
+            colour = study.colour(group[0]) if group else OTHERS
+            drawing.points(axes, [of(variant) for variant in group], scores, colour)
         for variant in known:
-            score, colour = variant.last(TEST), study.colour(variant)
+            score = variant.last(TEST)
             rows.append([variant.label, of(variant), score.n, *score[:3]])
-            if score.mean < low:
-                continue
-            half = score.half if np.isfinite(score.half) else None
-            axes.errorbar(of(variant), score.mean, half, fmt="o", color=colour, capsize=3)
-            if variant in study.shown:
+            if variant in inside and variant in study.shown:
                 words = f"{variant.label}\n{percent(score)}, {number(round(of(variant), 1))} {name}"
-                sides.append(drawing.Side(words, colour, of(variant), score.mean))
+                sides.append(drawing.Side(words, study.colour(variant), of(variant), score.mean))
         costs = [of(variant) for variant in known]
         if max(costs) / max(min(costs), 1e-9) > FACTOR:
             axes.set_xscale("log")

@@ -57,7 +57,7 @@ def write(folder: Path, out: Path, target: float | None = None) -> Path:
 
 
 def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Drawn]]:
-    """All figures but the search's: of the variants compared, and of each that is shown."""
+    """All figures but the search's: of the variants compared, and of each in detail."""
     compared = [
         figures.final(folder, study),
         figures.comparison(folder, study, "test/accuracy", target),
@@ -68,7 +68,7 @@ def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Dr
         mistakes.shared(folder, study),
     ]
     drawn = {"compared": [figure for figure in compared if figure]}
-    for variant in study.shown:
+    for variant in study.detailed:
         own = [
             figures.train_test(folder, variant),
             *mistakes.draw(folder, variant),
@@ -147,7 +147,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
         "rows": [_table_row(study, variant) for variant in study.variants],
         "best": study.ranked()[0].label,
         "by_validation": study.by_validation,
-        "layers": {v.label: v.parameters for v in study.shown},
+        "layers": {v.label: v.parameters for v in study.detailed},
         "shared": shared,
         "states": Counter(run.state for run in study.all),
         "unfinished": [

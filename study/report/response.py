@@ -12,6 +12,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from study.config import NORM_LABELS, Config, text
@@ -102,18 +103,8 @@ def _family(config: Config, name: str, others: Sequence[str]) -> str:
 
 
 def _points(axes: Axes, points: Sequence[Point], colour: str, label: str) -> None:
-    places, means = [p.place for p in points], [p.score.mean for p in points]
-    axes.plot(places, means, "o", color=colour, markersize=4.5, label=label or None)
-    for point in points:
-        if np.isfinite(point.score.half):
-            axes.errorbar(
-                point.place,
-                point.score.mean,
-                point.score.half,
-                color=colour,
-                capsize=3,
-                linewidth=1,
-            )
+    places = [point.place for point in points]
+    drawing.points(axes, places, [point.score for point in points], colour, label)
 
 
 def _joined(axes: Axes, points: Sequence[Point], others: Sequence[str], colour: str) -> None:
@@ -255,8 +246,10 @@ def parallel(folder: Path, study: Study, settings: Sequence[Setting]) -> Drawn:
     with matplotlib.rc_context(drawing.STYLE | {"axes.spines.left": False, "axes.grid": False}):
         figure = Figure(figsize=(max(7.2, 1.25 * len(lines[0])), 4.2), layout="constrained")
         axes = figure.subplots()
-        for line, colour in zip(lines, matplotlib.colormaps["viridis_r"](ranks)):
-            axes.plot(line, color=colour, linewidth=1.2, alpha=0.8)
+        paths = [list(enumerate(line)) for line in lines]
+        colours = matplotlib.colormaps["viridis_r"](ranks)
+        width = 1.2 if len(paths) <= 50 else 0.5
+        axes.add_collection(LineCollection(paths, colors=colours, linewidths=width, alpha=0.8))
         axes.plot(lines[-1], color=drawing.COLOURS[1], linewidth=2.2, label="the best")
         for x, setting in enumerate(settings):
             for place, word in setting.ticks():

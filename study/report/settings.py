@@ -1,6 +1,7 @@
 """The settings that vary between the runs of a study, as axes."""
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class Setting:
     def numeric(self) -> bool:
         return not isinstance(self.values[0], (str, bool))
 
-    @property
+    @functools.cached_property
     def log(self) -> bool:
         positive = [value for value in self.values if self.numeric and value > 0]
         return self.name in LOG and len(positive) > 1 and max(positive) / min(positive) >= SPAN
@@ -44,7 +45,7 @@ class Setting:
             return float(value)
         return math.log10(value) if value > 0 else self.zero
 
-    @property
+    @functools.cached_property
     def zero(self) -> float:
         """The place of 0 on a log axis: left of all others, by a tenth of them at least."""
         low, high = (math.log10(f([v for v in self.values if v > 0])) for f in (min, max))
@@ -52,8 +53,14 @@ class Setting:
 
     def height(self, place: float) -> float:
         """A place on the axis as a share of its length, from the least value to the greatest."""
+        low, high = self.ends
+        return (place - low) / (high - low)
+
+    @functools.cached_property
+    def ends(self) -> tuple[float, float]:
+        """The places of the least and of the greatest value."""
         places = [self.place(value) for value in self.values]
-        return (place - min(places)) / (max(places) - min(places))
+        return min(places), max(places)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Places and words: each value where they are few, else round ones."""

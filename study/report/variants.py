@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from study import runs
-from study.config import FIELDS, Config, Refused, labels
+from study.config import FIELDS, Config, Refused, labels, number
 from study.report import drawing, stats
 from study.runs import FINISHED, Run
 from study.train import networks
 
 SHOWN = 10  # variants that figures tell apart
+DETAILED = 4  # of more variants, those with a section of their own
+DIGITS = 4
+LONG = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")  # a number with more digits than a label should have
 OTHERS = "0.75"  # the grey of the others
 
 
@@ -95,6 +99,12 @@ class Study:
         return [variant for variant in self.variants if variant in best]
 
     @property
+    def detailed(self) -> list[Variant]:
+        """What has a section of its own: all that have a colour, of many the very best."""
+        best = self.ranked()[:DETAILED] if self.others else self.shown
+        return [variant for variant in self.shown if variant in best]
+
+    @property
     def others(self) -> int:
         return len(self.variants) - len(self.shown)
 
@@ -134,7 +144,7 @@ def gather(name: str, read: Iterable[Run]) -> Study:
     for run in sorted(read, key=lambda run: run.state != FINISHED):
         (duplicates if run.config.identity in seen else found).append(run)
         seen.add(run.config.identity)
-    named = labels(run.config for run in found)
+    named = _shortened(labels(run.config for run in found))
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in sorted(found, key=lambda run: (_as_written(run.config), run.config.seed)):
         groups[named[run.config.without_seed()]].append(run)
@@ -144,6 +154,16 @@ def gather(name: str, read: Iterable[Run]) -> Study:
         if finished:
             variants.append(Variant(label, finished[0].config.without_seed(), finished))
     return Study(name, variants, dict(groups), duplicates)
+
+
+def _shortened(named: dict[Config, str]) -> dict[Config, str]:
+    """Labels with the long numbers of a search's draws in four digits, where they stay distinct."""
+
+    def short(found: re.Match) -> str:
+        return number(float(f"{float(found[0]):.{DIGITS}g}"))
+
+    shorter = {config: LONG.sub(short, label) for config, label in named.items()}
+    return shorter if len(set(shorter.values())) == len(named) else named
 
 
 def _as_written(config: Config) -> list[Any]:

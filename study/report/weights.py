@@ -14,38 +14,40 @@ from study.report.variants import Study, Variant
 
 FILE = "weights.pt"
 NEAR = 1e-3  # a weight below this counts as near zero
-MOST = 10  # lambdas drawn; the csv has all
+MOST = 10  # lambdas drawn, spread evenly over all that there are
 BINS = np.logspace(-8, 1, 73)
 
 
 def draw(folder: Path, study: Study) -> Drawn | None:
     """The distribution of |w| under each L1 lambda. None where fewer than two lambdas left weights
     in run folders; runs pulled from W&B have none."""
-    sizes: dict[tuple[str, float], list[np.ndarray]] = {}
+    found: dict[tuple[str, float], list[Path]] = {}
     for variant in study.variants:
-        for run in variant.runs:
-            if run.has(FILE):
-                sizes.setdefault((_group(variant, study), variant.config.l1), []).append(
-                    _sizes(run.path / FILE)
-                )
-    if len({l1 for _, l1 in sizes}) < 2:
+        files = [run.path / FILE for run in variant.runs if run.has(FILE)]
+        if files:
+            found.setdefault((_group(variant, study), variant.config.l1), []).extend(files)
+    if len({l1 for _, l1 in found}) < 2:
         return None
+    keys = sorted(found)
+    drawn = [keys[i] for i in sorted({*np.linspace(0, len(keys) - 1, MOST).round().astype(int)})]
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.WIDE)
         axes = figure.subplots()
         sides, rows = [], []
         middle = np.sqrt(BINS[1:] * BINS[:-1])
-        for i, (key, kept) in enumerate(sorted(sizes.items(), key=lambda item: item[0])):
+        for i, key in enumerate(drawn):
+            kept = [_sizes(path) for path in found[key]]
             values = np.clip(np.concatenate(kept), BINS[0], BINS[-1])
             below = np.searchsorted(np.sort(values), BINS[1:], side="right") / len(values)
             near = float((values < NEAR).mean())
-            name = ", ".join(word for word in (key[0], f"L1 {number(key[1])}") if word)
-            if i < MOST:
-                colour, dash = drawing.line(i)
-                axes.plot(middle, 100 * below, color=colour, linestyle=dash)
-                place = middle[np.argmin(abs(below - 0.5))]
-                words = f"{name}\n{near:.0%} below {number(NEAR)}"
-                sides.append(drawing.Side(words, colour, place, 50))
+            name = ", ".join(
+                word for word in (key[0], f"L1 {number(float(f'{key[1]:.4g}'))}") if word
+            )
+            colour, dash = drawing.line(i)
+            axes.plot(middle, 100 * below, color=colour, linestyle=dash)
+            place = middle[np.argmin(abs(below - 0.5))]
+            words = f"{name}\n{near:.0%} below {number(NEAR)}"
+            sides.append(drawing.Side(words, colour, place, 50))
             rows += [[name, len(kept), len(values), near, *p] for p in zip(BINS[1:], below)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)
         axes.set(xscale="log", xlabel="size of a weight", ylabel="weights at most so large (%)")
@@ -57,7 +59,8 @@ def draw(folder: Path, study: Study) -> Drawn | None:
         "weights",
         "The weights under each L1 lambda",
         "The share of all weights and biases that are at most so large, over the seeds. Dotted:"
-        f" below {number(NEAR)} a weight counts as near zero.",
+        f" below {number(NEAR)} a weight counts as near zero."
+        + (f" {len(drawn)} of {len(keys)} lambdas." if len(drawn) < len(keys) else ""),
     )
 
 

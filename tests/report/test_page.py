@@ -146,6 +146,16 @@ def test_the_axes_tell_99_3_from_99_5_beside_a_ruined_variant(made, tmp_path, mo
     assert low < 99.3 and high > 99.5 and high - low < 2
 
 
+def test_the_long_numbers_of_a_search_are_short_in_labels(made, tmp_path):
+    made(Config(lr=0.012345678901, l1=2.5e-5), curve(99.0))
+    made(Config(lr=0.9), curve(99.0))
+    study = variants.collect(tmp_path / "runs/mine")
+    assert [v.label for v in study.variants] == ["BN, lr 0.9", "BN + L1 2.5e-5 (sum), lr 0.01235"]
+    made(Config(lr=0.012345678902, l1=2.5e-5), curve(99.0))  # no longer distinct
+    labels = [v.label for v in variants.collect(tmp_path / "runs/mine").variants]
+    assert "BN + L1 2.5e-5 (sum), lr 0.012345678901" in labels and len(set(labels)) == 3
+
+
 def test_class_names_fit_the_data():
     config = dataclasses.replace(Config(), dataset="cifar10")
     assert data.CLASS_NAMES[config.dataset][3] == "cat"
