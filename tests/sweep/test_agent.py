@@ -126,7 +126,7 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     assert sweep.state == "FINISHED", told
     assert len(sweep.runs) == 3
     assert all(run.state == "finished" and epochs(run) == [1, 2] for run in sweep.runs.values())
-    one = next(iter(sweep.runs.values()))
+    [one] = [run for run in sweep.runs.values() if "l1" in run.config["variant"]]
     assert {"norm-study", "digits", "mnist_7684"} <= set(one.tags)
     assert (one.group, one.job_type) == (sweep.id, "train")
     assert set(Config().__dict__) <= set(one.config)
@@ -219,10 +219,10 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tm
 
 
 def test_runs_stopped_by_the_server_are_stopped_and_not_handed_out_again(server, machine):
-    sweep = server.add_sweep(sweep_text(epochs=500, seed=[1, 2, 3, 4]))
+    sweep = server.add_sweep(sweep_text(epochs=500, seed=[1, 2]))
     agent = machine.agent(sweep)
     stopped = set()
-    for _ in range(4):
+    for _ in range(2):
         run = server.wait_for(
             lambda: next((r for r in sweep.runs.values() if r.rows and r.id not in stopped), None),
             120,
@@ -236,7 +236,7 @@ def test_runs_stopped_by_the_server_are_stopped_and_not_handed_out_again(server,
         assert run.summary["state"] == "stopped"
         assert epochs(run) == list(range(1, len(run.rows) + 1))
         assert len(run.rows) < 500
-    assert len(sweep.runs) == 4
+    assert len(sweep.runs) == 2
 
 
 def test_what_is_refused_or_fails_says_why_and_the_next_run_starts(server, machine):

@@ -48,15 +48,15 @@ def sweep(tmp_path):
     return tmp_path / "mine.yaml"
 
 
-def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, study):
-    first = study("sweep", sweep, "--limit", 1, "--set", "norm=batch")
+def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
+    first = command("sweep", sweep, "--limit", 1, "--set", "norm=batch")
     assert first.returncode == 0, first.stderr
     assert "1 runs trained now, 0 were there, 0 failed, 1 left for later" in first.stdout
-    second = study("sweep", sweep)
+    second = command("sweep", sweep)
     assert second.returncode == 0, second.stderr
     assert "3 runs trained now, 1 were there" in second.stdout
     assert "3/3" in second.stderr
-    third = study("sweep", sweep)
+    third = command("sweep", sweep)
     assert "0 runs trained now, 4 were there" in third.stdout
     found = runs.find(tmp_path / "runs/mine")
     assert len(found) == 4
@@ -66,9 +66,9 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, study):
         assert without_times(run.history) == without_times(alone.history)
 
 
-def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, study):
+def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, command):
     sweep.write_text(SWEEP.replace("lr: {values: [0.05]}", "lr: {values: [1.0e+9, 0.05]}"))
-    done = study("sweep", sweep, "--set", "norm=none", "seed=1")
+    done = command("sweep", sweep, "--set", "norm=none", "seed=1")
     assert done.returncode == 1
     assert "1 runs trained now, 0 were there, 1 failed" in done.stdout
     assert "lower lr" in done.stderr and "lr 1000000000" in done.stderr
