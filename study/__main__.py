@@ -164,22 +164,25 @@ def _tell(folder: Path, outcome: Any) -> int:
 
 
 def report(
-    runs: tyro.conf.Positional[Path],
+    runs: tyro.conf.Positional[tuple[Path, ...]],
     out: Path | None = None,
     target: float | None = None,
 ) -> int:
     """Draw what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
 
     Args:
-        runs: the sweep's folder, such as runs/quickstart.
-        out: where the report goes (default: reports/NAME).
+        runs: the sweep's folder, such as runs/quickstart; several are compared.
+        out: where the report goes (default: reports/NAME, or reports/NAME-NAME).
         target: test accuracy in percent to draw a line at, such as 99.4.
     """
     from study.report import page
 
     if target is not None and not 0 <= target <= 100:
         raise Refused(f"target={target:g}: allowed is a number at least 0 and at most 100")
-    print(page.write(runs, out or Path("reports") / runs.resolve().name, target=target))
+    if not runs:
+        raise Refused("report: give the folder of a sweep, such as runs/quickstart")
+    out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
+    print(page.write(runs[0], out, target=target, others=runs[1:]))
     return 0
 
 

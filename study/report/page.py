@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import os
+import shlex
 import urllib.parse
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -15,7 +16,17 @@ from PIL import Image
 
 from study import runs
 from study.config import FIELDS, text
-from study.report import drawing, figures, findings, graphs, mistakes, published, search, weights
+from study.report import (
+    between,
+    drawing,
+    figures,
+    findings,
+    graphs,
+    mistakes,
+    published,
+    search,
+    weights,
+)
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, collect, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
@@ -29,22 +40,26 @@ FIGURES = (
 )  # fmt: skip
 
 
-def write(folder: Path, out: Path, target: float | None = None) -> Path:
-    """Write the report of a sweep's folder; the path of its index.html.
+def write(
+    folder: Path, out: Path, target: float | None = None, others: Sequence[Path] = ()
+) -> Path:
+    """Write the report of a sweep's folder, beside those of others; the path of its index.html.
 
     Raises:
         Refused: nothing to report, or `out` cannot be written.
     """
-    study = collect(folder)
+    study = collect(folder, *others)
     runs.check_writable(out)
     drawn = _draw(study, out / "figures", target)
     drawing.write_csv(out / "results.csv", *results(study))
     compared = findings.pairs(study)
     drawing.write_csv(out / "pairs.csv", findings.PAIRS, [pair.row() for pair in compared])
-    found = search.find(study, folder, out / "figures")
-    context = _context(study, drawn, folder) | {
+    found = search.find(study, out / "figures")
+    context = _context(study, drawn) | {
         "findings": findings.say(study, compared, target),
+        "folders": shlex.join(map(str, [folder, *others])),
         "found": found,
+        "between": _between(study, out),
         "published": _published(study, out / "figures"),
         "graphs": graphs.make(study, drawn["compared"] + (found.figures if found else []), target),
         "library": graphs.library(),
@@ -76,6 +91,16 @@ def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Dr
         ]
         drawn[variant.label] = [figure for figure in own if figure]
     return drawn
+
+
+def _between(study: Study, out: Path) -> dict[str, Any] | None:
+    """Several sweeps against each other; None for one."""
+    matches = between.match(study)
+    if matches is None:
+        return None
+    rows = [match.row() for match in matches]
+    drawing.write_csv(out / "sweeps.csv", between.HEADER, rows)
+    return {"sentences": between.say(study, matches), "matches": matches}
 
 
 def _published(study: Study, folder: Path) -> dict[str, Any] | None:
@@ -131,7 +156,7 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     return row
 
 
-def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[str, Any]:
+def _context(study: Study, drawn: dict[str, list[Drawn]]) -> dict[str, Any]:
     """What the two templates show."""
     configs = [dataclasses.asdict(run.config) for run in study.all]
     shared = {
@@ -142,7 +167,6 @@ def _context(study: Study, drawn: dict[str, list[Drawn]], folder: Path) -> dict[
     summaries = [run.summary for variant in study.variants for run in variant.runs]
     return {
         "name": study.name,
-        "folder": folder,
         "drawn": drawn,
         "rows": [_table_row(study, variant) for variant in study.variants],
         "best": study.ranked()[0].label,

@@ -36,8 +36,8 @@ class Found:
     figures: list[Drawn]
 
 
-def find(study: Study, folder: Path, out: Path) -> Found | None:
-    """What a sweep's folder shows as a search, drawn into `out`; None for one configuration."""
+def find(study: Study, out: Path) -> Found | None:
+    """What a study shows as a search, drawn into `out`; None for one configuration."""
     if len(study.runs) < 2:
         return None
     settings = varying(study)
@@ -50,17 +50,17 @@ def find(study: Study, folder: Path, out: Path) -> Found | None:
             response.parallel(out, study, settings),
         ]
     if len(study.variants) >= SEVERAL:
-        drawn.append(best_so_far(out, study, folder))
+        drawn.append(best_so_far(out, study))
     best = study.ranked()[0]
-    again = shlex.quote(str(folder / best.runs[0].path.name))
+    again = shlex.quote(str(best.runs[0].path))
     return Found(
-        sentences(study, folder),
+        sentences(study),
         f"study rerun {again} --seeds {SEEDS}",
         [figure for figure in drawn if figure],
     )
 
 
-def sentences(study: Study, folder: Path) -> list[str]:
+def sentences(study: Study) -> list[str]:
     """The best configuration: what it was chosen on, among how many, and how it tests."""
     best = study.ranked()[0]
     chosen, test = best.last(study.rank_key), best.last("test_accuracy_last")
@@ -86,7 +86,7 @@ def sentences(study: Study, folder: Path) -> list[str]:
             f" {len(study.variants)}, the figure flatters it: runs with `holdout` choose on"
             " images of their own."
         )
-    search = _search(folder)
+    search = _search(study)
     if search:
         told.append(
             f"The configurations were drawn by a {search.get('method', 'grid')} search (seed"
@@ -100,9 +100,9 @@ def sentences(study: Study, folder: Path) -> list[str]:
     return told
 
 
-def best_so_far(folder: Path, study: Study, runs_folder: Path) -> Drawn | None:
+def best_so_far(folder: Path, study: Study) -> Drawn | None:
     """Each run in the order of the search, and the best of them up to there."""
-    ordered, how = in_order(study, runs_folder)
+    ordered, how = in_order(study)
     key = study.rank_key
     told = [(i, run) for i, run in enumerate(ordered, 1) if np.isfinite(_value(run, key))]
     finished = [(i, _value(run, key)) for i, run in told if run.state == FINISHED]
@@ -129,10 +129,10 @@ def best_so_far(folder: Path, study: Study, runs_folder: Path) -> Drawn | None:
     )
 
 
-def in_order(study: Study, folder: Path) -> tuple[list[Run], str]:
+def in_order(study: Study) -> tuple[list[Run], str]:
     """All runs in the order in which they were begun, and whence that is known."""
     everything = study.all
-    listed = {name: i for i, name in enumerate(_search(folder).get("runs", []))}
+    listed = {name: i for i, name in enumerate(_search(study).get("runs", []))}
     if listed:
         later = len(listed)
         return sorted(everything, key=lambda run: listed.get(run.path.name, later)), SEARCHED
@@ -142,9 +142,10 @@ def in_order(study: Study, folder: Path) -> tuple[list[Run], str]:
     return begun, "the order of their folders' times"
 
 
-def _search(folder: Path) -> dict[str, Any]:
-    path = folder / SEARCH
-    return runs.read_json(path) if path.is_file() else {}
+def _search(study: Study) -> dict[str, Any]:
+    """What the search left of itself; empty without one, and for several sweeps."""
+    path = study.folder / SEARCH if study.folder else None
+    return runs.read_json(path) if path and path.is_file() else {}
 
 
 def _value(run: Run, key: str) -> float:

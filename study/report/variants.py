@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Variant:
     label: str
     config: Config
     runs: list[Run]
+    sweep: str = ""
 
     @functools.cached_property
     def epochs(self) -> list[int]:
@@ -72,6 +73,12 @@ class Study:
     variants: list[Variant]
     runs: dict[str, list[Run]]  # label -> its runs in every state
     duplicates: list[Run]  # of a configuration that another run has too; counted once
+
+    @functools.cached_property
+    def folder(self) -> Path | None:
+        """The folder of its one sweep; None where there are several."""
+        folders = {run.path.parent for run in self.all}
+        return folders.pop() if len(folders) == 1 else None
 
     @property
     def all(self) -> list[Run]:
@@ -123,37 +130,50 @@ class Study:
         return [v for _, v in sorted(known, key=lambda each: -each[0])] + unknown
 
 
-def collect(folder: Path) -> Study:
-    """The study that a sweep's folder holds.
+def collect(folder: Path, *others: Path) -> Study:
+    """The study that the folder of a sweep holds, or those of several together.
 
     Raises:
-        Refused: no runs, or none finished.
+        Refused: no runs, or none finished, or a folder given twice.
     """
-    study = gather(folder.resolve().name, runs.find(folder))
-    if not study.variants:
-        raise Refused(
-            f"{folder}: none of its {len(study.all)} runs has finished; run the sweep first"
-        )
+    folders = [folder, *others]
+    names = [path.resolve().name for path in folders]
+    if len(set(names)) < len(names):  # such as old/mnist and new/mnist
+        names = [str(path) for path in folders]
+    if len(set(names)) < len(names):
+        raise Refused(f"{folders[-1]}: given twice; compare a sweep with another")
+    study = gather({name: runs.find(path) for name, path in zip(names, folders)})
+    for name, path in zip(names, folders):
+        if not any(variant.sweep == name for variant in study.variants):
+            count = sum(run.path.parent == path for run in study.all)
+            raise Refused(f"{path}: none of its {count} runs has finished; run the sweep first")
     return study
 
 
-def gather(name: str, read: Iterable[Run]) -> Study:
-    """Runs put together by configuration; of several of one configuration and seed, a finished one
-    counts, and the others are duplicates."""
+def gather(sweeps: Mapping[str, Iterable[Run]]) -> Study:
+    """The runs of sweeps, by name, put together by configuration, in each sweep of its own; of
+    several of one configuration and seed, a finished one counts, and the others are duplicates."""
     found, seen, duplicates = [], set(), []
-    for run in sorted(read, key=lambda run: run.state != FINISHED):
-        (duplicates if run.config.identity in seen else found).append(run)
-        seen.add(run.config.identity)
-    named = _shortened(labels(run.config for run in found))
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in sorted(found, key=lambda run: (_as_written(run.config), run.config.seed)):
-        groups[named[run.config.without_seed()]].append(run)
+    together = [(sweep, run) for sweep, read in sweeps.items() for run in read]
+    for sweep, run in sorted(together, key=lambda each: each[1].state != FINISHED):
+        known = (sweep, run.config.identity) in seen
+        duplicates.append(run) if known else found.append((sweep, run))
+        seen.add((sweep, run.config.identity))
+    named = _shortened(labels(run.config for _, run in found))
+    order = list(sweeps)
+    found.sort(key=lambda each: (_as_written(each[1].config), each[1].config.seed))
+    found.sort(key=lambda each: order.index(each[0]))
+    groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for sweep, run in found:
+        label = named[run.config.without_seed()]
+        groups[sweep, label if len(sweeps) == 1 else f"{sweep}: {label}"].append(run)
     variants = []
-    for label, group in groups.items():
+    for (sweep, label), group in groups.items():
         finished = [run for run in group if run.state == FINISHED]
         if finished:
-            variants.append(Variant(label, finished[0].config.without_seed(), finished))
-    return Study(name, variants, dict(groups), duplicates)
+            variants.append(Variant(label, finished[0].config.without_seed(), finished, sweep))
+    everything = {label: group for (_, label), group in groups.items()}
+    return Study(" and ".join(sweeps), variants, everything, duplicates)
 
 
 def _shortened(named: dict[Config, str]) -> dict[Config, str]:

@@ -30,7 +30,7 @@ def drawn(monkeypatch):
 
 
 def study(*all_runs):
-    return variants.gather("mine", all_runs)
+    return variants.gather({"mine": all_runs})
 
 
 def overlaps(figure) -> list[tuple[str, str]]:

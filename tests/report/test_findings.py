@@ -14,7 +14,7 @@ BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
 
 
 def study(*all_runs: Run) -> variants.Study:
-    return variants.gather("mine", all_runs)
+    return variants.gather({"mine": all_runs})
 
 
 def said(*all_runs: Run, target=None) -> list[str]:

@@ -123,7 +123,7 @@ def test_importance_says_nothing_where_it_could_not(made, tmp_path, l1_grid):
 def test_the_best_so_far_follows_the_search(made, tmp_path):
     searched(made, 5)
     study = variants.collect(tmp_path / "runs/mine")
-    search.best_so_far(tmp_path, study, tmp_path / "runs/mine")
+    search.best_so_far(tmp_path, study)
     found = rows(tmp_path / "best_so_far.csv")
     names = [row["run"] for row in found]
     assert names[:5] == runs.read_json(tmp_path / "runs/mine" / search.SEARCH)["runs"]
@@ -137,15 +137,15 @@ def test_the_order_is_that_of_the_trials_or_else_of_the_folders(made, tmp_path):
     for trial, lr in ((2, 0.1), (0, 0.2), (1, 0.3)):
         made(Config(lr=lr), curve(99.0), trial=trial)
     folder = tmp_path / "runs/mine"
-    ordered, how = search.in_order(variants.collect(folder), folder)
+    ordered, how = search.in_order(variants.collect(folder))
     assert [run.config.lr for run in ordered] == [0.2, 0.3, 0.1] and how == search.SEARCHED
     made(Config(lr=0.01), curve(99.0))
-    ordered, how = search.in_order(variants.collect(folder), folder)
+    ordered, how = search.in_order(variants.collect(folder))
     assert [run.config.lr for run in ordered] == [0.1, 0.2, 0.3, 0.01] and "times" in how
 
 
 def test_the_best_is_named_with_what_it_was_chosen_on_and_runs_again(l1_grid):
-    found = search.find(variants.collect(l1_grid), l1_grid, l1_grid.parent / "figures")
+    found = search.find(variants.collect(l1_grid), l1_grid.parent / "figures")
     chosen, tested = found.sentences
     assert "BN + L1 0.0001 (sum)" in chosen and "validation accuracy at the last epoch" in chosen
     assert "98.84 ± 0.05 %, the mean of 3 runs" in chosen
@@ -159,14 +159,14 @@ def test_a_choice_on_the_test_set_is_called_flattering(made, tmp_path):
     made(Config(lr=0.1), curve(99.0))
     made(Config(lr=0.2), curve(99.2))
     folder = tmp_path / "runs/mine"
-    chosen, flattered = search.sentences(variants.collect(folder), folder)
+    chosen, flattered = search.sentences(variants.collect(folder))
     assert "chosen on its test accuracy" in chosen and "the figure flatters it" in flattered
 
 
 def test_a_search_stands_in_the_report_with_its_figures(made, tmp_path):
     searched(made, 11)
     folder = tmp_path / "runs/mine"
-    found = search.find(variants.collect(folder), folder, tmp_path / "out/figures")
+    found = search.find(variants.collect(folder), tmp_path / "out/figures")
     assert [figure.name for figure in found.figures] == [
         "response_lr", "importance", "parallel_coordinates", "best_so_far",
     ]  # fmt: skip
