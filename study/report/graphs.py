@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from study.config import slug
-from study.report import drawing, stats
+from study.report import drawing, response, stats
 from study.report.drawing import Drawn
-from study.report.settings import Setting, varying, works
+from study.report.settings import Setting, varying
 from study.report.variants import Study, Variant
 
 PLOTLY_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
@@ -40,10 +40,11 @@ def make(study: Study, drawn: Sequence[Drawn], target: float | None = None) -> d
         if name in windows:
             at = target if metric == "test/accuracy" else None
             made[name] = _curves(study, metric, windows[name], at)
-    for setting in varying(study):
+    settings = varying(study)
+    for setting in settings:
         name = f"response_{setting.name}"
         if name in windows:
-            made[name] = _response(study, setting, windows[name])
+            made[name] = _response(study, setting, settings, windows[name])
     costs = {
         "accuracy_parameters": ("parameters", lambda v: v.parameters["total"]),
         "accuracy_seconds": ("seconds a run", lambda v: v.last("seconds").mean),
@@ -101,14 +102,35 @@ def _curves(
     return {"data": bands + lines, "layout": layout}
 
 
-def _response(study: Study, setting: Setting, window: Sequence[float] | None) -> dict[str, Any]:
-    within = [v for v in study.variants if works(setting.name, v.config)]
+def _response(
+    study: Study, setting: Setting, settings: Sequence[Setting], window: Sequence[float] | None
+) -> dict[str, Any]:
+    points, stopped = response.measured(study, setting)
     places, words = zip(*setting.ticks())
+    place = {point.variant.label: point.place for point in points}
     axis = {"title": setting.title, "tickvals": places, "ticktext": words}
-    return _points(
-        study, within, lambda v: setting.place(getattr(v.config, setting.name)), study.rank_key,
+    graph = _points(
+        study, [point.variant for point in points], lambda v: place[v.label], study.rank_key,
         window, axis, study.chosen_by,
     )  # fmt: skip
+    others = [other.name for other in settings if other.name != setting.name]
+    for line in response.joined(points, others):
+        x, y = map(_plain, zip(*line))
+        trace = {"mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "showlegend": False}
+        graph["data"].insert(0, trace | {"line": {"color": GREY, "width": 1}})
+    if stopped:
+        ends = {
+            "x": _plain([setting.place(getattr(run.config, setting.name)) for run in stopped]),
+            "y": _plain([run.summary[study.rank_key] for run in stopped]),
+            "hovertemplate": [f"{run.path.name}, stopped<extra></extra>" for run in stopped],
+        }
+        look = {
+            "mode": "markers",
+            "name": "stopped early",
+            "marker": {"symbol": "x", "color": GREY},
+        }
+        graph["data"].append(ends | look)
+    return graph
 
 
 def _points(
@@ -149,7 +171,7 @@ def _points(
 
 
 def _hover(label: str, mean: float | None, half: float | None) -> str:
-    """Words under the pointer; plotly reads `<` and `%{` in them, which labels do not hold."""
+    """Words under the pointer; plotly lets no tag through but a few of its own, and no script."""
     if mean is None:
         return ""
     reach = f" ± {half:.4g}" if half is not None else ""

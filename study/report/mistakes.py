@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from study.config import number, slug
 from study.report import drawing
+from study.report.classes import scores
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, count
 from study.runs import Misclassified
@@ -99,7 +100,7 @@ def shared(folder: Path, study: Study) -> Drawn | None:
 def confusion(folder: Path, variant: Variant) -> Drawn | None:
     """Mistakes by target and prediction, the mean over the seeds that kept them."""
     classes = data.CLASS_NAMES[variant.config.dataset]
-    kept = [run.confusion() for run in variant.runs if run.has("confusion.json")]
+    kept = _confusions(variant)
     if not kept:
         return None
     mean = np.mean(kept, axis=0)
@@ -134,6 +135,25 @@ def confusion(folder: Path, variant: Variant) -> Drawn | None:
         f"Test images by class and prediction, the mean over {count(len(kept), 'seed')}; on the"
         " diagonal the share of the class that is right.",
     )
+
+
+def by_class(variant: Variant) -> list[list[str]]:
+    """A row a class: its name, precision, recall and F1 in percent over the seeds, its images."""
+    kept = _confusions(variant)
+    if not kept:
+        return []
+    found = scores(np.sum(kept, axis=0))
+    return [
+        [name, *("" if np.isnan(share) else f"{share:.2f}" for share in shares), f"{images:.0f}"]
+        for name, *shares, images in zip(
+            data.CLASS_NAMES[variant.config.dataset], found.precision, found.recall, found.f1,
+            found.images / len(kept),
+        )
+    ]  # fmt: skip
+
+
+def _confusions(variant: Variant) -> list[np.ndarray]:
+    return [run.confusion() for run in variant.runs if run.has("confusion.json")]
 
 
 def _sheet(title: str, cells: Sequence[Cell], columns: int) -> Figure:

@@ -172,6 +172,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]]) -> dict[str, Any]:
         "best": study.ranked()[0].label,
         "by_validation": study.by_validation,
         "layers": {v.label: v.parameters for v in study.detailed},
+        "classes": {v.label: mistakes.by_class(v) for v in study.detailed},
         "shared": shared,
         "states": Counter(run.state for run in study.all),
         "unfinished": [

@@ -20,7 +20,7 @@ from study.report import drawing, stats
 from study.report.drawing import Drawn
 from study.report.settings import Setting, works
 from study.report.variants import Study, Variant, count
-from study.runs import FINISHED, STOPPED
+from study.runs import FINISHED, STOPPED, Run
 
 SEVERAL = 3  # values from which a response is drawn
 ENOUGH = 10  # configurations from which importance says something
@@ -35,18 +35,9 @@ def draw(folder: Path, study: Study, setting: Setting, settings: Sequence[Settin
     """The accuracy that chooses against one setting: a point a configuration, its interval where
     it has seeds, those joined that differ in this setting alone, stopped runs apart."""
     name, key = setting.name, study.rank_key
-    within = [variant for variant in study.variants if works(name, variant.config)]
-    if len({getattr(variant.config, name) for variant in within}) < SEVERAL:
+    points, stopped = measured(study, setting)
+    if len({point.place for point in points}) < SEVERAL:
         return None
-    points = [
-        Point(variant, setting.place(getattr(variant.config, name)), variant.last(key))
-        for variant in within
-    ]
-    stopped = [
-        run
-        for run in study.all
-        if run.state == STOPPED and key in run.summary and works(name, run.config)
-    ]
     others = [other.name for other in settings if other.name != name]
     families = defaultdict(list)
     for point in points:
@@ -86,6 +77,22 @@ def draw(folder: Path, study: Study, setting: Setting, settings: Sequence[Settin
     )
 
 
+def measured(study: Study, setting: Setting) -> tuple[list["Point"], list[Run]]:
+    """The configurations in which a setting has an effect, and the runs of such stopped early."""
+    name, key = setting.name, study.rank_key
+    points = [
+        Point(variant, setting.place(getattr(variant.config, name)), variant.last(key))
+        for variant in study.variants
+        if works(name, variant.config)
+    ]
+    stopped = [
+        run
+        for run in study.all
+        if run.state == STOPPED and key in run.summary and works(name, run.config)
+    ]
+    return points, stopped
+
+
 class Point(NamedTuple):
     """A configuration's place on a setting's axis, and its accuracy."""
 
@@ -108,13 +115,19 @@ def _points(axes: Axes, points: Sequence[Point], colour: str, label: str) -> Non
 
 
 def _joined(axes: Axes, points: Sequence[Point], others: Sequence[str], colour: str) -> None:
+    for line in joined(points, others):
+        axes.plot(*zip(*line), color=colour, linewidth=1, alpha=0.6)
+
+
+def joined(points: Sequence[Point], others: Sequence[str]) -> list[list[tuple[float, float]]]:
+    """Lines of (place, mean) through the points that are alike in all other settings; none where
+    they would be too many to be told apart."""
     alike = defaultdict(list)
     for point in points:
         key = tuple(getattr(point.variant.config, name) for name in others)
         alike[key].append((point.place, point.score.mean))
     lines = [sorted(line) for line in alike.values() if len(line) >= SEVERAL]
-    for line in lines if len(lines) <= MOST_LINES else []:
-        axes.plot(*zip(*line), color=colour, linewidth=1, alpha=0.6)
+    return lines if len(lines) <= MOST_LINES else []
 
 
 def crosses(axes: Axes, ends: Sequence[tuple[float, float]]) -> None:

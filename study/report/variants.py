@@ -107,9 +107,8 @@ class Study:
 
     @property
     def detailed(self) -> list[Variant]:
-        """What has a section of its own: all that have a colour, of many the very best."""
-        best = self.ranked()[:DETAILED] if self.others else self.shown
-        return [variant for variant in self.shown if variant in best]
+        """What has a section of its own, the best first: all that have a colour, of many a few."""
+        return self.ranked()[: DETAILED if self.others else SHOWN]
 
     @property
     def others(self) -> int:

@@ -2,6 +2,8 @@
 
 import base64
 import re
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -40,7 +42,7 @@ def opened(browser, made, tmp_path, quick):
         made(Config(norm="layer", seed=seed), curve(ln), url="https://wandb.ai/a/b/runs/1")
         made(Config(norm="group", groups=5, seed=seed), curve(gn), url="javascript:alert(1)")
     cause = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
-    made(Config(seed=1), curve(50.0), runs.FAILED, cause=cause)
+    made(Config(seed=1), curve(50.0), runs.FAILED, name="<img src=x>", cause=cause)
     index = page.write(tmp_path / "runs/mine", tmp_path / "reports/mine", target=99.4)
     browser.size(1280, 20_000)
     browser.media()
@@ -62,7 +64,7 @@ def test_the_page_works_in_a_browser(browser, opened):
     assert not any(link.startswith("javascript:") for link in links)
     folders = [link for link in links if link.startswith("file:")]
     assert len(folders) == 7
-    assert all(runs.Path(link.removeprefix("file://")).is_dir() for link in folders)
+    assert all(Path(unquote(link.removeprefix("file://"))).is_dir() for link in folders)
 
     head = "document.querySelector('#variants-table th:nth-child(4) button').click()"
     browser.run(head)

@@ -154,7 +154,10 @@ def test_the_grids_and_the_confusion_of_a_variant(drawn, tmp_path):
     figure, rows = drawn["confusion_bn"]
     assert overlaps(figure) == []
     assert [row["images"] for row in rows if row["target"] == "0"][:2] == [36, 16]
+    zero, *_ = mistakes.by_class(variant)
+    assert zero == ["0", "100.00", "69.23", "81.82", "52"]  # 72 of 72, 72 of 104
     nothing = study(run(Config(), 99.0, 1)).variants[0]
+    assert mistakes.by_class(nothing) == []
     assert mistakes.draw(tmp_path, nothing) == [] and mistakes.confusion(tmp_path, nothing) is None
 
 
