@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from study.config import CLASSES, Config, Refused
 from study.train import backbones, norms
+from study.train.dropout import Dropout, Dropout2d, Dropouts
 
 INPUTS = {
     "digits": (1, 28, 28),
@@ -52,7 +53,13 @@ class Plan:
     channels: int = 1
     padding: bool = False
     bias: bool = False
-    dropout: type[nn.Module] = nn.Dropout
+    dropout: type[nn.Module] = Dropout
+
+    def make_dropout(self, p: float | Sequence[float]) -> nn.Module | None:
+        """Its dropout with one probability, or with one a copy; None where nothing is dropped."""
+        if isinstance(p, (int, float)):
+            return self.dropout(p) if p else None
+        return Dropouts(p, self.dropout is Dropout2d) if any(p) else None
 
 
 PLANS = {
@@ -81,7 +88,7 @@ PLANS = {
          Conv(32, keep=True), Conv(32), Conv(32, add=True), Conv(16, 1, bare=True), POOL,
          Conv(32, keep=True), Conv(32), Conv(32, add=True)),
         order=("norm", "relu", "dropout"),
-        size=32, channels=3, padding=True, bias=True, dropout=nn.Dropout2d,
+        size=32, channels=3, padding=True, bias=True, dropout=Dropout2d,
     ),
 }  # fmt: skip
 
@@ -112,6 +119,11 @@ class Block(nn.Module):
 class Network(nn.Module):
     """A plan, built: images [N, channels, size, size] to logits [N, classes].
 
+    With `copies`, as many networks side by side, none seeing another: images [N, copies *
+    channels, size, size] to logits [N, copies * classes], every parameter and buffer those of
+    the single networks one after the other along its first axis. `dropout` is then one
+    probability a copy.
+
     Raises:
         Refused: the images are too small, or a norm that cannot be (see norms.build).
     """
@@ -123,10 +135,11 @@ class Network(nn.Module):
         norm: str = "batch",
         groups: int = 4,
         norm_affine: str = "channel",
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         num_classes: int = CLASSES,
         in_chans: int | None = None,
         img_size: int | None = None,
+        copies: int = 1,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -139,20 +152,25 @@ class Network(nn.Module):
                 size //= 2
                 continue
             padding = spec.kernel // 2 if plan.padding else 0
-            conv = nn.Conv2d(channels, spec.channels, spec.kernel, padding=padding, bias=plan.bias)
+            conv = nn.Conv2d(
+                copies * channels, copies * spec.channels, spec.kernel,
+                padding=padding, bias=plan.bias, groups=copies,
+            )  # fmt: skip
             channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
             if size < 1:
                 raise Refused(f"img_size={img_size}: too small for this network")
             options = {"groups": groups, "affine": norm_affine, "size": (size, size)}
             after = {
-                "norm": norms.build(norm, channels, **options) if not spec.bare else None,
-                "dropout": plan.dropout(dropout) if spec.dropout and dropout else None,
+                "norm": norms.build(norm, channels, **options, copies=copies),
+                "dropout": plan.make_dropout(dropout) if spec.dropout else None,
                 "relu": nn.ReLU(inplace=True),
             }
             order = () if spec.bare else [name for name in plan.order if after[name] is not None]
             self.features.append(Block(conv, {name: after[name] for name in order}))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Conv2d(channels, num_classes, 1, bias=plan.bias)
+        self.head = nn.Conv2d(
+            copies * channels, copies * num_classes, 1, bias=plan.bias, groups=copies
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         held = None
@@ -195,15 +213,27 @@ def build(config: Config) -> nn.Module:
     """
     if config.network not in PLANS:
         return backbones.build(config, INPUTS[config.dataset])
+    return _planned(config, config.dropout)
+
+
+def build_pack(configs: Sequence[Config]) -> Network:
+    """The networks of configurations that differ in dropout alone (as far as a network goes), side
+    by side in one; see Network.
+    """
+    return _planned(configs[0], [config.dropout for config in configs], copies=len(configs))
+
+
+def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) -> Network:
     channels, size, _ = INPUTS[config.dataset]
     return Network(
         PLANS[config.network],
         norm=config.norm,
         groups=config.groups,
         norm_affine=config.norm_affine,
-        dropout=config.dropout,
+        dropout=dropout,
         in_chans=channels,
         img_size=size,
+        copies=copies,
     )
 
 

@@ -1,6 +1,8 @@
 """Batch, layer, group and instance normalization, and none, from one function."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from study.config import Refused
 
@@ -17,8 +19,10 @@ def build(
     groups: int = 4,
     affine: str = "channel",
     size: tuple[int, int] | None = None,
+    copies: int = 1,
 ) -> nn.Module:
-    """The normalization of a map [N, channels, *size].
+    """The normalization of a map [N, channels, *size]; of `copies` such maps side by side, each
+    by itself, [N, copies * channels, *size].
 
     Layer norm is GroupNorm(1, C) (Wu & He 2018, arXiv 1803.08494, section 3.1), so that every norm
     has the same 2C parameters; affine="element" makes it nn.LayerNorm([C, H, W]) instead, with
@@ -30,11 +34,27 @@ def build(
     if affine == "element":
         if norm != "layer" or size is None:
             raise Refused("norm_affine=element: needs norm=layer and a network of fixed map sizes")
-        return nn.LayerNorm([channels, *size])
+        shape = [channels, *size]
+        return nn.LayerNorm(shape) if copies == 1 else ElementwiseLayerNorms(copies, shape)
     scaled = affine == "channel"
     if norm == "none":
         return nn.Identity()
     if norm == "batch":
-        return nn.BatchNorm2d(channels, affine=scaled)
+        return nn.BatchNorm2d(copies * channels, affine=scaled)
     parts = {"layer": 1, "group": largest_divisor(channels, groups), "instance": channels}[norm]
-    return nn.GroupNorm(parts, channels, affine=scaled)
+    return nn.GroupNorm(copies * parts, copies * channels, affine=scaled)
+
+
+class ElementwiseLayerNorms(nn.Module):
+    """nn.LayerNorm([C, H, W]) of `copies` maps side by side, [N, copies * C, H, W]."""
+
+    def __init__(self, copies: int, shape: list[int]) -> None:
+        super().__init__()
+        self.copies, self.shape = copies, shape
+        channels, *size = shape
+        self.weight = nn.Parameter(torch.ones(copies * channels, *size))
+        self.bias = nn.Parameter(torch.zeros(copies * channels, *size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = F.layer_norm(x.unflatten(1, (self.copies, self.shape[0])), self.shape)
+        return maps.flatten(1, 2) * self.weight + self.bias
