@@ -10,6 +10,7 @@ import importlib.metadata
 import multiprocessing
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -167,15 +168,33 @@ def epoch_images(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarra
     """
     if config.augment == "none":
         return dataset.train.images
-    total = len(data.read(config.dataset)[0])
-    start = np.random.default_rng(seeds.derive(config.seed, seeds.COPY))
-    copies = (start.integers(config.epochs, size=total)[dataset.kept] + epoch) % config.epochs
-    bank = folder(config.dataset, config.augment)
+    copies = epoch_copies(config, dataset, epoch)
     result = np.empty_like(dataset.train.images)
     for copy in range(config.epochs):
         chosen = np.flatnonzero(copies == copy)
-        result[chosen] = np.load(_path(bank, copy), mmap_mode="r")[dataset.kept[chosen]]
+        result[chosen] = _load(config, copy)[dataset.kept[chosen]]
     return result
+
+
+def epoch_copies(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarray:
+    """Which copy of the bank an epoch takes each training image from, int64 [N]."""
+    total = len(data.read(config.dataset)[0])
+    start = np.random.default_rng(seeds.derive(config.seed, seeds.COPY))
+    return (start.integers(config.epochs, size=total)[dataset.kept] + epoch) % config.epochs
+
+
+def copies(config: Config, dataset: data.Dataset) -> Iterator[np.ndarray]:
+    """The copies of the bank in turn, of the images trained on, each uint8 [N, C, H, W]; of no
+    augmentation the images themselves."""
+    if config.augment == "none":
+        yield dataset.train.images
+        return
+    for copy in range(config.epochs):
+        yield _load(config, copy)[dataset.kept]
+
+
+def _load(config: Config, copy: int) -> np.ndarray:
+    return np.load(_path(folder(config.dataset, config.augment), copy), mmap_mode="r")
 
 
 def _path(bank: Path, copy: int) -> Path:

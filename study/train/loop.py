@@ -63,7 +63,19 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-def keep_memory() -> None:
+def prepare_device(device: torch.device, config: Config, threads: int) -> None:
+    """Set this process up to train on the device.
+
+    Raises:
+        Refused: the device lacks the configuration's precision.
+    """
+    if device.type == "mps" and config.precision == "float64":
+        raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
+    torch.set_num_threads(threads)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
     """Let this process keep what it frees: each batch frees and takes the same tensors again.
 
     Handed back to the operating system, as glibc does with blocks of a few megabytes, every page
@@ -108,6 +120,12 @@ def l1_scales(config: Config, parameters: list[nn.Parameter]) -> list[float]:
     return [config.l1 / p.numel() for p in parameters]
 
 
+def initialized(config: Config) -> nn.Module:
+    """The network of a configuration with the weights its seed gives it, on the CPU."""
+    torch.manual_seed(seeds.derive(config.seed, seeds.INITIALIZATION))
+    return networks.build(config)
+
+
 class Training:
     """A configuration being trained: its network, optimizer, data and history so far."""
 
@@ -116,10 +134,7 @@ class Training:
         self.dtype = DTYPES[config.precision]
         self.dataset = data.load(config)
         augment.prepare(config)
-        torch.manual_seed(seeds.derive(config.seed, seeds.INITIALIZATION))
-        self.network = networks.build(config).to(
-            device, self.dtype, memory_format=torch.channels_last
-        )
+        self.network = initialized(config).to(device, self.dtype, memory_format=torch.channels_last)
         self.parameters = list(self.network.parameters())
         self.scales = l1_scales(config, self.parameters)
         self.optimizer = torch.optim.SGD(
@@ -152,11 +167,7 @@ class Training:
                 row |= _scores(name, logits, torch.from_numpy(split.labels))
         row["lr"] = learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 3)
-        if not all(math.isfinite(value) for value in row.values()):
-            raise Failed(
-                f"the loss became {row['train/loss']:g} in epoch {epoch} (lr {row['lr']:g}):"
-                " lower lr or l1"
-            )
+        check_finite(row)
         self.history.append(row)
         return row
 
@@ -267,18 +278,11 @@ def train(
     """
     out, watch = Path(out), watch or Watch()
     place = pick_device(device)
-    if place.type == "mps" and config.precision == "float64":
-        raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
-    torch.set_num_threads(threads)
-    keep_memory()
+    prepare_device(place, config, threads)
     with runs.claim(out):
-        if (out / "config.json").is_file():
-            before = runs.read(out)
-            if before.config != config:
-                raise Refused(f"{out}: holds another run ({before.config.changed()})")
-            if before.done:
-                return before
-        with _ending_told(out, config, place):
+        if done := found_done(config, out):
+            return done
+        with ending_told(out, config, place):
             training = Training(config, place)
             _begin(training, out)
             state = _epochs(training, out, watch)
@@ -286,14 +290,25 @@ def train(
     return runs.read(out)
 
 
+def found_done(config: Config, out: Path) -> Run | None:
+    """The run in a folder, where nothing is left of it to train.
+
+    Raises:
+        Refused: another run is there.
+    """
+    if not (out / "config.json").is_file():
+        return None
+    before = runs.read(out)
+    if before.config != config:
+        raise Refused(f"{out}: holds another run ({before.config.changed()})")
+    return before if before.done else None
+
+
 def _begin(training: Training, out: Path) -> None:
-    """Write what is known before the first epoch, or restore what was reached."""
+    """Restore what was reached, and write what is known before the next epoch."""
     if (out / runs.CHECKPOINT).is_file():
         training.restore(out / runs.CHECKPOINT)
-    runs.write_config(out, training.config)
-    runs.write_json(out / "parameters.json", networks.parameter_table(training.config))
-    runs.write_history(out, training.history)
-    runs.write_json(out / "summary.json", {"state": runs.RUNNING})
+    results.begin(out, training.config, training.history)
 
 
 def _epochs(training: Training, out: Path, watch: Watch) -> str:
@@ -318,6 +333,15 @@ def _finish(training: Training, out: Path, state: str, threads: int) -> None:
     )
 
 
+def check_finite(row: dict[str, float]) -> None:
+    """Raises Failed where a line of the history has a loss that is none."""
+    if not all(math.isfinite(value) for value in row.values()):
+        raise Failed(
+            f"the loss became {row['train/loss']:g} in epoch {row['epoch']} (lr {row['lr']:g}):"
+            " lower lr or l1"
+        )
+
+
 def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Mean cross-entropy and accuracy in percent."""
     return {
@@ -327,14 +351,14 @@ def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _ending_told(out: Path, config: Config, device: torch.device) -> Iterator[None]:
+def ending_told(out: Path, config: Config, device: torch.device) -> Iterator[None]:
     """Write into the summary why a run failed, also where the cause is an error of ours."""
     try:
         yield
     except Refused:
         raise
     except Exception as error:
-        failure = _as_failure(error, config, device)
+        failure = as_failure(error, config, device)
         cause = str(failure) if failure else f"{type(error).__name__}: {error}"
         runs.write_failure(out, config, cause)
         if failure:
@@ -342,7 +366,7 @@ def _ending_told(out: Path, config: Config, device: torch.device) -> Iterator[No
         raise
 
 
-def _as_failure(error: Exception, config: Config, device: torch.device) -> Failed | None:
+def as_failure(error: Exception, config: Config, device: torch.device) -> Failed | None:
     """The error as one with a remedy, where it is of the world's making and not of ours."""
     if isinstance(error, Failed):
         return error

@@ -12,10 +12,19 @@ import torch
 from torch import nn
 
 from study import runs
+from study.config import Config
 from study.runs import Misclassified
-from study.train import data
+from study.train import data, networks
 
 PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
+
+
+def begin(out: Path, config: Config, history: list[dict[str, float]]) -> None:
+    """Write what is known of a run before it trains, or trains on."""
+    runs.write_config(out, config)
+    runs.write_json(out / "parameters.json", networks.parameter_table(config))
+    runs.write_history(out, history)
+    runs.write_json(out / "summary.json", {"state": runs.RUNNING})
 
 
 def write(
