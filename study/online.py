@@ -26,7 +26,8 @@ from study.runs import Failed, Run
 # Small files of a run folder that are uploaded with it; weights stay where they were trained.
 FILES = ("config.json", "history.jsonl", "summary.json", "parameters.json", "confusion.json",
          "misclassified.npz", "misclassified.png")  # fmt: skip
-# Marks in a run's `wandb` folder: written offline to its end, logged to a server to its end.
+# Marks in a run's `wandb` folder: written offline to its end, logged to a server to its end. They
+# hold the W&B run's path.
 RECORDED = {"offline": ".recorded", "online": ".logged"}
 OFFLINE = "or run offline: study sweep FILE"
 PATIENCE = 20  # seconds a server may be away before a command gives it up
@@ -158,7 +159,7 @@ def log_end(log: Any, run: Run) -> None:
     log.summary.update(_flat(run.summary))
     for name in FILES:
         if (run.path / name).is_file():
-            _upload(log, run.path / name)
+            upload(log, run.path / name)
 
 
 def log_failure(log: Any, history: list[dict[str, float]], cause: str) -> None:
@@ -171,7 +172,7 @@ def log_preemption(log: Any, folder: Path) -> None:
     """Leave on the server what another machine needs to go on with the run."""
     if (folder / runs.CHECKPOINT).is_file():
         log_rows(log, runs.read(folder).history)
-        _upload(log, folder / runs.CHECKPOINT)
+        upload(log, folder / runs.CHECKPOINT)
     log.mark_preempting()
 
 
@@ -221,9 +222,27 @@ def recorded(folder: Path, mode: str = "offline") -> bool:
     return (folder / "wandb" / RECORDED[mode]).is_file()
 
 
-def record(run: Run, sweep: str, project: str, mode: str = "offline") -> None:
+def mark(log: Any, folder: Path, mode: str = "online") -> None:
+    """Note beside a run that its W&B run was written to its end, and where."""
+    path = str(log.path).encode()
+    runs.write(folder / "wandb" / RECORDED[mode], lambda file: file.write(path))
+
+
+def address(run: Run) -> str:
+    """ENTITY/PROJECT/ID of a run's W&B run, PROJECT/ID of one written offline; empty where the
+    run's folder does not tell."""
+    marks = {mode: run.path / "wandb" / name for mode, name in RECORDED.items()}
+    told = {mode: path.read_text() if path.is_file() else "" for mode, path in marks.items()}
+    url = urlsplit(str(run.summary.get("url") or "")).path.replace("/runs/", "/").strip("/")
+    return told["online"] or url or told["offline"]
+
+
+def record(
+    run: Run, sweep: str, project: str, mode: str = "offline", entity: str | None = None
+) -> None:
     """Write a trained run's W&B run: into `wandb/` of its folder without any network, or, in mode
     online, to the server, of which it needs nothing but the run folder, wherever it was trained.
+    entity: whose project it is (default: the account's own).
 
     Raises:
         Exception: whatever wandb raises; the run folder is whole without it.
@@ -242,29 +261,37 @@ def record(run: Run, sweep: str, project: str, mode: str = "offline") -> None:
             id=run_id(sweep, run),
             resume="allow" if mode == "online" else None,
             name=run.path.name,
+            entity=entity,
             project=project,
             group=sweep,
             job_type="train",
             tags=_tags(run.config),
             config=dataclasses.asdict(run.config),
-            settings=wandb.Settings(
-                console="off",
-                silent=True,
-                disable_git=True,
-                x_disable_stats=True,
-                x_disable_machine_info=True,
-            ),
+            settings=quiet(),
         )
         log.define_metric("*", step_metric="epoch")
         log_end(log, run)
         log.finish()
-    (folder / RECORDED[mode]).touch()
+    mark(log, run.path, mode)
 
 
 # What runs online and offline share.
 
 
-def _upload(log: Any, path: Path) -> None:
+def quiet() -> Any:
+    """Settings of a W&B run that trains nothing: no word, no measure of this machine."""
+    import wandb
+
+    return wandb.Settings(
+        console="off",
+        silent=True,
+        disable_git=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+    )
+
+
+def upload(log: Any, path: Path) -> None:
     """Upload a file with the run. A copy, as wandb would keep a link into the run folder, which a
     run that is copied to another machine before its sync would lose."""
     copy = Path(log.dir) / path.name

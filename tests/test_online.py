@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from study import online
+from study.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,14 @@ def test_its_files_lie_in_the_run_folder(recorded):
     [folder] = (recorded.path / "wandb").glob("offline-run-*")
     assert {path.name for path in (folder / "files").iterdir()} >= set(online.FILES)
     assert list((recorded.path / "wandb/data").glob("**/*"))
+
+
+def test_its_folder_tells_where_it_goes(recorded, tiny_run, tmp_path):
+    assert online.address(recorded) == f"norm-study/{online.run_id('mine', recorded)}"
+    url = {"url": "https://wandb.ai/team/runs/runs/abc"}
+    pulled = Run(tmp_path, tiny_run.config, [], url)
+    assert online.address(pulled) == "team/runs/abc"
+    assert online.address(Run(tmp_path, tiny_run.config, [], {})) == ""
 
 
 def test_the_id_is_of_the_sweep_and_the_configuration(recorded):

@@ -97,6 +97,7 @@ def _train(log: Any, orders: Orders) -> int:
         online.log_failure(log, runs.read_history(folder), cause)
         return 1
     online.log_end(log, run)
+    online.mark(log, folder)
     return 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from study import runs
+from study import online, runs
 from study.config import Config
 from study.report import page
 from study.sweep import local, spec
@@ -134,6 +134,9 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     assert one.summary["test_accuracy_last"] == one.rows[-1]["test/accuracy"]
     for key in ("misclassified", "misclassified_grid", "layers", "confusion"):
         assert key in one.rows[-1], key
+    trained = runs.find(machine.home / "runs" / sweep.id)  # whose folders tell where they are
+    paths = {f"{sweep.entity}/{sweep.project}/{run_id}" for run_id in sweep.runs}
+    assert {online.address(run) for run in trained} == paths
 
     code, told = machine.study("pull", sweep.path, "--out", "pulled")
     assert code == 0 and "3 runs fetched, 0 unchanged" in told, told
