@@ -49,15 +49,26 @@ def write(
         Refused: nothing to report, or `out` cannot be written.
     """
     study = collect(folder, *others)
+    return render(tell(study, [folder, *others], out, target), out)
+
+
+def tell(
+    study: Study, folders: Sequence[Path], out: Path, target: float | None = None
+) -> dict[str, Any]:
+    """Draw a study's figures and write its tables into `out`: what its report shows.
+
+    Raises:
+        Refused: `out` cannot be written.
+    """
     runs.check_writable(out)
     drawn = _draw(study, out / "figures", target)
     drawing.write_csv(out / "results.csv", *results(study))
     compared = findings.pairs(study)
     drawing.write_csv(out / "pairs.csv", findings.PAIRS, [pair.row() for pair in compared])
     found = search.find(study, out / "figures")
-    context = _context(study, drawn) | {
+    return _context(study, drawn) | {
         "findings": findings.say(study, compared, target),
-        "folders": shlex.join(map(str, [folder, *others])),
+        "folders": shlex.join(map(str, folders)),
         "found": found,
         "between": _between(study, out),
         "published": _published(study, out / "figures"),
@@ -65,8 +76,12 @@ def write(
         "library": graphs.library(),
         "runs": _run_rows(study, out),
     }
+
+
+def render(story: dict[str, Any], out: Path) -> Path:
+    """Write what `tell` told as report.md and index.html; the path of the latter."""
     for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
-        body = _render(template, context, out / "figures")
+        body = _render(template, story, out / "figures")
         runs.write(out / name, lambda file, b=body: file.write(b.encode()))
     return out / "index.html"
 
@@ -250,6 +265,11 @@ def _provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
         "trained by": seen([f"{s['path']}, {s['pack']} at once" for s in summaries if "path" in s]),
         "training time": f"{sum(s['seconds'] for s in summaries) / 60:.1f} minutes over all runs",
     } | {package: seen(values) for package, values in versions.items()}
+
+
+def table(story: dict[str, Any]) -> str:
+    """The variants in a table, in Markdown."""
+    return _render("variants.md.j2", story, Path())
 
 
 def _render(template: str, context: dict[str, Any], folder: Path) -> str:
