@@ -7,9 +7,9 @@
         server.wait_for(lambda: sweep.state == "FINISHED")
 
 It speaks as much of the protocol of wandb 0.31 as sweeps, runs, tables, artifacts, resuming,
-syncing and the public API need. All is kept in memory, as plain data that a test may read
-(`server.runs`, `server.sweeps`), and nothing is printed. What it cannot answer is an error for
-the client and a line in `server.unknown` for the test.
+syncing, reports, workspaces and the public API need. All is kept in memory, as plain data that a
+test may read (`server.runs`, `server.sweeps`, `server.views`), and nothing is printed. What it
+cannot answer is an error for the client and a line in `server.unknown` for the test.
 
 It is simpler than the real backend in ways that a test must know:
 
@@ -158,6 +158,25 @@ class Sweep:
 
 
 @dataclass
+class View:
+    """A report (type `runs`) or a saved workspace (type `project-view`)."""
+
+    id: str
+    entity: str = ""
+    project: str = ""
+    type: str = ""
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    text: str = "{}"
+    saves: int = 0
+
+    @property
+    def spec(self) -> Json:
+        return json.loads(self.text)
+
+
+@dataclass
 class Agent:
     id: str
     sweep: Sweep
@@ -237,9 +256,11 @@ class Server:
         self.runs: dict[str, Run] = {}
         self.agents: dict[str, Agent] = {}
         self.artifacts: dict[str, Artifact] = {}
+        self.views: dict[str, View] = {}
         self.requests: Counter[str] = Counter()  # by operation, or by method and kind of file
         self.refused = 0  # requests that met an outage
         self.unknown: list[str] = []  # requests that this server has no answer to
+        self.refuses: set[str] = set()  # operations that a test has forbidden
         self.folders: defaultdict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
         self._seed = seed
         self._ids = random.Random(f"ids {seed}")
@@ -446,6 +467,8 @@ class GraphQL:
     def answer(self, request: Json) -> Json:
         name = re.search(r"\b(?:query|mutation)\s+(\w+)", request["query"])[1]
         self._server.requests[name] += 1
+        if name in self._server.refuses:
+            return {"data": None, "errors": [{"message": f"{name}: permission denied"}]}
         try:
             if name not in self.OPERATIONS:
                 raise ValueError("the stand-in server does not know this operation")
@@ -789,6 +812,53 @@ class GraphQL:
         collection = {"__typename": "ArtifactSequence", "artifactMembership": {"files": files}}
         return {"project": {"artifactCollection": collection}}
 
+    # Reports and workspaces.
+
+    def _projects(self, given: Json) -> Json:
+        """The projects of an entity that hold a run."""
+        names = {r.project for r in self._server.runs.values() if r.entity == given["entity"]}
+        info = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        place = {"__typename": "Project", "entityName": given["entity"], "user": None}
+        more = {"createdAt": now(), "isBenchmark": False}
+        nodes = [{"id": encoded(name), "name": name, **place, **more} for name in sorted(names)]
+        return {"models": {"pageInfo": info, "edges": [{"node": node} for node in nodes]}}
+
+    def _project_id(self, given: Json) -> Json:
+        return {"project": {"id": encoded(given["projectName"]), "internalId": "1"}}
+
+    def _upsert_view(self, given: Json) -> Json:
+        """Make a view, or write one again."""
+        views = self._server.views
+        view = views[given["id"]] if given.get("id") else View(encoded(f"View:{len(views)}"))
+        inserted = view.id not in views
+        for name, attribute in VIEW_FIELDS.items():
+            if given.get(name) is not None:
+                setattr(view, attribute, given[name])
+        view.saves += 1
+        views[view.id] = view
+        return {"upsertView": {"view": self._view_node(view), "inserted": inserted}}
+
+    def _report(self, given: Json) -> Json:
+        view = self._server.views.get(given["reportId"])
+        return {"view": view and self._view_node(view)}
+
+    def _views(self, given: Json) -> Json:
+        """The views of a project by type and name."""
+        wanted = given["viewType"], given["viewName"]
+        found = [v for v in self._server.views.values() if (v.type, v.name) == wanted]
+        return {"project": {"allViews": page(found, self._view_node)}}
+
+    def _view_node(self, view: View) -> Json:
+        written = {name: getattr(view, attribute) for name, attribute in VIEW_FIELDS.items()}
+        project = {"id": "1", "name": view.project, "entityName": view.entity}
+        return {
+            **written,
+            "id": view.id,
+            "project": project,
+            "createdAt": now(),
+            "updatedAt": now(),
+        }
+
     OPERATIONS: ClassVar[dict[str, Callable[[GraphQL, Json], Json]]] = {
         "Viewer": _viewer,
         "GetViewer": _viewer,
@@ -825,6 +895,12 @@ class GraphQL:
         "ArtifactMembershipByName": _artifact_by_name,
         "FetchArtifactManifest": _manifest,
         "GetArtifactMembershipFileUrls": _artifact_files,
+        "GetProjects": _projects,
+        "ProjectInternalId": _project_id,
+        "upsertView": _upsert_view,
+        "UpsertView2": _upsert_view,
+        "SpecificReport": _report,
+        "View": _views,
     }
 
 
@@ -853,6 +929,20 @@ WRITE_FIELDS = {
     "notes": "notes",
     "commit": "commit",
 }
+VIEW_FIELDS = {
+    "entityName": "entity",
+    "projectName": "project",
+    "type": "type",
+    "name": "name",
+    "displayName": "title",
+    "description": "description",
+    "spec": "text",
+}
+
+
+def encoded(text: str) -> str:
+    """An id as GraphQL has them."""
+    return base64.b64encode(text.encode()).decode()
 
 
 def page(
