@@ -177,8 +177,7 @@ def report(
     """
     from study.report import page
 
-    if target is not None and not 0 <= target <= 100:
-        raise Refused(f"target={target:g}: allowed is a number at least 0 and at most 100")
+    _percent(target)
     if not runs:
         raise Refused("report: give the folder of a sweep, such as runs/quickstart")
     out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
@@ -199,6 +198,33 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     for run, why in done.refused.items():
         print(f"left out: {run}: {why}", file=sys.stderr)
     print(f"{done.folder}: {done.fetched} runs fetched, {done.unchanged} unchanged")
+    return 0
+
+
+def publish(
+    runs: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    target: float | None = None,
+    project: str | None = None,
+) -> int:
+    """Publish a sweep's report on W&B, as a Report and a saved workspace; again, the same ones are
+    updated. Runs that W&B does not have yet are uploaded first.
+
+    Args:
+        runs: the sweep's folder, such as runs/quickstart.
+        out: where the report goes on this machine (default: reports/NAME).
+        target: test accuracy in percent to draw a line at, such as 99.4.
+        project: ENTITY/PROJECT on W&B (default: where the runs are).
+    """
+    from study import publish as publishing
+
+    _percent(target)
+    out = out or Path("reports") / runs.resolve().name
+    done = publishing.publish(runs, out, target, project)
+    if done.uploaded:
+        print(f"{runs}: {done.uploaded} runs uploaded")
+    print(done.report)
+    print(done.workspace)
     return 0
 
 
@@ -223,6 +249,7 @@ COMMANDS = {
     "rerun": rerun,
     "pull": pull,
     "report": report,
+    "publish": publish,
     "explain": explain,
 }
 
@@ -302,6 +329,11 @@ def _at_least_one(**options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < 1:
             raise Refused(f"--{name}={value}: allowed is a whole number at least 1")
+
+
+def _percent(target: float | None) -> None:
+    if target is not None and not 0 <= target <= 100:
+        raise Refused(f"target={target:g}: allowed is a number at least 0 and at most 100")
 
 
 def _score(run: Run) -> str:

@@ -23,6 +23,7 @@ import pytest
         (["rerun", "runs/nothing"], ["runs/nothing", "no run folder"]),
         (["report", "runs/nothing"], ["runs/nothing", "no such folder"]),
         (["report", ".", "--target", "994"], ["target=994", "at most 100"]),
+        (["publish", "runs/nothing"], ["runs/nothing", "no such folder"]),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(command, words, told, tmp_path):

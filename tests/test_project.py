@@ -36,6 +36,7 @@ def test_imports_point_one_way():
         "train",
         "sweep",
         "report",
+        "publish",
         "check",
         "__main__",
     ]

@@ -45,6 +45,7 @@ def quick(monkeypatch):
     def save(figure, folder, name, header, rows):
         picture = Figure(figsize=(1, 1), dpi=20)
         runs.write(folder / f"{name}.png", lambda file: picture.savefig(file, format="png"))
+        drawing.write_csv(folder / f"{name}.csv", header, rows)
 
     monkeypatch.setattr(drawing, "save", save)
 
