@@ -62,6 +62,7 @@ def sweep(
     file: tyro.conf.Positional[Path],
     out: Path = Path("runs"),
     workers: int | None = None,
+    pack: int | None = None,
     set: Setting = (),
     limit: int | None = None,
     device: str | None = None,
@@ -77,7 +78,8 @@ def sweep(
     Args:
         file: a sweep YAML, such as sweeps/quickstart.yaml.
         out: where the sweep's folder is made.
-        workers: runs side by side (default: one a core, or one a GPU).
+        workers: processes side by side (default: one a core, or one a GPU).
+        pack: runs that each of them trains at once (default: 1; on a GPU all that fit).
         set: parameters to replace, such as epochs=5 seed=1,2,3.
         limit: train at most so many runs now.
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
@@ -88,7 +90,7 @@ def sweep(
     """
     from study.sweep import local, spec
 
-    _at_least_one(workers=workers, limit=limit, threads=threads)
+    _at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
     if search_seed < 0:
         raise Refused(f"--search-seed={search_seed}: allowed is a whole number at least 0")
     plan = spec.read(file, set)
@@ -97,6 +99,7 @@ def sweep(
         plan,
         folder,
         workers=workers,
+        pack=pack,
         limit=limit,
         device=device,
         threads=threads,

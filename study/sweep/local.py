@@ -1,37 +1,29 @@
 """Run a sweep on this machine: no account, no network, only what is missing.
 
-Each run is trained by a process of its own, forked from a server that has imported torch once and
-touched no GPU; what it reports comes back through a pipe.
+Workers (worker.py) train, each a run at a time, or on a GPU a pack of runs; here it is decided what
+they do, and what they report is noted.
 """
 
-import contextlib
+import math
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
-import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from study import online, runs
-from study.config import Config, Refused, labels
-from study.runs import Failed
-from study.sweep import record
+from study.config import Config, labels
+from study.sweep import record, worker
 from study.sweep.record import Trial
 from study.sweep.search import Search
 from study.sweep.spec import Sweep
-from study.train import augment, data, loop
-
-# Imported by the server of forks before the first fork.
-PRELOAD = ["study.sweep.local", "matplotlib.figure", "matplotlib.backends.backend_agg", "wandb"]
+from study.sweep.worker import Job, Task, Worker
+from study.train import augment, data, fused, loop
 
 
 @dataclass
@@ -51,98 +43,12 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run: what a worker is given. `trains` is false where only its W&B run is missing;
-    `stoppable`: whether it asks after each epoch if it is to stop there."""
-
-    config: Config
-    label: str
-    folder: Path
-    sweep: str
-    project: str
-    device: str
-    threads: int
-    mode: str
-    trains: bool
-    stoppable: bool
-
-
-class Tell(loop.Watch):
-    """Sends what a run reports through a pipe, and hears whether it is to stop."""
-
-    def __init__(self, pipe: Connection, stoppable: bool) -> None:
-        self.pipe, self.stoppable = pipe, stoppable
-
-    def begin(self, history: list[dict[str, float]]) -> None:
-        self.pipe.send(("begin", history))
-
-    def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        self.pipe.send(("batch", (epoch, done / steps, loss, accuracy)))
-
-    def epoch(self, row: dict[str, float]) -> bool:
-        self.pipe.send(("epoch", row))
-        return self.pipe.recv() if self.stoppable else False
-
-
-class Worker:
-    """A process that trains one job, and its line on the terminal. `trial`: in the search."""
-
-    def __init__(self, job: Job, trial: Trial | None, slot: int, line: tqdm) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self.job, self.trial, self.slot, self.line = job, trial, slot, line
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_train, args=(job, theirs), daemon=True)
-        self.process.start()
-        theirs.close()
-        self._show("starting")
-
-    def read(self) -> tuple[str, Any]:
-        """The next message: begin, batch, epoch, warning, or the end with its cause or None."""
-        try:
-            kind, content = self.pipe.recv()
-        except (EOFError, OSError):  # OSError: it died within a message
-            self.process.join()
-            return "end", self._killed()
-        if kind == "batch":
-            epoch, share, loss, accuracy = content
-            self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
-        elif kind == "epoch":
-            self._show(
-                f"{content['epoch']}  test loss {content['test/loss']:.4f}"
-                f"  test accuracy {content['test/accuracy']:.2f}"
-            )
-        return kind, content
-
-    def answer(self, stops: bool) -> None:
-        """Tell a run that asks after its epoch whether it stops there."""
-        if self.job.stoppable:
-            with contextlib.suppress(OSError):  # it died meanwhile: its end is read next
-                self.pipe.send(stops)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.join()
-
-    def _show(self, what: str) -> None:
-        job = self.job
-        run = f"[{self.slot + 1}] {job.label}, seed {job.config.seed}, {job.config.epochs} epochs"
-        self.line.set_description_str(f"{run}: {what}")
-
-    def _killed(self) -> str:
-        """The cause, where the process died without a word; it is noted in the run's summary."""
-        code = self.process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        cause = f"the process was killed ({how}), out of memory perhaps: fewer --workers may help"
-        runs.write_failure(self.job.folder, self.job.config, cause)
-        return cause
-
-
 def run(
     sweep: Sweep,
     out: Path,
     *,
     workers: int | None = None,
+    pack: int | None = None,
     limit: int | None = None,
     device: str | None = None,
     threads: int = 1,
@@ -150,11 +56,13 @@ def run(
     search_seed: int = 0,
     storage: str | None = None,
 ) -> Outcome:
-    """Train what is missing of the sweep into `out`, `workers` runs side by side.
+    """Train what is missing of the sweep into `out`, in `workers` processes side by side.
 
-    Runs that failed or were killed go on from their last whole epoch. One that fails does not stop
-    the others. Each leaves a W&B run: beside it, or on the server (mode online). `storage`: the URL
-    of a database that machines without a common file system share.
+    On a GPU each trains a pack of runs at once, as many as its memory is estimated to hold unless
+    `pack` says how many; on a CPU one, unless it says so. Runs that failed or were killed go on
+    from their last whole epoch. One that fails does not stop the others. Each leaves a W&B run:
+    beside it, or on the server (mode online). `storage`: the URL of a database that machines
+    without a common file system share.
 
     Raises:
         Refused: a data set, the bank, the folder or the database cannot be used, the search would
@@ -174,52 +82,86 @@ def run(
     if ahead or only_logged:
         runs.check_writable(out)
         _prepare(ahead)
-        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+        multiprocessing.get_context("forkserver").set_forkserver_preload(worker.PRELOAD)
         devices = _devices(device)
         cores = augment.usable_cores() // threads or 1
         slots = workers or (cores if devices == ["cpu"] else len(devices))
-        jobs = _Jobs(search, out, only_logged, len(ahead), devices, threads, mode)
-        _work_off(jobs, min(slots, len(ahead) + len(only_logged)), outcome)
+        jobs = _Jobs(search, out, only_logged, len(ahead), devices, threads, mode, pack)
+        _work_off(jobs, min(slots, len(ahead) + len(only_logged)), cores, outcome)
     outcome.elsewhere = search.elsewhere()
     outcome.left, outcome.ended = search.left(), search.ended()
     return outcome
 
 
 class _Jobs:
-    """What is to be done, a job at a time: runs to log only, then what the search asks for."""
+    """What is to be done, a job at a time: runs that the search asks for, and runs to log only."""
 
     def __init__(
-        self, search: Search, out: Path, logged: list[Config], count: int,
-        devices: list[str], threads: int, mode: str,
+        self, search: Search, out: Path, logged: Iterable[Config], count: int,
+        devices: list[str], threads: int, mode: str, pack: int | None,
     ) -> None:  # fmt: skip
-        self.search, self.out, self.logged, self.count = search, out, list(logged), count
-        self.devices, self.threads, self.mode = devices, threads, mode
-        self.total = count + len(logged)
+        self.search, self.out, self.devices, self.pack = search, out, devices, pack
+        self.count, self.waiting = count, list[Trial]()
+        self.common = {"sweep": search.sweep.name, "project": search.sweep.project}
+        self.common |= {"threads": threads, "mode": mode}
+        self.logging = [
+            self._job([task], "cpu", trains=False) for task in self._tasks(list(logged))
+        ]
+        self.total = count + len(self.logging)
 
-    def next(self, slot: int) -> tuple[Job, Trial | None] | None:
-        """The next job for a worker's slot; None: there is none now."""
-        if self.logged:
-            return self._job(self.logged.pop(0), slot, trains=False), None
-        trial = self.search.ask() if self.count else None
-        if trial is None:
+    def train(self, slot: int) -> tuple[Job, list[Trial]] | None:
+        """What a worker's slot trains next: a run, or a pack of one bucket; None: nothing now."""
+        first = self.waiting.pop(0) if self.waiting else self._ask()
+        if first is None:
             return None
-        self.count -= 1
-        return self._job(trial.config, slot, trains=True), trial
+        device = self.devices[slot % len(self.devices)]
+        together = [first, *self._like(first, self._room(first.config, device) - 1)]
+        stoppable = self.search.sweep.hyperband is not None
+        tasks = self._tasks([trial.config for trial in together])
+        job = self._job(tasks, device, stoppable=stoppable)
+        return job, together
 
-    def _job(self, config: Config, slot: int, trains: bool) -> Job:
-        sweep = self.search.sweep
-        return Job(
-            config=config,
-            label=labels([*sweep.configs, config])[config.without_seed()],
-            folder=self.out / runs.name(config),
-            sweep=sweep.name,
-            project=sweep.project,
-            device=self.devices[slot % len(self.devices)],
-            threads=self.threads,
-            mode=self.mode,
-            trains=trains,
-            stoppable=trains and sweep.hyperband is not None,
-        )
+    def log(self) -> tuple[Job, list[Trial | None]] | None:
+        """The next run whose W&B run alone is missing."""
+        return (self.logging.pop(0), [None]) if self.logging else None
+
+    def trained(self, job: Job, index: int) -> None:
+        """A run of a pack is trained: its W&B run is still to be written."""
+        if len(job.tasks) > 1:
+            self.logging.append(self._job([job.tasks[index]], "cpu", trains=False, told=True))
+
+    def _room(self, config: Config, device: str) -> int:
+        """How many runs like this are trained at once: no more than the devices' even share."""
+        if fused.bucket(config) is None:
+            return 1
+        room = self.pack or fused.fits(config, torch.device(device))
+        left = self.count + len(self.waiting) + 1
+        return min(room, math.ceil(left / len(self.devices)))
+
+    def _like(self, first: Trial, room: int) -> list[Trial]:
+        """At most so many more of the same bucket; of a search, what else it has drawn waits."""
+        bucket = fused.bucket(first.config)
+
+        def same(config: Config) -> bool:
+            return fused.bucket(config) == bucket
+
+        found = [trial for trial in self.waiting if same(trial.config)][:room]
+        self.waiting = [trial for trial in self.waiting if trial not in found]
+        while len(found) + len(self.waiting) < room and (trial := self._ask(same)):
+            (found if same(trial.config) else self.waiting).append(trial)
+        return found
+
+    def _ask(self, wanted: Callable[[Config], bool] | None = None) -> Trial | None:
+        trial = self.search.ask(wanted) if self.count else None
+        self.count -= trial is not None
+        return trial
+
+    def _tasks(self, configs: list[Config]) -> list[Task]:
+        known = labels([*self.search.sweep.configs, *configs])
+        return [Task(c, known[c.without_seed()], self.out / runs.name(c)) for c in configs]
+
+    def _job(self, tasks: list[Task], device: str, **how: bool) -> Job:
+        return Job(tuple(tasks), device=device, **self.common, **how)
 
 
 def _devices(device: str | None) -> list[str]:
@@ -248,70 +190,81 @@ def _prepare(configs: Iterable[Config]) -> None:
         augment.prepare(config)
 
 
-def _work_off(jobs: _Jobs, slots: int, outcome: Outcome) -> None:
-    """Keep `slots` workers busy until no job is left."""
+def _work_off(jobs: _Jobs, slots: int, clerks: int, outcome: Outcome) -> None:
+    """Keep `slots` workers busy until nothing is left to train, and at most `clerks` more that
+    write the W&B runs of runs already trained."""
     quiet = not sys.stderr.isatty()
     lines = [
         tqdm(bar_format="{desc}", position=i, leave=False, disable=quiet) for i in range(slots)
     ]
+    none = tqdm(disable=True)
     progress = _Progress(jobs, slots, quiet)
-    search, busy, free = jobs.search, [], list(range(slots))
+    search, busy, free = jobs.search, list[Worker](), list(range(slots))
     asks, renewed = True, time.monotonic()
     try:
         while True:
-            while free and asks and (job := jobs.next(free[0])):
+            while free and asks and (job := jobs.train(free[0])):
                 busy.append(Worker(*job, free[0], lines[free.pop(0)]))
+            while len(busy) - (slots - len(free)) < clerks and (job := jobs.log()):
+                busy.append(Worker(*job, slots, none))
             if not busy:
                 return
             asks = False  # until a run has ended here, or a lease elsewhere
-            ready = wait([worker.pipe for worker in busy], timeout=record.RENEW)
-            for worker in [worker for worker in busy if worker.pipe in ready]:
-                if _heard(worker, search, progress, outcome):
-                    busy.remove(worker)
-                    free.append(worker.slot)
+            ready = wait([one.pipe for one in busy], timeout=record.RENEW)
+            for one in [one for one in busy if one.pipe in ready]:
+                if _heard(one, jobs, progress, outcome):
+                    busy.remove(one)
+                    if one.job.trains:
+                        free.append(one.slot)
                     asks = True
             if time.monotonic() > renewed + record.RENEW:
                 search.renew()
                 asks, renewed = True, time.monotonic()
     finally:
-        for worker in busy:
-            worker.stop()
+        for one in busy:
+            one.stop()
         search.close()
         for line in [*lines, progress.bar]:
             line.close()
 
 
-def _heard(worker: Worker, search: Search, progress: "_Progress", outcome: Outcome) -> bool:
+def _heard(one: Worker, jobs: _Jobs, progress: "_Progress", outcome: Outcome) -> bool:
     """Take a worker's message; whether it was its last."""
-    kind, content = worker.read()
-    if kind == "begin" and worker.trial:
-        for row in content:
-            search.report(worker.trial, row)
-    elif kind == "epoch":
-        worker.answer(search.report(worker.trial, content) if worker.trial else False)
-        progress.epoch()
-    elif kind == "warning":
-        outcome.warnings.append(f"{worker.job.folder}: {content}")
-    elif kind == "end":
-        worker.process.join()
-        _note_end(worker, content, search, outcome)
-        progress.run(worker, content)
-    return kind == "end"
+    search = jobs.search
+    for kind, index, content in one.read():
+        trial = one.trials[index]
+        if kind == "begin" and trial:
+            for row in content:
+                search.report(trial, row)
+        elif kind == "epoch":
+            one.answer(search.report(trial, content) if trial else False)
+            progress.epoch()
+        elif kind == "warning":
+            outcome.warnings.append(f"{one.job.tasks[index].folder}: {content}")
+        elif kind == "end":
+            _note_end(one, index, content, jobs, outcome)
+            if not one.job.told:
+                progress.run(one.job.tasks[index], content)
+    if one.going:
+        return False
+    one.process.join()
+    return True
 
 
-def _note_end(worker: Worker, cause: str | None, search: Search, outcome: Outcome) -> None:
-    job, trial = worker.job, worker.trial
+def _note_end(one: Worker, index: int, cause: str | None, jobs: _Jobs, outcome: Outcome) -> None:
+    task, trial, search = one.job.tasks[index], one.trials[index], jobs.search
     if cause is not None:
-        outcome.failed[f"{job.folder} ({job.label})"] = cause
+        outcome.failed[f"{task.folder} ({task.label})"] = cause
         if trial:
             search.fail(trial, cause)
     elif trial is None:
-        outcome.logged += 1
+        outcome.logged += not one.job.told
     else:
-        run = runs.read(job.folder)
+        run = runs.read(task.folder)
         outcome.trained += 1
         outcome.stopped += run.state == runs.STOPPED
         search.tell(trial, run)
+        jobs.trained(one.job, index)
 
 
 class _Progress:
@@ -332,23 +285,22 @@ class _Progress:
         self.done_epochs += 1
         self.bar.update()
 
-    def run(self, worker: Worker, cause: str | None) -> None:
+    def run(self, task: Task, cause: str | None) -> None:
         self.done_runs += 1
-        job = worker.job
-        ended = f"failed: {cause}" if cause else self._last(job)
-        line = f"{self.done_runs}/{self.count}  {job.label}, seed {job.config.seed}: {ended}"
+        ended = f"failed: {cause}" if cause else self._last(task)
+        line = f"{self.done_runs}/{self.count}  {task.label}, seed {task.config.seed}: {ended}"
         if self.done_epochs and self.done_runs < self.count:
             pace = (time.monotonic() - self.began) / self.done_epochs
             left = max(0, self.epochs - self.done_epochs) * pace
             line += f"  ({_duration(left)} left)"
         self.bar.write(line, file=sys.stderr)
 
-    def _last(self, job: Job) -> str:
-        run = runs.read(job.folder)
+    def _last(self, task: Task) -> str:
+        run = runs.read(task.folder)
         early = ""
         if run.state == runs.STOPPED:
             early = f", stopped at epoch {len(run.history)}"
-            self.epochs -= job.config.epochs - len(run.history)
+            self.epochs -= task.config.epochs - len(run.history)
         return (
             f"test accuracy {run.summary['test_accuracy_last']:.2f}"
             f" (best {run.summary['test_accuracy_best']:.2f}){early}"
@@ -361,39 +313,3 @@ def _duration(seconds: float) -> str:
 
 def _epochs_done(out: Path, config: Config) -> int:
     return len(runs.read_history(out / runs.name(config)))
-
-
-def _train(job: Job, pipe: Connection) -> None:
-    """In the worker: train the job, then write its W&B run; the last word is the end's cause."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    try:
-        trained = loop.train(
-            job.config,
-            job.folder,
-            device=job.device,
-            threads=job.threads,
-            watch=Tell(pipe, job.stoppable),
-        )
-    except (Refused, Failed) as error:
-        pipe.send(("end", str(error)))
-        return
-    except Exception as error:
-        traceback.print_exc()
-        pipe.send(("end", f"{type(error).__name__}: {error}"))
-        return
-    try:
-        if not online.recorded(trained.path, job.mode):
-            online.record(trained, job.sweep, job.project, job.mode)
-    except Exception as error:  # the run is whole without it
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        pipe.send(("warning", f"no W&B run was written ({reason})"))
-    pipe.send(("end", None))
-
-
-def _die_with_parent() -> None:
-    """A worker does not outlive the command that started it, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

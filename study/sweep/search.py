@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +147,12 @@ class Search:
             states = {TrialState.RUNNING}
         return {t.user_attrs["run"] for t in self.record.trials() if t.state in states}
 
-    def ask(self) -> Trial | None:
-        """The next configuration; None where there is none now."""
+    def ask(self, wanted: Callable[[Config], bool] | None = None) -> Trial | None:
+        """The next configuration; None where there is none now. Of a grid, whose order is no
+        matter, one that is wanted; a search gives what it draws."""
         self.record.free()
         for _ in range(REDRAWS):
-            drawn = self._next()
+            drawn = self._next(wanted)
             if drawn is None:
                 return None
             config, number, seen = drawn
@@ -170,12 +171,14 @@ class Search:
             self.asked.add(name)
         return trial
 
-    def _next(self) -> tuple[Config, int, Mapping[str, Any]] | None:
+    def _next(
+        self, wanted: Callable[[Config], bool] | None
+    ) -> tuple[Config, int, Mapping[str, Any]] | None:
         trials = self.record.trials()
         if self.target_reached():
             return None
         if self.grid:
-            return self._next_of_grid()
+            return self._next_of_grid(wanted)
         latest = {t.user_attrs["run"]: t for t in trials}
         for name, trial in latest.items():
             if trial.state == TrialState.FAIL and self._open(name, trial):
@@ -192,11 +195,13 @@ class Search:
             return name not in self.mine
         return trial.number in self.failed_before and name not in self.asked
 
-    def _next_of_grid(self) -> tuple[Config, int, Mapping[str, Any]] | None:
+    def _next_of_grid(
+        self, wanted: Callable[[Config], bool] | None
+    ) -> tuple[Config, int, Mapping[str, Any]] | None:
         busy = self._taken()
         for number, config in enumerate(self.sweep.configs):
             name = runs.name(config)
-            if name in self.done | self.asked | busy:
+            if name in self.done | self.asked | busy or (wanted and not wanted(config)):
                 continue
             if is_done(self.out / name):  # by another command, since this one began
                 self.done.add(name)

@@ -77,6 +77,30 @@ def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, com
     assert states == {1e9: runs.FAILED, 0.05: runs.FINISHED}
 
 
+def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, command):
+    done = command("sweep", sweep, "--pack", 3, "--workers", 1, "--set", "lr=0.05,1.0e+9")
+    assert done.returncode == 1 and "0 were there, 4 failed" in done.stdout
+    trained = [run for run in runs.find(tmp_path / "runs/mine") if run.done]
+    assert {(run.config.lr, run.config.norm) for run in trained} == {
+        (0.05, "batch"),
+        (0.05, "none"),
+    }
+    assert len(trained) == 4
+    for run in trained:
+        assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("fused", 3, 2)
+        assert online.recorded(run.path)
+    again = command("sweep", sweep, "--pack", 3, "--set", "lr=0.05")
+    assert "0 runs trained now, 4 were there" in again.stdout
+
+
+def test_a_packed_search_gives_each_configuration_once(search, tmp_path, command):
+    done = command("sweep", search, "--pack", 3, "--workers", 1, "--set", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    found = runs.find(tmp_path / "runs/mine")
+    assert len({run.config.l1 for run in found}) == len(found) == 4
+    assert sorted(run.summary["pack"] for run in found) == [1, 3, 3, 3]
+
+
 def history_lines(folder) -> int:
     return sum(len(path.read_text().splitlines()) for path in folder.glob("**/history.jsonl"))
 
