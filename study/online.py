@@ -321,9 +321,9 @@ def _tables(run: Run) -> dict[str, Any]:
     ):
         image = wandb.Image(pixels.transpose(1, 2, 0).squeeze())
         images.add_data(image, *(cell.item() for cell in cells))
-    columns = ["layer", "type", "output", "parameters"]
+    columns = ["layer", "type", "output", "receptive_field", "parameters"]
     layers = [
-        [str(layer[column]) if column == "output" else layer[column] for column in columns]
+        [str(layer[column]) if column == "output" else layer.get(column) for column in columns]
         for layer in run.parameters()["layers"]
     ]
     confusion = [

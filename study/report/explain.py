@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from study import runs
-from study.report import workbook
-from study.report.drawing import Drawn, save
+from study.report import drawing, workbook
+from study.report.drawing import Drawn
 from study.report.worked import EXAMPLES, NORMS, Example, Worked, work
 
 WORKBOOK = "normalization.xlsx"
@@ -54,7 +54,7 @@ def draw(folder: Path, example: Example) -> Drawn:
         name = f"normalization_{example.name}"
         header = ["norm", "image", "channel", "row", "column", "share"]
         header += ["value", "mean", "variance", "normalized"]
-        save(figure, folder, name, header, rows)
+        drawing.save(figure, folder, name, header, rows)
     caption = (
         "Values of one colour, within one outline, share the mean μ and the variance σ² above"
         " them. In each cell the value, and below it (value - μ) / √(σ² + ε)."

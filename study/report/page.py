@@ -19,6 +19,7 @@ from study.config import FIELDS, text
 from study.report import (
     between,
     drawing,
+    explain,
     figures,
     findings,
     graphs,
@@ -72,6 +73,7 @@ def tell(
         "found": found,
         "between": _between(study, out),
         "published": _published(study, out / "figures"),
+        "explained": _explained(study, out / "figures"),
         "graphs": graphs.make(study, drawn["compared"] + (found.figures if found else []), target),
         "library": graphs.library(),
         "runs": _run_rows(study, out),
@@ -129,6 +131,12 @@ def _published(study: Study, folder: Path) -> dict[str, Any] | None:
         "rows": published.table(found),
         "figure": published.draw(folder, found),
     }
+
+
+def _explained(study: Study, folder: Path) -> list[Drawn]:
+    """The normalizations by hand, where the sweep compares some."""
+    norms = {run.config.norm for run in study.all} - {"none"}
+    return explain.write(folder) if len(norms) > 1 else []
 
 
 def results(study: Study) -> tuple[list[str], list[list[Any]]]:

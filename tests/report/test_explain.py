@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from study import __main__ as command
-from study.report import explain, workbook, worked
+from study.report import drawing, explain, workbook, worked
 from study.train import norms
 
 CASES = [(example, norm) for example in worked.EXAMPLES for norm in worked.NORMS]
@@ -180,7 +180,7 @@ def test_the_command_writes_figures_and_the_workbook(body, tmp_path, capsys):
 @pytest.mark.parametrize("example", worked.EXAMPLES, ids=lambda example: example.name)
 def test_no_text_of_the_figure_covers_another_or_leaves_it(example, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(explain, "save", lambda figure, *_: kept.append(figure))
+    monkeypatch.setattr(drawing, "save", lambda figure, *_: kept.append(figure))
     explain.draw(tmp_path, example)
     [figure] = kept
     figure.draw_without_rendering()

@@ -25,10 +25,12 @@ def test_a_report_has_all_its_parts(made, tmp_path):
     out = tmp_path / "reports/mine"
     assert index == out / "index.html"
     names = ["final", "test_loss", "test_accuracy", "misclassified_by"]
+    names += ["normalization_4x4", "normalization_2x3"]
     for label in ("bn_l1_2.5e-5_sum", "ln", "gn"):
         names += [f"train_test_{label}", f"confusion_{label}"]
         names += [f"misclassified_{label}", f"misclassified_25_{label}"]
     expected = {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")}
+    expected |= {"normalization.xlsx"}
     assert {path.name for path in (out / "figures").iterdir()} == expected
     assert {path.name for path in out.iterdir()} == {
         "figures", "index.html", "pairs.csv", "report.md", "results.csv",
@@ -59,6 +61,17 @@ def test_results_are_the_means_over_seeds(made, tmp_path):
     assert (bn["seeds"], bn["finished"], bn["failed"], bn["l1"]) == ("2", "2", "0", "2.5e-5")
     assert bn["val_accuracy_last_mean"] == ""
     assert "seed" not in bn
+
+
+def test_norms_that_are_compared_are_worked_by_hand(made, tmp_path, quick):
+    made(Config(seed=1), curve(99.4))
+    alone = page.write(tmp_path / "runs/mine", tmp_path / "alone").read_text()
+    assert "What the norms do" not in alone
+    made(Config(norm="layer", seed=1), curve(99.2))
+    compared = page.write(tmp_path / "runs/mine", tmp_path / "out").read_text()
+    assert "What the norms do" in compared
+    assert 'href="figures/normalization.xlsx"' in compared
+    assert (tmp_path / "out/figures/normalization.xlsx").is_file()
 
 
 def test_one_seed_has_no_interval(made, tmp_path, quick):
