@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from study import runs
 from study.config import CLASSES, Config, Refused
@@ -324,13 +323,11 @@ class Pack:
     def _scores(self, name: str, split: data.Split) -> Iterator[dict[str, float]]:
         """Each model's mean cross-entropy and accuracy in percent."""
         logits = self.predict(split.images)
-        labels = torch.from_numpy(split.labels).to(self.device)
-        for own in logits.unbind(1):
-            accuracy = (own.argmax(1) == labels).double().mean()
-            yield {
-                f"{name}/loss": F.cross_entropy(own, labels).item(),
-                f"{name}/accuracy": 100 * accuracy.item(),
-            }
+        labels = torch.from_numpy(split.labels).to(self.device).unsqueeze(1)
+        logs = logits.log_softmax(2).gather(2, labels.unsqueeze(2).expand(-1, logits.shape[1], 1))
+        accuracy = (logits.argmax(2) == labels).double().mean(0)
+        for loss, share in zip((-logs.mean(0)).flatten().tolist(), accuracy.tolist()):
+            yield {f"{name}/loss": loss, f"{name}/accuracy": 100 * share}
 
     # The models of the pack.
 
