@@ -1,14 +1,20 @@
-"""Any timm backbone with BatchNorm, its norms swapped for the one that is studied."""
+"""Any timm backbone with BatchNorm, its norms swapped for the one that is studied; and our networks
+among timm's: once this is imported, timm.create_model builds them too.
+"""
 
 from collections import OrderedDict
+from typing import Any
 
 import timm
 import torch
 from timm.layers import BatchNormAct2d
+from timm.models import register_model
 from torch import Tensor, nn
 
 from study.config import CLASSES, Config, Refused
-from study.train import norms
+from study.train import networks, norms
+
+__all__ = ["build", "swap"]  # timm adds our networks' names
 
 
 def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
@@ -107,3 +113,23 @@ def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> Refused:
     return Refused(
         f"network={config.network}: cannot take the {size} images of {config.dataset} ({reason})"
     )
+
+
+def _register(name: str) -> None:
+    """Make one of our networks known to timm: timm.create_model(name, norm=..., in_chans=...)."""
+
+    def create(pretrained: bool = False, **options: Any) -> networks.Network:
+        if pretrained:
+            raise Refused(f"{name}: has no pretrained weights; leave pretrained out")
+        for ours_not in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+            options.pop(ours_not, None)
+        return networks.Network(networks.PLANS[name], **options)
+
+    create.__name__ = create.__qualname__ = name
+    create.__doc__ = f"{name} of the published studies; options as Network's."
+    create.__module__ = __name__
+    register_model(create)
+
+
+for _name in networks.PLANS:
+    _register(_name)

@@ -1,4 +1,4 @@
-"""The small networks of the published studies, each a list of blocks, registered with timm."""
+"""The small networks of the published studies, each a list of blocks."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm.models import register_model
 from torch import Tensor, nn
 
 from study.config import CLASSES, Config, Refused
-from study.train import backbones, norms
+from study.train import norms
 from study.train.dropout import Dropout, Dropout2d, Dropouts
 
 INPUTS = {
@@ -184,27 +183,6 @@ class Network(nn.Module):
         return self.head(self.pool(x)).flatten(1)
 
 
-def _register(name: str) -> None:
-    """Make the plan known to timm: timm.create_model(name, norm=..., in_chans=...)."""
-
-    def create(pretrained: bool = False, **options: Any) -> Network:
-        if pretrained:
-            raise Refused(f"{name}: has no pretrained weights; leave pretrained out")
-        for ours_not in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
-            options.pop(ours_not, None)
-        return Network(PLANS[name], **options)
-
-    create.__name__ = create.__qualname__ = name
-    create.__doc__ = f"{name} of the published studies; options as Network's."
-    create.__module__ = __name__
-    register_model(create)
-
-
-__all__ = ["Network", "build", "parameter_table"]  # timm adds the networks' names
-for _name in PLANS:
-    _register(_name)
-
-
 def build(config: Config) -> nn.Module:
     """The network of a configuration, giving logits. Its weights come from torch's generator.
 
@@ -212,6 +190,8 @@ def build(config: Config) -> nn.Module:
         Refused: a timm backbone that cannot do as asked (see backbones.build).
     """
     if config.network not in PLANS:
+        from study.train import backbones  # and timm, whose import takes longer than torch's
+
         return backbones.build(config, INPUTS[config.dataset])
     return _planned(config, config.dropout)
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from study.config import FIELDS, Config, Refused, labels
-from study.train import loop, networks
+from study.train import backbones, loop, networks
 
 SMALL = {"resnet18": 20, "test_efficientnet": 13, "mobilenetv3_small_050": 34}  # and their norms
 KINDS = {"batch": nn.BatchNorm2d, "layer": nn.GroupNorm, "group": nn.GroupNorm}
@@ -14,6 +14,15 @@ KINDS = {"batch": nn.BatchNorm2d, "layer": nn.GroupNorm, "group": nn.GroupNorm}
 
 def config(network: str, norm: str = "batch", **settings) -> Config:
     return Config(dataset="cifar10", network=network, norm=norm, **settings)
+
+
+@pytest.mark.parametrize("network", networks.PLANS)
+def test_timm_builds_ours_too(network):
+    assert network in backbones.__all__
+    built = timm.create_model(network, norm="group", groups=5, num_classes=10)
+    assert sum(p.numel() for p in built.parameters()) == int(network.split("_")[1])
+    with pytest.raises(Refused, match="no pretrained weights"):
+        timm.create_model(network, pretrained=True)
 
 
 @pytest.mark.parametrize(

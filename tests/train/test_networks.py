@@ -1,9 +1,8 @@
 import pytest
-import timm
 import torch
 from torch import nn
 
-from study.config import FIELDS, TRAIN_IMAGES, Config, Refused
+from study.config import FIELDS, TRAIN_IMAGES, Config
 from study.train import networks
 
 TOTALS = {
@@ -103,14 +102,6 @@ def test_the_residuals_of_cifar_48178():
     y3 = torch.relu(f[11].norm(y1 + f[11].conv(block(f[10], y1))))
     expected = network.head(y3.mean((2, 3), keepdim=True)).flatten(1)
     torch.testing.assert_close(network(x), expected)
-
-
-@pytest.mark.parametrize("network", TOTALS)
-def test_timm_builds_them_too(network):
-    built = timm.create_model(network, norm="group", groups=5, num_classes=10)
-    assert sum(p.numel() for p in built.parameters()) == TOTALS[network]
-    with pytest.raises(Refused, match="no pretrained weights"):
-        timm.create_model(network, pretrained=True)
 
 
 def test_every_network_reads_every_data_set():
