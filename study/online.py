@@ -30,6 +30,7 @@ FILES = ("config.json", "history.jsonl", "summary.json", "parameters.json", "con
 # hold the W&B run's path.
 RECORDED = {"offline": ".recorded", "online": ".logged"}
 OFFLINE = "or run offline: study sweep FILE"
+REQUESTS = 8  # a second, of history, that a process with many runs makes at most
 PATIENCE = 20  # seconds a server may be away before a command gives it up
 
 
@@ -76,6 +77,30 @@ def check_login() -> None:
             raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")
 
 
+def find_sweep(path: str) -> tuple[Any, Any]:
+    """wandb's public interface, and the sweep that ENTITY/PROJECT/SWEEP names there.
+
+    Raises:
+        Refused: no such sweep, or no API key.
+        Failed: no server answers, or it does not accept the key.
+    """
+    import wandb
+
+    if path.count("/") != 2:
+        raise Refused(f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it")
+    check_server()
+    check_login()
+    with environment(WANDB_SILENT="true"):
+        try:
+            api = wandb.Api(timeout=30)
+            return api, api.sweep(path)
+        except wandb.errors.AuthenticationError as error:
+            raise Failed(_not_accepted(error)) from error
+        except (wandb.errors.Error, ValueError) as error:
+            why = _reason(error)
+            raise Refused(f"{path}: no such sweep, or not yours to read ({why})") from error
+
+
 def account() -> str:
     """The W&B user whose API key this machine has.
 
@@ -92,8 +117,13 @@ def account() -> str:
 
 
 def _not_accepted(error: Exception) -> str:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"the W&B server does not accept this machine ({reason}): run `wandb login`, {OFFLINE}"
+    why = _reason(error)
+    return f"the W&B server does not accept this machine ({why}): run `wandb login`, {OFFLINE}"
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what wandb says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 # A run that is logged as it trains.
@@ -105,16 +135,40 @@ def begin(stop: Callable[[], None]) -> Any:
     Raises:
         Failed: the server does not accept it.
     """
+    return _open({"stop_fn": stop}, group=os.environ.get("WANDB_SWEEP_ID"))
+
+
+def begin_beside(
+    sweep: Any, run: str, drawn: Mapping[str, Any], stop: Callable[[], None], others: int
+) -> Any:
+    """Open a run that a sweep has drawn settings for, beside others of this process; `stop` as in
+    `begin`. WANDB_SWEEP_ID must not be set: wandb would take id and project from there.
+
+    Raises:
+        Failed: the server does not accept it, or has it open in this process.
+    """
+    own = {"sweep_id": sweep.id, "console": "off", "silent": True, "x_disable_stats": True}
+    own |= {"stop_fn": stop, "x_file_stream_transmit_interval": 1 + others // REQUESTS}
+    return _open(
+        own,
+        group=sweep.id,
+        reinit="create_new",
+        id=run,
+        config=dict(drawn),
+        entity=sweep.entity,
+        project=sweep.project,
+    )
+
+
+def _open(own: Mapping[str, Any], **more: Any) -> Any:
     import wandb
 
-    prompt = wandb.Settings(
-        stop_fn=stop,
-        x_file_stream_transmit_interval=1,  # a machine that is taken back takes few rows along
-        x_transaction_log_flush_interval=1,
-    )
-    sweep = os.environ.get("WANDB_SWEEP_ID")
+    # A machine that is taken back is to take few rows along.
+    prompt = {"x_file_stream_transmit_interval": 1, "x_transaction_log_flush_interval": 1}
     try:
-        log = wandb.init(resume="allow", group=sweep, job_type="train", settings=prompt)
+        log = wandb.init(
+            resume="allow", job_type="train", settings=wandb.Settings(**prompt | own), **more
+        )
     except wandb.errors.Error as error:
         raise Failed(_not_accepted(error)) from error
     log.define_metric("*", step_metric="epoch")

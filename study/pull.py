@@ -35,23 +35,14 @@ def pull(path: str, out: Path) -> Pulled:
     import requests
     import wandb
 
-    if path.count("/") != 2:
-        raise Refused(f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it")
-    online.check_server()
-    online.check_login()
+    api, sweep = online.find_sweep(path)
+    project, _, name = path.rpartition("/")
+    done = Pulled(out / runs.file_name(sweep.config.get("name") or sweep.id))
+    runs.check_writable(done.folder)
     with online.environment(WANDB_SILENT="true"):
         try:
-            api = wandb.Api(timeout=30)
-            sweep = api.sweep(path)
-            project, _, name = path.rpartition("/")
-            theirs = list(api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE))
-        except (wandb.errors.CommError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise Refused(f"{path}: no such sweep, or not yours to read ({reason})") from error
-        done = Pulled(out / runs.file_name(sweep.config.get("name") or sweep.id))
-        runs.check_writable(done.folder)
-        try:
-            _pull_runs(theirs, done)
+            theirs = api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE)
+            _pull_runs(list(theirs), done)
         except (wandb.errors.CommError, requests.RequestException) as error:
             reason = str(error).splitlines()[0]
             raise Failed(
