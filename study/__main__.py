@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -188,6 +189,38 @@ def report(
     return 0
 
 
+def agent(
+    sweep: tyro.conf.Positional[str],
+    pack: int = 8,
+    count: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Train what the W&B server of a sweep suggests, several runs at once in this process. `wandb
+    agent SWEEP` trains them one by one.
+
+    Args:
+        sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
+        pack: runs at most that are suggested, then trained, at once.
+        count: end after so many runs (default: with the sweep).
+        device: cpu, cuda, cuda:1, mps (default: the best there is).
+        threads: threads on a CPU.
+    """
+    from study.sweep import handed, packs
+
+    _at_least_one(pack=pack, count=count, threads=threads)
+    done = packs.run(sweep, pack, count, device, threads)
+    print(
+        f"{sweep}: {done.trained} runs trained ({done.stopped} stopped by the server),"
+        f" {len(done.failed)} failed"
+    )
+    if done.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    if done.signal:
+        return _told("preempted: another agent goes on with its runs", handed.PREEMPTED)
+    return 1 if done.failed else 0
+
+
 def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     """Make run folders of a W&B sweep's runs; again, fetch only what has changed.
 
@@ -250,6 +283,7 @@ COMMANDS = {
     "train": train,
     "sweep": sweep,
     "rerun": rerun,
+    "agent": agent,
     "pull": pull,
     "report": report,
     "publish": publish,

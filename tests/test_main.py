@@ -21,6 +21,8 @@ import pytest
         (["sweep", "nothing.yaml"], ["nothing.yaml", "No such file"]),
         (["sweep", "x.yaml", "--search-seed", "-1"], ["--search-seed=-1", "at least 0"]),
         (["rerun", "runs/nothing"], ["runs/nothing", "no run folder"]),
+        (["agent", "team/sweep"], ["team/sweep", "ENTITY/PROJECT/SWEEP"]),
+        (["agent", "team/project/sweep", "--pack", "0"], ["--pack=0", "at least 1"]),
         (["report", "runs/nothing"], ["runs/nothing", "no such folder"]),
         (["report", ".", "--target", "994"], ["target=994", "at most 100"]),
         (["publish", "runs/nothing"], ["runs/nothing", "no such folder"]),

@@ -205,6 +205,7 @@ def test_no_server_is_one_line_soon(tmp_path):
     commands = [
         ["-m", "study.sweep.agent"],
         ["-m", "study", "pull", "team/project/sweep"],
+        ["-m", "study", "agent", "team/project/sweep"],
         ["-m", "study", "check", "--online"],
         ["-m", "study", "sweep", "mine.yaml", "--online"],
     ]
