@@ -6,7 +6,7 @@ PER_GPU ?= 1
 NAME = $(basename $(notdir $(SWEEP)))
 STUDY = .venv/bin/study
 
-.PHONY: help install study test lint report sweep agents clean
+.PHONY: help install study test lint bench report sweep agents clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: .venv/installed-dev ## Set up and run the tests
 lint: .venv/installed-dev ## Check style with ruff
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+bench: .venv/installed-dev ## Measure how fast a sweep trains, against a plain W&B script
+	.venv/bin/python -m tests.benchmarks.train
 
 sweep: .venv/installed ## Register a sweep with W&B and print its id (SWEEP=sweeps/quickstart.yaml)
 	@.venv/bin/python -m study.sweep.spec $(SWEEP)
