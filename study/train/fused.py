@@ -255,15 +255,13 @@ class Pack:
 
     def _seed(self, epoch: int, step: int) -> None:
         """Seed what the models' dropout draws from (see Dropouts)."""
-        noise = [seeds.derive(c.seed, seeds.NOISE, epoch, step) for c in self.configs if c.dropout]
-        if not noise:
-            return
-        if self.device.type != "cpu":
-            torch.manual_seed(noise[0])
-            return
-        dropping = (g for g, c in zip(self.generators, self.configs) if c.dropout)
-        for generator, seed in zip(dropping, noise):
-            generator.manual_seed(seed)
+        for config, generator in zip(self.configs, self.generators):
+            if config.dropout:
+                seed = seeds.derive(config.seed, seeds.NOISE, epoch, step)
+                if self.device.type != "cpu":
+                    torch.manual_seed(seed)  # one for all
+                    return
+                generator.manual_seed(seed)
 
     def _step(self, order: Tensor, copies: Tensor, rates: Tensor) -> None:
         """Train on one batch: on CUDA by replaying what the first whole batch recorded."""

@@ -1,5 +1,6 @@
 """The small networks of the published studies, each a list of blocks."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ INPUTS = {
     "cifar10": (3, 32, 32),
 }
 MEGABYTE = 1e6
+# The fields of a configuration that its layers follow from.
+SHAPING = ("dataset", "network", "norm", "groups", "norm_affine", "dropout")
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,11 @@ def parameter_table(config: Config) -> dict[str, Any]:
     sees through convolutions and pooling (norms, which see a whole map, left out); None in a timm
     backbone, whose branches have several.
     """
+    return _table(Config(**{name: getattr(config, name) for name in SHAPING}))
+
+
+@functools.lru_cache(maxsize=64)
+def _table(config: Config) -> dict[str, Any]:
     network = build(config).eval()
     layers: list[dict[str, Any]] = []
     sees = _ReceptiveField() if isinstance(network, Network) else None
