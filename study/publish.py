@@ -211,7 +211,8 @@ def _figures(story: dict[str, Any]) -> dict[str, list[Drawn]]:
         sections["Published and reproduced"] = [story["published"]["figure"]]
     if story["found"]:
         sections["What the search found"] = story["found"].figures
-    return {title: figures for title, figures in (sections | drawn).items() if figures}
+    sections |= drawn | {"What the norms do": story["explained"]}
+    return {title: figures for title, figures in sections.items() if figures}
 
 
 # What a Report and a workspace share.
