@@ -1,39 +1,72 @@
-"""What the training benchmark says of what it measured."""
+"""The training benchmark: its peer is a fair one, and its table says what was measured."""
 
 import pytest
+import torch
 
 from study.config import Config
-from tests.benchmarks import train
+from study.train import loop, networks
+from tests.benchmarks import plain, train
+from tests.benchmarks.processes import Cost
+
+SETTINGS = {
+    "dataset": "digits", "network": "mnist_7684", "norm": "batch", "groups": 4, "seed": 1,
+    "dropout": 0.029, "l1": 2.5e-5, "lr": 0.05, "batch_size": 32, "epochs": 5, "augment": "none",
+}  # fmt: skip
+FOUND = {
+    "device": "cpu", "cores": 2, "versions": {"torch": "2.15.0", "wandb": "0.31.0"},
+    "loaders": {0: 3.0, 1: 2.0, 2: 4.0}, "floor": {"seconds": 2.0},
+}  # fmt: skip
+
+
+def plan(seeds: int) -> train.Plan:
+    return train.Plan("mnist", "mnist_7684", ("batch", "layer", "group"), seeds, 3, "none")
+
+
+def cells(way: train.Way, first: train.Way) -> list[str]:
+    *_, row = train.table([first, way], FOUND).splitlines()
+    return [cell.strip() for cell in row.strip("|").split("|")]
 
 
 def test_the_table_gives_medians_rates_and_ratios_by_repeat():
-    plan = train.Plan("mnist", "mnist_7684", seeds=2, epochs=3, augment="none")
-    plain = train.Way("plain", seconds=[400.0, 440.0, 410.0], peak_mb=[700.0] * 3)
-    ours = train.Way("workers", seconds=[100.0, 88.0, 102.5], peak_mb=[1600.0] * 3, watts=[300.0])
-    *_, row = train.table([plain, ours], plan, {"seconds": 2.0}).splitlines()
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells == [
-        "workers", "100.0", "216", "10800", "4.00 (4.00 to 5.00)", "2.8", "1600", "300",
+    first = train.Way("plain", plan(2), [Cost(s, 700) for s in (400, 440, 410)], [98.0] * 3)
+    costs = [Cost(s, 1600, 9000, 300) for s in (100.0, 88.0, 102.5)]
+    assert cells(train.Way("workers", plan(2), costs, [99.0, 98.0, 98.5]), first) == [
+        "workers", "6", "100.0", "216", "10800", "4.00 (4.00 to 5.00)", "2.8", "98.50", "1600",
+        "9000", "300",
     ]  # fmt: skip
+    assert "best num_workers is 1" in train.table([first], FOUND)
 
 
-def test_the_plan_is_one_sweep_of_each_norm_with_each_seed():
-    plan = train.Plan("cifar10", "cifar_48178", seeds=2, epochs=1, augment="none")
-    assert plan.count == 6
-    assert plan.config() == Config(
-        dataset="cifar10", network="cifar_48178", norm="batch", seed=1, epochs=1, dropout=0.029,
-        l1=2.5e-5, lr=0.05, batch_size=128,
-    )  # fmt: skip
+def test_ways_that_train_more_are_compared_by_configurations_an_hour():
+    first = train.Way("plain", plan(2), [Cost(400, 700)], [98.0])
+    pack = train.Way("pack8", train.planned("pack8", plan(2)), [Cost(800, 900)], [98.0], {8})
+    name, count, _, hourly, _, ratio, *_ = cells(pack, first)
+    assert (name, count, hourly, ratio) == ("pack8", "24", "108", "2.00 (2.00 to 2.00)")
+    pack.packs = {4}
+    assert cells(pack, first)[0] == "pack8 (packs of 4)"
+
+
+def test_a_way_that_is_none_is_refused_before_anything_is_measured():
+    with pytest.raises(SystemExit, match="fused8: no such way"):
+        train.planned("fused8", plan(2))
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_the_plain_agents_network_is_ours_but_for_its_dropout(norm):
-    plain = pytest.importorskip("tests.benchmarks.plain")
-    from study.train import networks
-
-    settings = {"network": "mnist_7684", "norm": norm, "groups": 5, "dropout": 0.05}
-    theirs = plain.build(settings)
-    ours = networks.build(Config.drawn(settings))
-    assert theirs.state_dict().keys() == ours.state_dict().keys()
+    settings = SETTINGS | {"norm": norm}
+    theirs, ours = plain.build(settings), networks.build(Config.drawn(settings))
     kinds = [type(module).__module__ for module in theirs.modules()]
     assert "study.train.dropout" not in kinds and "torch.nn.modules.dropout" in kinds
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.rand(4, 1, 28, 28)
+    torch.testing.assert_close(theirs.eval()(images), ours.eval()(images))
+
+
+def test_the_plain_agent_learns_as_the_loop_does(tmp_path):
+    rows = []
+    plain.fit(SETTINGS, 0, rows.append)
+    run = loop.train(Config.drawn(SETTINGS), tmp_path / "run")
+    losses = [history[-1]["train/loss"] for history in (rows, run.history)]
+    scores = [max(row["test/accuracy"] for row in history) for history in (rows, run.history)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.1)
+    assert min(scores) > 90 and scores[0] == pytest.approx(scores[1], abs=5)

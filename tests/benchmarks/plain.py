@@ -1,36 +1,64 @@
 """The peer that training is measured against: a run a process, as a careful user of W&B writes it.
 
 torchvision's data sets and transforms, a DataLoader, the network from timm with torch's own
-dropout, a line to W&B each epoch. `wandb agent` starts it; IMAGES and LOADERS in the environment
-cut the data sets and set num_workers.
+dropout, a line to W&B each epoch. `wandb agent` starts it; LOADERS in the environment sets
+num_workers.
 """
 
 import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 import torchvision
 import wandb
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 
 import study.train.backbones  # noqa: F401 (the networks, among timm's)
 from study.train import data, dropout
 
-SETS = {"mnist": torchvision.datasets.MNIST, "cifar10": torchvision.datasets.CIFAR10}
+Settings = dict[str, Any]
 
 
-def loader(config, train: bool, device: torch.device) -> DataLoader:
+class Digits(Dataset):
+    """scikit-learn's scans, as torchvision gives its own sets."""
+
+    def __init__(self, _root: Path, train: bool, transform: Callable[[Any], Any]) -> None:
+        self.split, self.transform = data.read("digits")[0 if train else 1], transform
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = Image.fromarray(self.split.images[index, 0])
+        return self.transform(image), int(self.split.labels[index])
+
+
+SETS = {
+    "digits": Digits,
+    "mnist": torchvision.datasets.MNIST,
+    "cifar10": torchvision.datasets.CIFAR10,
+}
+
+
+def loader(
+    config: Settings, train: bool, workers: int, device: torch.device, limit: int | None = None
+) -> DataLoader:
+    """Batches of the training or test images, of the first `limit` of them where that is given."""
     statistics = data.STATISTICS[config["dataset"]]
     steps = [transforms.ToTensor(), transforms.Normalize(statistics.mean, statistics.std)]
     if train and config["augment"] == "rotate7":
         steps.insert(0, transforms.RandomRotation(7, fill=0))
     images = SETS[config["dataset"]](data.root(), train, transforms.Compose(steps))
-    if limit := int(os.environ.get("IMAGES", 0)):
+    if limit:
         images = Subset(images, range(min(limit, len(images))))
-    workers = int(os.environ.get("LOADERS", 0))
     return DataLoader(
         images,
         batch_size=config["batch_size"] if train else 500,
@@ -41,7 +69,7 @@ def loader(config, train: bool, device: torch.device) -> DataLoader:
     )
 
 
-def build(config) -> nn.Module:
+def build(config: Settings) -> nn.Module:
     options = {"groups": config["groups"]} if config["norm"] == "group" else {}
     network = timm.create_model(
         config["network"], norm=config["norm"], dropout=config["dropout"], **options
@@ -54,42 +82,68 @@ def build(config) -> nn.Module:
     return network
 
 
-def train(network, batches, optimizer, l1: float, device: torch.device) -> float:
-    network.train()
-    total = 0.0
-    for images, labels in batches:
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-        loss = F.cross_entropy(network(images), labels)
-        total += loss.item() * len(labels)
-        if l1:
-            loss = loss + l1 * sum(p.abs().sum() for p in network.parameters())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return total / len(batches.dataset)
+class Trainer:
+    """A network and its optimizer on the device at hand, seeded."""
+
+    def __init__(self, config: Settings) -> None:
+        torch.manual_seed(config["seed"])
+        torch.backends.cudnn.benchmark = True
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.l1 = config["l1"]
+        self.network = build(config).to(self.device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.SGD(self.network.parameters(), config["lr"], momentum=0.9)
+
+    def train(self, batches: DataLoader) -> float:
+        """One epoch; its mean loss."""
+        self.network.train()
+        total = torch.zeros((), device=self.device)  # read once: each look waits for a GPU
+        for images, labels in self._on_device(batches):
+            loss = F.cross_entropy(self.network(images), labels)
+            total += loss.detach() * len(labels)
+            if self.l1:
+                loss = loss + self.l1 * sum(p.abs().sum() for p in self.network.parameters())
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        return total.item() / len(batches.dataset)
+
+    @torch.inference_mode()
+    def accuracy(self, batches: DataLoader) -> float:
+        """In percent."""
+        self.network.eval()
+        right = torch.zeros((), device=self.device)
+        for images, labels in self._on_device(batches):
+            right += (self.network(images).argmax(1) == labels).sum()
+        return 100 * right.item() / len(batches.dataset)
+
+    def _on_device(self, batches: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in batches:
+            yield tuple(part.to(self.device, non_blocking=True) for part in batch)
 
 
-@torch.inference_mode()
-def accuracy(network, batches, device: torch.device) -> float:
-    network.eval()
-    right = 0
-    for images, labels in batches:
-        right += (network(images.to(device)).argmax(1).cpu() == labels).sum().item()
-    return 100 * right / len(batches.dataset)
+def fit(config: Settings, workers: int, log: Callable[[dict[str, float]], Any]) -> None:
+    """Train a configuration, testing after each epoch; `log` is told each epoch's line."""
+    trainer = Trainer(config)
+    batches = loader(config, True, workers, trainer.device)
+    tests = loader(config, False, workers, trainer.device)
+    for epoch in range(1, config["epochs"] + 1):
+        loss = trainer.train(batches)
+        log({"epoch": epoch, "train/loss": loss, "test/accuracy": trainer.accuracy(tests)})
+
+
+def epoch_seconds(config: Settings, workers: int, limit: int = 6000) -> float:
+    """What an epoch of the first `limit` training images takes once the workers have started."""
+    trainer = Trainer(config)
+    batches = loader(config, True, workers, trainer.device, limit)
+    trainer.train(batches)
+    began = time.perf_counter()
+    trainer.train(batches)
+    return time.perf_counter() - began
 
 
 def main() -> None:
     with wandb.init() as run:
-        config = dict(run.config)
-        torch.manual_seed(config["seed"])
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = build(config).to(device, memory_format=torch.channels_last)
-        optimizer = torch.optim.SGD(network.parameters(), config["lr"], momentum=0.9)
-        trained, tested = (loader(config, train, device) for train in (True, False))
-        for epoch in range(1, config["epochs"] + 1):
-            loss = train(network, trained, optimizer, config["l1"], device)
-            scored = accuracy(network, tested, device)
-            run.log({"epoch": epoch, "train/loss": loss, "test/accuracy": scored})
+        fit(dict(run.config), int(os.environ.get("LOADERS", 0)), run.log)
 
 
 if __name__ == "__main__":

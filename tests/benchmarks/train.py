@@ -3,48 +3,51 @@
     python -m tests.benchmarks.train --ways plain loop workers pack8 --out train.json
 
 Whole processes, as a user starts them, start-up, evaluation and logging included; repeated in turn,
-so that a noisy machine hits all alike. `packK`: `study sweep --pack K`, one process a GPU, or one
-process on a CPU. Times the floor: over the time that the arithmetic alone (or its memory traffic,
-whichever is longer) would take at the rates of a large matrix product and a large copy, measured
-in the same run on all cores.
+so that a noisy machine hits all alike. Times the floor: over the time that the arithmetic alone (or
+its memory traffic, whichever is longer) would take at the rates of a large matrix product and a
+large copy, measured in the same run on all cores.
 """
 
+import dataclasses
 import json
+import multiprocessing
 import os
 import platform
-import shutil
-import statistics
-import subprocess
+import re
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import torch
 import tyro
 import yaml
-from torch.utils.flop_counter import FlopCounterMode
 
+from study import runs
 from study.config import TRAIN_IMAGES, Config
-from study.train import augment, loop, networks, results
+from study.train import augment, data, loop, results
+from tests.benchmarks.floor import floor
+from tests.benchmarks.processes import Cost, timed
 from tests.wandb_server import Server
 
 ROOT = Path(__file__).parent.parent.parent
-SAMPLE = 0.5  # seconds between two looks at memory and power
-
-
-@dataclass
-class Way:
-    """One way of training the configurations, and what it took, a figure a repeat."""
-
-    name: str
-    seconds: list[float] = field(default_factory=list)
-    peak_mb: list[float] = field(default_factory=list)
-    watts: list[float] = field(default_factory=list)
+# `study sweep` trains a run that is alone by the loop; this trains it as a pack of one.
+PACK_OF_ONE = """
+import sys
+from pathlib import Path
+from study import online, runs
+from study.sweep import spec
+from study.train import fused
+sweep = spec.read(Path(sys.argv[1]))
+for config in sweep.configs:
+    [run] = fused.train([config], [Path("runs") / sweep.name / runs.name(config)])
+    online.record(run, sweep.name, sweep.project)
+"""
 
 
 @dataclass(frozen=True)
@@ -53,19 +56,14 @@ class Plan:
 
     dataset: str
     network: str
+    norms: tuple[str, ...]
     seeds: int
     epochs: int
     augment: str
-    norms: tuple[str, ...] = ("batch", "layer", "group")
 
     @property
     def count(self) -> int:
         return len(self.norms) * self.seeds
-
-    def config(self) -> Config:
-        """One of them."""
-        fields = {name: p["value"] for name, p in self.parameters().items() if "value" in p}
-        return Config.drawn(fields | {"norm": self.norms[0], "seed": 1})
 
     def parameters(self) -> dict[str, Any]:
         """As a sweep YAML has them."""
@@ -79,11 +77,46 @@ class Plan:
             name: {"values": values} for name, values in swept.items()
         }
 
+    def first(self) -> dict[str, Any]:
+        """The settings of its first configuration."""
+        return {
+            name: given["value"] if "value" in given else given["values"][0]
+            for name, given in self.parameters().items()
+        }
+
+    def config(self) -> Config:
+        return Config.drawn(self.first())
+
+
+@dataclass
+class Way:
+    """One way of training, what it trains, and what each repeat took and led to.
+
+    accuracy: mean test accuracy at the last epoch, percent; packs: the sizes of packs trained.
+    """
+
+    name: str
+    plan: Plan
+    costs: list[Cost] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    packs: set[int] = field(default_factory=set)
+
+    def rates(self) -> list[float]:
+        """Configurations an hour, a figure a repeat."""
+        return [3600 * self.plan.count / cost.seconds for cost in self.costs]
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "configurations": self.plan.count, "accuracy": self.accuracy,
+            "packs": sorted(self.packs), "costs": [vars(cost) for cost in self.costs],
+        }  # fmt: skip
+
 
 def main(
-    ways: tuple[str, ...] = ("plain", "loop", "workers", "pack1", "pack8"),
+    ways: tuple[str, ...] = (),
     dataset: str = "mnist",
     network: str = "mnist_7684",
+    norms: tuple[str, ...] = ("batch", "layer", "group"),
     seeds: int = 2,
     epochs: int = 3,
     augmented: str = "none",
@@ -93,189 +126,193 @@ def main(
     """Measure the ways, print a table, write the figures.
 
     Args:
-        ways: plain, loop, workers, packK.
-        dataset: mnist or cifar10.
+        ways: plain, loop, workers, packK, the first of which the others are compared with
+            (default: plain loop workers pack1; on a GPU plain loop pack1 pack8 pack32 pack128).
+        dataset: mnist, cifar10, or digits for a quick try.
         network: one of ours.
-        seeds: of each of the three norms.
+        norms: the norms; they share no pack.
+        seeds: of each norm; packK trains K of each where that is more.
         epochs: of each.
         augmented: none or rotate7.
         repeats: how often each way is measured.
         out: a JSON file for the figures.
     """
-    plan = Plan(dataset, network, seeds, epochs, augmented)
+    plan = Plan(dataset, network, norms, seeds, epochs, augmented)
+    measured = [Way(name, planned(name, plan)) for name in ways or _default_ways()]
+    began = time.perf_counter()
     augment.prepare(plan.config())  # of which no way is charged
-    measured = [Way(name) for name in ways]
-    loaders = _best_loaders(plan) if "plain" in ways else None
+    found: dict[str, Any] = {"bank_seconds": round(time.perf_counter() - began, 1)}
+    found["loaders"] = _loader_trial(plan) if any(way.name == "plain" for way in measured) else {}
     for _ in range(repeats):
         for way in measured:
-            seconds, peak, watts = _measure(way.name, plan, loaders)
-            way.seconds.append(seconds)
-            way.peak_mb.append(peak)
-            way.watts += watts
-            print(f"{way.name}: {seconds:.1f} s", file=sys.stderr)
-    found = _machine() | {"plan": vars(plan), "loaders": loaders, "floor": _floor(plan)}
-    print(table(measured, plan, found["floor"]))
+            _measure(way, _best(found["loaders"]))
+            print(f"{way.name}: {way.costs[-1].seconds:.1f} s", file=sys.stderr)
+    found |= _machine(plan)
+    print(table(measured, found))
     if out:
-        out.write_text(json.dumps(found | {"ways": [vars(way) for way in measured]}, indent=1))
+        content = found | {"plan": vars(plan), "ways": [way.figures() for way in measured]}
+        out.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _measure(name: str, plan: Plan, loaders: int | None) -> tuple[float, float, list[float]]:
-    """Seconds, peak memory in MB and, where the driver tells, mean watts of one way."""
+def _default_ways() -> tuple[str, ...]:
+    if torch.cuda.is_available():
+        return "plain", "loop", "pack1", "pack8", "pack32", "pack128"
+    return "plain", "loop", "workers", "pack1"
+
+
+def planned(way: str, plan: Plan) -> Plan:
+    """What a way trains: a pack of K needs K seeds of a norm, since norms share no pack.
+
+    Exits where there is no such way.
+    """
+    if way in ("plain", "loop", "workers"):
+        return plan
+    if not re.fullmatch(r"pack[1-9]\d*", way):
+        sys.exit(f"{way}: no such way; allowed are plain, loop, workers and packK, such as pack8")
+    return dataclasses.replace(plan, seeds=max(plan.seeds, _pack(way)))
+
+
+def _pack(way: str) -> int:
+    return int(way.removeprefix("pack"))
+
+
+def _loader_trial(plan: Plan) -> dict[int, float]:
+    """Seconds of an epoch of 6,000 images by num_workers, from 0 to the cores, of the plain agent;
+    in a process of its own, which ends with what it takes of a GPU."""
+    from tests.benchmarks import plain
+
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        counts = range(augment.usable_cores() + 1)
+        return {n: pool.submit(plain.epoch_seconds, plan.first(), n).result() for n in counts}
+
+
+def _best(trial: dict[int, float]) -> int:
+    return min(trial, key=trial.get, default=0)
+
+
+def _measure(way: Way, loaders: int) -> None:
+    """Measure a way once, in an empty folder."""
+    places = {
+        "PYTHONPATH": ROOT, "STUDY_DATA": data.root().absolute(),
+        "STUDY_CACHE": augment.root().absolute(), "WANDB_SILENT": "true", "LOADERS": loaders,
+    }  # fmt: skip
+    measure = _measure_plain if way.name == "plain" else _measure_ours
     with tempfile.TemporaryDirectory() as folder:
-        if name == "plain":
-            return _plain(plan, loaders or 0, Path(folder))
-        options = {"loop": ["--workers", "1", "--pack", "1"], "workers": ["--pack", "1"]}
-        chosen = options.get(name) or ["--workers", "1", "--pack", name.removeprefix("pack")]
-        if torch.cuda.is_available() and name.startswith("pack"):
-            chosen = chosen[2:]  # a process a GPU
-        file = Path(folder) / "bench.yaml"
-        file.write_text(yaml.safe_dump({"method": "grid", "parameters": plan.parameters()}))
-        command = [sys.executable, "-m", "study", "sweep", str(file), *chosen]
-        return _timed(command, Path(folder), os.environ | {"WANDB_MODE": "offline"})
+        measure(way, Path(folder), {name: str(value) for name, value in places.items()})
 
 
-def _plain(plan: Plan, loaders: int, folder: Path) -> tuple[float, float, list[float]]:
+def _measure_plain(way: Way, folder: Path, places: dict[str, str]) -> None:
     """The plain agent under `wandb agent`, against a stand-in for W&B on this machine."""
     command = ["${env}", "${interpreter}", "-m", "tests.benchmarks.plain"]
     sweep = {"method": "grid", "program": "plain.py", "command": command}
-    sweep["parameters"] = plan.parameters()
+    sweep["parameters"] = way.plan.parameters()
+    agent = [str(Path(sys.executable).parent / "wandb"), "agent", "--count", str(way.plan.count)]
     with Server() as server:
         path = server.add_sweep(yaml.safe_dump(sweep)).path
-        environment = server.environment(folder) | {"LOADERS": str(loaders)}
-        environment |= {"PYTHONPATH": str(ROOT), "WANDB_SILENT": "true"}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        wandb = str(Path(sys.executable).parent / "wandb")
-        return _timed([wandb, "agent", "--count", str(plan.count), path], folder, environment)
+        way.costs.append(timed([*agent, path], folder, server.environment(folder) | places))
+        finished = [run for run in server.runs.values() if run.state == "finished"]
+    if len(finished) != way.plan.count:  # the agent ends as if all were well
+        log = (folder / "output.log").read_text()
+        sys.exit(f"plain: {len(finished)} of {way.plan.count} runs finished\n{log[-2000:]}")
+    way.accuracy.append(mean(run.rows[-1]["test/accuracy"] for run in finished))
 
 
-def _best_loaders(plan: Plan) -> int:
-    """The num_workers, from 0 to the cores, with which a short trial of the plain agent is done
-    soonest."""
-    trial = Plan(plan.dataset, plan.network, 1, 1, plan.augment, ("batch",))
-    os.environ["IMAGES"] = "6000"
-    try:
-        times = {}
-        for count in range(augment.usable_cores() + 1):
-            times[count] = _measure("plain", trial, count)[0]
-    finally:
-        del os.environ["IMAGES"]
-    return min(times, key=times.get)
+def _measure_ours(way: Way, folder: Path, places: dict[str, str]) -> None:
+    file = folder / "bench.yaml"
+    file.write_text(yaml.safe_dump({"method": "grid", "parameters": way.plan.parameters()}))
+    words = [sys.executable, *_words(way.name, str(file))]
+    way.costs.append(timed(words, folder, os.environ | places | {"WANDB_MODE": "offline"}))
+    trained = runs.find(folder / "runs/bench")
+    way.accuracy.append(mean(run.summary["test_accuracy_last"] for run in trained))
+    way.packs |= {run.summary["pack"] for run in trained if run.summary["path"] == "fused"}
 
 
-def _timed(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Any:
-    """Run a command to its end, looking at its processes meanwhile."""
-    began, peak, watts = time.perf_counter(), 0.0, []
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    told: list[str] = []
-    reader = threading.Thread(target=lambda: told.extend(process.stdout))
-    reader.start()
-    while process.poll() is None:
-        peak = max(peak, _memory(process.pid))
-        watts += _power()
-        time.sleep(SAMPLE)
-    seconds = time.perf_counter() - began
-    reader.join()
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit code {process.returncode}\n{''.join(told[-20:])}")
-    return seconds, peak, [statistics.mean(watts)] if watts else []
+def _words(way: str, file: str) -> list[str]:
+    """The command of a way that is ours, after the interpreter. A pack has one process: on a GPU
+    by default, one a GPU; on a CPU by `--workers 1`."""
+    if way == "pack1":
+        return ["-c", PACK_OF_ONE, file]
+    sweep = ["-m", "study", "sweep", file]
+    if way in ("loop", "workers"):
+        return [*sweep, "--pack", "1", *(["--workers", "1"] if way == "loop" else [])]
+    one = [] if torch.cuda.is_available() else ["--workers", "1"]
+    return [*sweep, "--pack", str(_pack(way)), *one]
 
 
-def _memory(session: int) -> float:
-    """The memory of a session's processes in MB, shared pages counted once (PSS); Linux only."""
-    total = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getsid(int(folder.name)) == session:
-                lines = (folder / "smaps_rollup").read_text().splitlines()
-                total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        except (OSError, StopIteration):  # it has ended meanwhile
-            continue
-    return total / 1024
-
-
-def _power() -> list[float]:
-    """Watts of the GPU now, where its driver tells."""
-    if not shutil.which("nvidia-smi"):
-        return []
-    query = ["nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
-    told = subprocess.run(query, capture_output=True, text=True).stdout
-    return [sum(float(line) for line in told.split())] if told.strip() else []
-
-
-def _floor(plan: Plan) -> dict[str, float]:
-    """What an epoch of one configuration cannot take less than, in seconds, and why.
-
-    Bytes: each layer's output written and read once forward, and its gradient once back.
-    """
-    config = plan.config()
-    device = loop.pick_device()
-    network = networks.build(config).to(device)
-    images = torch.zeros(128, *networks.INPUTS[plan.dataset], device=device)
-    with FlopCounterMode(display=False) as counter:
-        network(images).sum().backward()
-    count = TRAIN_IMAGES[plan.dataset]
-    flop = counter.get_total_flops() / 128 * count
-    moved = 2 * networks.parameter_table(config)["activations_mb"] * networks.MEGABYTE * count
-    a = torch.rand(4096, 4096, device=device)
-    rate = 2 * 4096**3 / _fastest(lambda: a @ a, device)
-    b = torch.rand(64_000_000, device=device)
-    c = torch.empty_like(b)
-    speed = 2 * b.nbytes / _fastest(lambda: c.copy_(b), device)
-    return {
-        "flop": flop, "flop_per_second": rate, "bytes": moved, "bytes_per_second": speed,
-        "seconds": max(flop / rate, moved / speed),
-    }  # fmt: skip
-
-
-def _fastest(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of the fastest of five."""
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def _machine() -> dict[str, Any]:
+def _machine(plan: Plan) -> dict[str, Any]:
     device = loop.pick_device()
     return {
         "device": results.device_name(device),
         "cores": augment.usable_cores(),
         "processor": platform.processor() or platform.machine(),
         "versions": results.versions(),
+        "floor": floor(plan.config(), device),
     }
 
 
-def table(ways: Sequence[Way], plan: Plan, floor: dict[str, float]) -> str:
+def table(ways: Sequence[Way], found: dict[str, Any]) -> str:
     """The figures in markdown: medians over the repeats, ratios with their spread.
 
-    The ratio is to the first way, repeat by repeat.
+    The ratio is of configurations an hour, to those of the first way, repeat by repeat. found: the
+    machine, loaders and floor, as main has them.
     """
-    images = TRAIN_IMAGES[plan.dataset] * plan.epochs * plan.count
-    least = floor["seconds"] * plan.epochs * plan.count
-    first = ways[0]
+    first, least = ways[0], found["floor"]["seconds"]
     lines = [
-        f"| way | seconds | configurations an hour | images/s | times {first.name} | times the"
-        " floor | peak MB | watts |",
-        "|-|-|-|-|-|-|-|-|",
+        _caption(first.plan, len(first.costs), found),
+        "",
+        f"| way | configurations | seconds | configurations an hour | images/s | times {first.name}"
+        " | times the floor | test accuracy | peak MB | GPU MB | watts |",
+        "|-|-|-|-|-|-|-|-|-|-|-|",
+        *(_row(way, first, least) for way in ways),
     ]
-    for way in ways:
-        seconds = statistics.median(way.seconds)
-        ratios = [one / other for one, other in zip(first.seconds, way.seconds)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        watts = f"{statistics.mean(way.watts):.0f}" if way.watts else ""
-        lines.append(
-            f"| {way.name} | {seconds:.1f} | {3600 * plan.count / seconds:.0f}"
-            f" | {images / seconds:.0f} | {spread} | {seconds / least:.1f}"
-            f" | {statistics.median(way.peak_mb):.0f} | {watts} |"
-        )
     return "\n".join(lines)
+
+
+def _caption(plan: Plan, repeats: int, found: dict[str, Any]) -> str:
+    versions = found["versions"]
+    words = [
+        f"{found['device']}, cores {found['cores']}, torch {versions['torch']}, wandb"
+        f" {versions['wandb']}: {plan.network} on {plan.dataset}, epochs {plan.epochs}, augment"
+        f" {plan.augment}, repeats {repeats}; medians (least to most)."
+    ]
+    if trial := found["loaders"]:
+        words.append(f"The plain agent's best num_workers is {_best(trial)}.")
+    return " ".join(words)
+
+
+def _row(way: Way, first: Way, least: float) -> str:
+    """least: seconds that an epoch of one configuration takes at the device's ceilings."""
+    plan = way.plan
+    seconds = median(cost.seconds for cost in way.costs)
+    images = TRAIN_IMAGES[plan.dataset] * plan.epochs * plan.count
+    ratios = [one / other for one, other in zip(way.rates(), first.rates())]
+    cells = [
+        way.name + _packs_told(way),
+        plan.count,
+        f"{seconds:.1f}",
+        f"{3600 * plan.count / seconds:.0f}",
+        f"{images / seconds:.0f}",
+        f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        f"{seconds / (least * plan.epochs * plan.count):.1f}",
+        f"{median(way.accuracy):.2f}",
+        f"{median(cost.peak_mb for cost in way.costs):.0f}",
+        _known(cost.gpu_mb for cost in way.costs),
+        _known(cost.watts for cost in way.costs),
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _packs_told(way: Way) -> str:
+    """The packs' sizes, where they are not what was asked for: memory held fewer."""
+    if not way.packs or way.packs == {_pack(way.name)}:
+        return ""
+    return f" (packs of {', '.join(map(str, sorted(way.packs)))})"
+
+
+def _known(values: Iterable[float | None]) -> str:
+    told = [value for value in values if value is not None]
+    return f"{median(told):.0f}" if told else ""
 
 
 if __name__ == "__main__":
