@@ -27,8 +27,8 @@ lint: .venv/installed-dev ## Check style with ruff
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-bench: .venv/installed-dev ## Measure how fast a sweep trains, against a plain W&B script
-	.venv/bin/python -m tests.benchmarks.train
+bench: .venv/installed-dev ## Measure how fast a sweep trains, against a plain W&B script (ARGS=--help)
+	.venv/bin/python -m tests.benchmarks.train $(ARGS)
 
 sweep: .venv/installed ## Register a sweep with W&B and print its id (SWEEP=sweeps/quickstart.yaml)
 	@.venv/bin/python -m study.sweep.spec $(SWEEP)
