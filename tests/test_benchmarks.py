@@ -63,6 +63,7 @@ def test_the_plain_agents_network_is_ours_but_for_its_dropout(norm):
 
 
 def test_the_plain_agent_learns_as_the_loop_does(tmp_path):
+    torch.set_num_threads(1)  # as the loop: two beside other work wait for each other
     rows = []
     plain.fit(SETTINGS, 0, rows.append)
     run = loop.train(Config.drawn(SETTINGS), tmp_path / "run")
