@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import traceback
 from collections.abc import Sequence
@@ -24,8 +25,10 @@ from study.runs import Failed
 from study.sweep.record import Trial
 from study.train import fused, loop
 
-# Imported by the server of forks before the first fork.
-PRELOAD = ["study.sweep.worker", "matplotlib.figure", "matplotlib.backends.backend_agg", "wandb"]
+# Imported by the server of forks before the first fork, also what torch imports for its first
+# optimizer and wandb for its first run: together 2 s that each run would spend.
+PRELOAD = ["study.sweep.worker", "torch._dynamo", "matplotlib.figure",
+           "matplotlib.backends.backend_agg", "wandb", "wandb.sdk.launch"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,10 +151,12 @@ def _work(job: Job, pipe: Connection) -> None:
             traceback.print_exc()
             causes = [f"{type(error).__name__}: {error}"] * len(job.tasks)
     alone = len(job.tasks) == 1  # a pack's W&B runs are written side by side, by other workers
-    for index, (task, cause) in enumerate(zip(job.tasks, causes)):
-        if cause is None and (alone or not job.trains):
-            _record(task, job, index, pipe)
-        pipe.send(("end", index, cause))
+    # W&B removes its copies of the tables as Python exits, which a forked process never does.
+    with tempfile.TemporaryDirectory() as tempfile.tempdir:
+        for index, (task, cause) in enumerate(zip(job.tasks, causes)):
+            if cause is None and (alone or not job.trains):
+                _record(task, job, index, pipe)
+            pipe.send(("end", index, cause))
 
 
 def _train(job: Job, pipe: Connection) -> list[str | None]:

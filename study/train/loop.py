@@ -71,6 +71,8 @@ def prepare_device(device: torch.device, config: Config, threads: int) -> None:
     """
     if device.type == "mps" and config.precision == "float64":
         raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)  # CUDA graphs and streams belong to the current one
     torch.set_num_threads(threads)
     _keep_memory()
 

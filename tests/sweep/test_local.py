@@ -8,7 +8,7 @@ import time
 import pytest
 
 from study import online, runs
-from study.sweep import local, spec
+from study.sweep import local, spec, worker
 from study.train import loop
 from tests.conftest import without_times
 
@@ -105,9 +105,10 @@ def history_lines(folder) -> int:
     return sum(len(path.read_text().splitlines()) for path in folder.glob("**/history.jsonl"))
 
 
-def start(sweep, tmp_path, *words) -> subprocess.Popen:
+def start(sweep, tmp_path, *words, **environment) -> subprocess.Popen:
     command = [sys.executable, "-m", "study", "sweep", str(sweep), *words]
-    return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    how = {"cwd": tmp_path, "env": os.environ | environment}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **how)
 
 
 def wait_for(condition, seconds: float = 120) -> None:
@@ -124,7 +125,7 @@ def worker_pids(parent: int) -> list[int]:
     return [pid for pid, ppid in parents.items() if parents.get(ppid) == parent]
 
 
-def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path):
+def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path, tmp_path_factory):
     process = start(search, tmp_path, "--workers", "2")
     folder = tmp_path / "runs/mine"
     wait_for(lambda: history_lines(folder) >= 2)
@@ -134,9 +135,11 @@ def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path)
     assert "SIGKILL" in errors and "Traceback" not in errors
     states = {run.path.name: run.state for run in runs.find(folder)}
     assert sorted(states.values()) == [runs.FAILED] + [runs.FINISHED] * 3
-    again = start(search, tmp_path)
+    temporary = tmp_path_factory.mktemp("t")  # a short path, as sockets need
+    again = start(search, tmp_path, TMPDIR=str(temporary))
     again.communicate()
     assert again.returncode == 0
+    assert not list(temporary.rglob("*.json"))  # W&B's copies of the tables
     found = runs.find(folder)
     assert {run.path.name for run in found} == states.keys()
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
@@ -215,3 +218,18 @@ def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
     assert not outcome.warnings
     assert online.recorded(folder)
     assert without_times(runs.read(folder).history) == without_times(run.history)
+
+
+def test_the_server_of_forks_touches_no_gpu_and_starts_no_thread():
+    """CUDA cannot be used in a fork of a process that has as much as counted its GPUs."""
+    script = f"""
+import importlib, threading, torch
+def refuse(*args):
+    raise SystemExit("CUDA was asked")
+torch._C._cuda_getDeviceCount = torch.cuda._lazy_init = refuse
+for name in {worker.PRELOAD}:
+    importlib.import_module(name)
+assert threading.active_count() == 1, threading.enumerate()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
