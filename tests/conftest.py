@@ -10,12 +10,17 @@ import pytest
 
 from study.__main__ import main
 from study.config import Config
-from study.train import data, loop
+from study.train import augment, data, loop
 
 ROOT = Path(__file__).parent.parent
 SWEEPS = sorted(
     path for path in (ROOT / "sweeps").glob("**/*.yaml") if path.parent.name != "launch"
 )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of agents wait for a server much of their time."""
+    return augment.usable_cores() + 1
 
 
 @pytest.fixture(scope="session", autouse=True)

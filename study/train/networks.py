@@ -60,7 +60,9 @@ class Plan:
     def make_dropout(self, p: float | Sequence[float]) -> nn.Module | None:
         """Its dropout with one probability, or with one a copy; None where nothing is dropped."""
         if isinstance(p, (int, float)):
-            return self.dropout(p) if p else None
+            # A norm needs its output no more; a ReLU does.
+            behind_norm = self.order[self.order.index("dropout") - 1] == "norm"
+            return self.dropout(p, inplace=behind_norm) if p else None
         return Dropouts(p, self.dropout is Dropout2d) if any(p) else None
 
 

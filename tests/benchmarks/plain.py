@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 
 import study.train.backbones  # noqa: F401 (the networks, among timm's)
-from study.train import data, dropout
+from study.train import data, dropout, norms
 
 Settings = dict[str, Any]
 
@@ -75,7 +75,10 @@ def build(config: Settings) -> nn.Module:
         config["network"], norm=config["norm"], dropout=config["dropout"], **options
     )
     for name, module in list(network.named_modules()):
-        if isinstance(module, dropout.Dropout):  # ours is faster
+        if isinstance(module, norms.BatchNorm2d):  # ours are faster
+            plain = nn.BatchNorm2d(module.num_features, affine=module.affine)
+            network.set_submodule(name, plain)
+        elif isinstance(module, dropout.Dropout):
             network.set_submodule(name, nn.Dropout(module.p))
         elif isinstance(module, dropout.Dropout2d):
             network.set_submodule(name, nn.Dropout2d(module.p))

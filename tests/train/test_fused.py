@@ -99,9 +99,9 @@ def test_so_does_a_pack_of_each_network(network, tmp_path):
 
 @pytest.mark.parametrize("norm, truth", [("group", "float32"), ("batch", "float64")])
 def test_one_step_in_float32_is_the_loops(norm, truth, tmp_path):
-    """One, since rounding grows; of batch norm the loop's in float64: in float32 torch adds up a
-    channels_last map's statistics one by one, and the loop's shift is off by a percent there.
-    Where rounding carries a value across a ReLU's zero its gradient jumps: one model of four may.
+    """One, since rounding grows; of batch norm the loop's in float64: a shift's gradient, whose
+    terms nearly cancel, keeps three digits in the loop's float32. Where rounding carries a value
+    across a ReLU's zero its gradient jumps: one model of four may.
     """
     configs, worst = pack_of(epochs=1, batch_size=100, norm=norm), []
     packed = fused.train(configs, [tmp_path / runs.name(c) for c in configs])
