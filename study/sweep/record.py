@@ -18,7 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -35,6 +35,7 @@ from study.runs import Failed
 
 LEASE = 90  # seconds a worker keeps a trial that it does not renew
 RENEW = 20  # seconds between two renewals
+STALE = 10  # seconds after which the journal's lock, held for milliseconds, is a killed worker's
 RACES = 3  # seconds given to the worker that makes the tables of a new database
 JOURNAL = "search.journal"
 
@@ -164,7 +165,9 @@ class Record:
 def _open(storage: Path | str) -> BaseStorage:
     if isinstance(storage, Path):
         storage.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(storage)))
+        # Optuna's default, a symbolic link, is never seen to be stale where the path is relative.
+        lock = JournalFileOpenLock(str(storage), grace_period=STALE)
+        return JournalStorage(JournalFileBackend(str(storage), lock_obj=lock))
     for _ in range(RACES):
         with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
             return RDBStorage(storage)

@@ -148,6 +148,7 @@ class Training:
             foreach=True,
         )
         self.history: list[dict[str, float]] = []
+        self.tested: Tensor | None = None  # the last epoch's logits on the test images
         statistics = self.dataset.statistics
         self.mean = self._per_channel(statistics.mean)
         self.std = self._per_channel(statistics.std)
@@ -167,6 +168,7 @@ class Training:
             if split is not None:
                 logits = self.predict(split.images)
                 row |= _scores(name, logits, torch.from_numpy(split.labels))
+                self.tested = logits if name == "test" else None
         row["lr"] = learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 3)
         check_finite(row)
@@ -327,7 +329,10 @@ def _epochs(training: Training, out: Path, watch: Watch) -> str:
 
 def _finish(training: Training, out: Path, state: str, threads: int) -> None:
     """What a run leaves at its end."""
-    probabilities = training.predict(training.dataset.test.images).softmax(1).numpy()
+    logits = training.tested
+    if logits is None:  # it was cut off after its last epoch
+        logits = training.predict(training.dataset.test.images)
+    probabilities = logits.softmax(1).numpy()
     how = {"device": results.device_name(training.device), "threads": threads}
     how |= {"path": "loop", "pack": 1, "peak_memory_mb": results.peak_memory(training.device)}
     results.write(

@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.storages.journal import JournalFileOpenLock
 
 from study import runs
 from study.config import Refused
@@ -228,6 +230,18 @@ def test_a_killed_worker_frees_what_it_held(sweep, tmp_path, database):
     assert [runs.name(config) for config in asked[:2]] == held
     done = [t.user_attrs["run"] for t in living.record.trials() if t.state.name == "COMPLETE"]
     assert len(done) == len(set(done)) == 16
+
+
+def test_the_lock_of_a_killed_command_is_broken(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "STALE", 3)
+    monkeypatch.chdir(tmp_path)
+    out = Path("runs/mine")  # as the command line gives it
+    Search(sweep(RANDOM), out).close()
+    held = JournalFileOpenLock(str(out / record.JOURNAL))
+    held.acquire()  # and never released
+    search = Search(sweep(RANDOM), out)
+    assert search.ask() is not None
+    search.close()
 
 
 def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
