@@ -264,11 +264,12 @@ def test_an_unknown_device_is_refused():
 
 
 @needs("mnist")
-def test_a_hundred_batches_of_mnist_learn(tmp_path):
-    """Real data through the real path: 98 % in one epoch, as the published curve's 97.84."""
-    config = Config(dataset="mnist", norm="batch", lr=0.07, epochs=1, seed=1)
+def test_an_epoch_of_mnist_learns(tmp_path):
+    """Real data through the real path. The rate falls to 0: at 0.07 to the end the accuracy swings
+    from 96 to 99 % with the last steps' rounding."""
+    config = Config(dataset="mnist", norm="batch", lr=0.07, schedule="cosine", epochs=1, seed=1)
     run = loop.train(config, tmp_path)
-    assert run.summary["test_accuracy_last"] > 97
+    assert run.summary["test_accuracy_last"] > 98
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
