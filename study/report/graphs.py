@@ -24,7 +24,7 @@ TEST = "test_accuracy_last"
 
 
 @functools.cache
-def library() -> str:
+def plotly() -> str:
     """plotly.js, packed by gzip and base64: a third of its size."""
     from plotly.offline import get_plotlyjs
 

@@ -75,7 +75,7 @@ def tell(
         "published": _published(study, out / "figures"),
         "explained": _explained(study, out / "figures"),
         "graphs": graphs.make(study, drawn["compared"] + (found.figures if found else []), target),
-        "library": graphs.library(),
+        "plotly": graphs.plotly(),
         "runs": _run_rows(study, out),
     }
 

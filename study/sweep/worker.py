@@ -26,7 +26,7 @@ from study.sweep.record import Trial
 from study.train import fused, loop
 
 # Imported by the server of forks before the first fork, also what torch imports for its first
-# optimizer and wandb for its first run: together 2 s that each run would spend.
+# optimizer and wandb for its first run, or each worker would import it anew.
 PRELOAD = ["study.sweep.worker", "torch._dynamo", "matplotlib.figure",
            "matplotlib.backends.backend_agg", "wandb", "wandb.sdk.launch"]  # fmt: skip
 

@@ -77,13 +77,15 @@ class Dropout2d(nn.Dropout2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or x.device.type != "cpu":
             return F.dropout2d(x, self.p, self.training)
-        return x * _mask(torch.Size((*x.shape[:2], 1, 1)), self.p).to(x.dtype)
+        return x * _mask(torch.Size((*x.shape[:2], 1, 1)), x.dtype, self.p)
 
 
-def _mask(shape: torch.Size, p: float, generator: torch.Generator | None = None) -> Tensor:
+def _mask(
+    shape: torch.Size, dtype: torch.dtype, p: float, generator: torch.Generator | None = None
+) -> Tensor:
     """[N, C, H, W] in memory as channels_last: 0 where dropped, else 1 / (1 - p)."""
     n, channels, height, width = shape
-    mask = torch.full((n, height, width, channels), 1 / (1 - p), dtype=torch.float64)
+    mask = torch.full((n, height, width, channels), 1 / (1 - p), dtype=dtype)
     if p:
         mask.view(-1).index_fill_(0, dropped(shape.numel(), p, generator), 0)
     return mask.permute(0, 3, 1, 2)
@@ -111,7 +113,8 @@ class Dropouts(nn.Module):
         each = channels // len(self.probabilities)
         if x.device.type != "cpu":
             p = self.p.repeat_interleave(each).view(1, -1, 1, 1)
-            return x * (torch.rand(n, channels, *size, device=x.device) >= p) / (1 - p).to(x.dtype)
+            kept = torch.rand(n, channels, *size, device=x.device) >= p
+            return x * kept * (1 / (1 - p)).to(x.dtype)
         shape = torch.Size((n, each, *size))
-        masks = [_mask(shape, *own) for own in zip(self.probabilities, self.generators)]
-        return x * torch.cat(masks, 1).to(x.dtype)
+        own = zip(self.probabilities, self.generators)
+        return x * torch.cat([_mask(shape, x.dtype, *one) for one in own], 1)

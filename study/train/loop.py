@@ -168,7 +168,8 @@ class Training:
             if split is not None:
                 logits = self.predict(split.images)
                 row |= _scores(name, logits, torch.from_numpy(split.labels))
-                self.tested = logits if name == "test" else None
+                if name == "test":
+                    self.tested = logits
         row["lr"] = learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 3)
         check_finite(row)

@@ -70,11 +70,11 @@ class BatchNorm2d(nn.BatchNorm2d):
     the truth."""
 
     def forward(self, x: Tensor) -> Tensor:
-        count = x.numel() // x.shape[1]
         fast = self.training and x.device.type == "cpu" and x.dtype == self.running_mean.dtype
         if not fast or x.numel() <= SMALL or not x.is_contiguous(memory_format=torch.channels_last):
             return super().forward(x)
         y, mean, variance = _BatchNorm.apply(x, self.weight, self.bias, self.eps)
+        count = x.numel() // x.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
@@ -120,6 +120,7 @@ class _BatchNorm(torch.autograd.Function):
             None, None, False, ctx.eps, [False, True, True],
         )  # fmt: skip
         to_weight, to_bias = (part.view(width, -1).sum(0) for part in sums[1:])
+        to_x = None
         if ctx.needs_input_grad[0]:
             # scale * (gradient - its mean - normalized x * the mean of their product)
             slope = -scale * (variance + ctx.eps).rsqrt() * to_weight / count
@@ -128,8 +129,6 @@ class _BatchNorm(torch.autograd.Function):
             out = _rows(to_x)
             torch.addcmul(_row(shift, x), _rows(gradient), _row(scale, x), out=out)
             out.addcmul_(_rows(x), _row(slope, x))
-        else:
-            to_x = None
         return to_x, *((to_weight, to_bias) if ctx.affine else (None, None)), None
 
 

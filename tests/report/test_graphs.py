@@ -56,5 +56,5 @@ def test_of_many_variants_all_but_the_best_are_grey():
 
 
 def test_the_library_is_plotlys():
-    code = gzip.decompress(base64.b64decode(graphs.library())).decode()
+    code = gzip.decompress(base64.b64decode(graphs.plotly())).decode()
     assert "plotly.js" in code[:200]
