@@ -1,6 +1,7 @@
 """The commands. `study --help` lists them; a user's mistake is one line and exit code 2."""
 
 import contextlib
+import difflib
 import functools
 import io
 import logging
@@ -349,12 +350,18 @@ def _one_line(box: str) -> str:
         elif line:
             parts[-1].append(line)
     message, *rest = [" ".join(part) for part in parts if part] or [box.strip()]
-    meant = re.search(
-        r"Perhaps you meant: (--[\w-]+)|(Available subcommands: [\w, ]+?) For", " ".join(rest)
-    )
-    if meant:
-        message += f"; did you mean {meant[1]}?" if meant[1] else f"; {meant[2].lower()}"
-    return message
+    more = " ".join(rest)
+    wrong = re.match(r"Error parsing (--[\w-]+): .*?'(.*?)'", message)
+    if wrong:
+        allowed = "a whole number" if re.search(r"\bINT\b", more) else "a number"
+        return f"{wrong[1]}={wrong[2]}: allowed is {allowed}"
+    if "Available subcommands" in more:
+        word = message.rpartition(": ")[2]
+        near = difflib.get_close_matches(word, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(COMMANDS)}"
+        return f"{word}: no such command; {hint}"
+    meant = re.search(r"Perhaps you meant: (--[\w-]+)", more)
+    return f"{message}; did you mean {meant[1]}?" if meant else message
 
 
 def _told(message: Any, code: int) -> int:

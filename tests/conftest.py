@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+from study import runs
 from study.__main__ import main
 from study.config import Config
+from study.report import drawing
 from study.train import augment, data, loop
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +60,18 @@ def command(tmp_path, monkeypatch, capsys):
         return subprocess.CompletedProcess(words, code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Figures as small blank pictures, for tests of what stands around them."""
+
+    def save(figure, folder, name, header, rows):
+        picture = Figure(figsize=(1, 1), dpi=20)
+        runs.write(folder / f"{name}.png", lambda file: picture.savefig(file, format="png"))
+        drawing.write_csv(folder / f"{name}.csv", header, rows)
+
+    monkeypatch.setattr(drawing, "save", save)
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,12 @@ import pytest
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["trian"], ["trian", "train"]),
+        (["trian"], ["trian: no such command", "did you mean train?"]),
+        (["zzz"], ["zzz: no such command", "train", "explain"]),
         (["train", "--nrm", "layer"], ["--nrm", "did you mean --norm?"]),
         (["train", "--norm", "grop"], ["grop", "group"]),
-        (["train", "--lr", "fast"], ["--lr", "fast"]),
+        (["train", "--lr", "fast"], ["--lr=fast: allowed is a number"]),
+        (["train", "--epochs", "2.5"], ["--epochs=2.5: allowed is a whole number"]),
         (["train", "--l1", "-1"], ["l1=-1", "at least 0"]),
         (["train", "--norm", "layer", "--groups", "5"], ["groups=5", "norm=group"]),
         (["train", "--norm", "group", "--groups", "0"], ["groups=0", "at least 1"]),
@@ -24,6 +26,7 @@ import pytest
         (["agent", "team/sweep"], ["team/sweep", "ENTITY/PROJECT/SWEEP"]),
         (["agent", "team/project/sweep", "--pack", "0"], ["--pack=0", "at least 1"]),
         (["report", "runs/nothing"], ["runs/nothing", "no such folder"]),
+        (["report", ".", "--target", "most"], ["--target=most: allowed is a number"]),
         (["report", ".", "--target", "994"], ["target=994", "at most 100"]),
         (["publish", "runs/nothing"], ["runs/nothing", "no such folder"]),
     ],

@@ -13,7 +13,7 @@ from tests.report import conftest
 from tests.report.conftest import curve
 from tests.wandb_server import Server
 
-made, quick = conftest.made, conftest.quick
+made = conftest.made
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from study import runs
 from study.config import Config
-from study.report import drawing
 from study.runs import Run
 
 
@@ -36,18 +34,6 @@ def made(tmp_path, tiny_run):
         return path
 
     return make
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Figures as small blank pictures, for tests of what stands around them."""
-
-    def save(figure, folder, name, header, rows):
-        picture = Figure(figsize=(1, 1), dpi=20)
-        runs.write(folder / f"{name}.png", lambda file: picture.savefig(file, format="png"))
-        drawing.write_csv(folder / f"{name}.csv", header, rows)
-
-    monkeypatch.setattr(drawing, "save", save)
 
 
 def curve(last: float, epochs: int = 10) -> list[float]:

@@ -150,7 +150,7 @@ def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path,
     assert without_times(killed.history) == without_times(alone.history)
 
 
-def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_path):
+def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_path, command):
     process = start(search, tmp_path, "--workers", "1")
     folder = tmp_path / "runs/mine"
     wait_for(lambda: history_lines(folder) >= 7)
@@ -160,9 +160,8 @@ def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_
     process.communicate()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
     before = [runs.name(run.config) for run in runs.find(folder)]
-    again = start(search, tmp_path, "--workers", "1")
-    again.communicate()
-    assert again.returncode == 0
+    again = command("sweep", search, "--workers", 1)
+    assert again.returncode == 0, again.stderr
     found = runs.find(folder)
     assert len(found) == 4 and set(before) < {run.path.name for run in found}
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
