@@ -25,10 +25,10 @@ from study.runs import Failed
 from study.sweep.record import Trial
 from study.train import fused, loop
 
-# Imported by the server of forks before the first fork, also what torch imports for its first
-# optimizer and wandb for its first run, or each worker would import it anew.
-PRELOAD = ["study.sweep.worker", "torch._dynamo", "matplotlib.figure",
-           "matplotlib.backends.backend_agg", "wandb", "wandb.sdk.launch"]  # fmt: skip
+# Imported by the server of forks before the first fork, also what wandb imports for its first run,
+# or each worker would import it anew.
+PRELOAD = ["study.sweep.worker", "matplotlib.figure", "matplotlib.backends.backend_agg",
+           "wandb", "wandb.sdk.launch"]  # fmt: skip
 
 
 @dataclass(frozen=True)

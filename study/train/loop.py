@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import sgd
 
 from study import runs
 from study.config import Config, Refused
@@ -139,14 +140,7 @@ class Training:
         self.network = initialized(config).to(device, self.dtype, memory_format=torch.channels_last)
         self.parameters = list(self.network.parameters())
         self.scales = l1_scales(config, self.parameters)
-        self.optimizer = torch.optim.SGD(
-            self.parameters,
-            lr=config.lr,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
-            foreach=True,
-        )
+        self.momentum: list[Tensor | None] = [None] * len(self.parameters)
         self.history: list[dict[str, float]] = []
         self.tested: Tensor | None = None  # the last epoch's logits on the test images
         statistics = self.dataset.statistics
@@ -189,16 +183,14 @@ class Training:
         for step, batch in enumerate(order.split(config.batch_size)):
             torch.manual_seed(seeds.derive(config.seed, seeds.NOISE, epoch, step))  # dropout
             done = (epoch - 1) * self.steps + step
-            self.optimizer.param_groups[0]["lr"] = learning_rate(config, done, self.steps)
             target = self.labels[batch]
             logits = self._logits(images[batch])
             loss = F.cross_entropy(logits, target)
             smoothing = config.label_smoothing
             goal = F.cross_entropy(logits, target, label_smoothing=smoothing) if smoothing else loss
-            self.optimizer.zero_grad()
-            goal.backward()
-            self._add_l1_gradient()
-            self.optimizer.step()
+            gradients = self._gradients(goal)
+            self._add_l1_gradient(gradients)
+            self._step(gradients, learning_rate(config, done, self.steps))
             with torch.no_grad():
                 loss_sum += loss * len(batch)
                 correct += (logits.argmax(1) == target).sum()
@@ -209,11 +201,34 @@ class Training:
                 watch.batch(epoch, step + 1, self.steps, mean, share)
         return loss_sum.item() / len(images), 100 * correct.item() / len(images)
 
-    def _add_l1_gradient(self) -> None:
+    def _gradients(self, goal: Tensor) -> list[Tensor]:
+        """The gradient of each parameter, 0 of one that a backbone leaves unused."""
+        self.network.zero_grad()
+        goal.backward()
+        return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+
+    def _add_l1_gradient(self, gradients: list[Tensor]) -> None:
         """The gradient of the L1 term, scale * sign(w), without a graph of its own."""
         if self.config.l1:
-            for parameter, scale in zip(self.parameters, self.scales):
-                parameter.grad.add_(parameter.detach().sign(), alpha=scale)
+            for gradient, parameter, scale in zip(gradients, self.parameters, self.scales):
+                gradient.add_(parameter.detach().sign(), alpha=scale)
+
+    @torch.no_grad()
+    def _step(self, gradients: list[Tensor], lr: float) -> None:
+        """One step of torch's SGD. By its function: its class would import torch._dynamo."""
+        config = self.config
+        sgd.sgd(
+            self.parameters,
+            gradients,
+            self.momentum,
+            lr=lr,
+            momentum=config.momentum,
+            dampening=0,
+            nesterov=config.nesterov,
+            weight_decay=config.weight_decay,
+            maximize=False,
+            foreach=True,
+        )
 
     @torch.no_grad()
     def _l1(self) -> float:
@@ -246,8 +261,7 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         """The run as it is now."""
-        states = [self.optimizer.state[parameter] for parameter in self.parameters]
-        momentum = [state["momentum_buffer"] for state in states] if self.config.momentum else []
+        momentum = self.momentum if self.config.momentum else []
         return Checkpoint(self.network.state_dict(), momentum, self.history)
 
     def restore(self, path: Path) -> None:
@@ -259,8 +273,8 @@ class Training:
         state = checkpoint.read(path, self.device)
         try:
             self.network.load_state_dict(state.network)
-            for parameter, buffer in zip(self.parameters, state.momentum):
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+            if state.momentum:
+                self.momentum = state.momentum
         except RuntimeError as error:
             raise checkpoint.damaged(path) from error
         self.history = state.history
