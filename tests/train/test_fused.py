@@ -10,6 +10,7 @@ from study import runs
 from study.config import FIELDS, Config
 from study.runs import Failed
 from study.train import data, fused, loop
+from study.train.pack import Pack
 
 # What the models of a pack differ in, together: every field that may differ, every schedule.
 OWN = (
@@ -200,7 +201,7 @@ def test_what_was_cut_off_goes_on_in_another_pack_or_by_the_loop(tmp_path):
 
 def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch):
     configs = pack_of(precision="float64")
-    sizes, epoch = [], fused.Pack.epoch
+    sizes, epoch = [], Pack.epoch
 
     def narrow(pack, number, watches):
         sizes.append((number, len(pack.configs)))
@@ -208,7 +209,7 @@ def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch)
             raise torch.OutOfMemoryError("CUDA out of memory")
         return epoch(pack, number, watches)
 
-    monkeypatch.setattr(fused.Pack, "epoch", narrow)
+    monkeypatch.setattr(Pack, "epoch", narrow)
     found = fused.train(configs, [tmp_path / str(k) for k in range(4)])
     assert sizes == [(1, 4), (2, 4), (2, 2), (2, 2)]
     assert [run.summary["pack"] for run in found] == [2] * 4
@@ -220,7 +221,7 @@ def test_out_of_memory_for_a_single_one_names_the_remedy(tmp_path, monkeypatch):
     def narrow(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(fused.Pack, "epoch", narrow)
+    monkeypatch.setattr(Pack, "epoch", narrow)
     for failure in fused.train(pack_of()[:2], [tmp_path / "a", tmp_path / "b"]):
         assert isinstance(failure, Failed) and "lower batch_size (now 32)" in str(failure)
     assert runs.read(tmp_path / "b").state == "failed"
