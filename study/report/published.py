@@ -137,18 +137,27 @@ class Reproduced:
             case "contains":
                 return "our 95 % interval contains it"
             case "above":
-                return f"our 95 % interval lies above it, its mean by {points}"
+                return f"our 95 % interval lies above it, its mean by {points}; {self._alike()}"
             case "below":
                 nearest = self.published.last - self.last.high
                 return (
                     f"our 95 % interval lies below it, its mean by {points} and its upper end by"
-                    f" {nearest:.2f}"
+                    f" {nearest:.2f}; {self._alike()}"
                 )
         reach = self.chance
         where = "within" if abs(self.difference) <= reach else "outside"
         return (
             f"{points} {side} it, {where} the {reach:.2f} that two figures of one seed each differ"
             " by through their test images alone (95 %)"
+        )
+
+    def _alike(self) -> str:
+        """Whether the published figure, of one run, could be of one more run like ours."""
+        mean, reach = self.last.mean, self.last.reach
+        where = "within" if abs(self.difference) <= reach else "outside"
+        return (
+            f"published was one run, and it is {where} {mean:.2f} ± {reach:.2f} %,"
+            " where one more run of ours would lie (95 %)"
         )
 
     @property

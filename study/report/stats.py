@@ -34,6 +34,12 @@ class Interval(NamedTuple):
     def half(self) -> float:
         return (self.high - self.low) / 2
 
+    @property
+    def reach(self) -> float:
+        """How far from the mean one further value lies, 19 times in 20: the half of Student's t
+        prediction interval (Hahn 1969, Journal of Quality Technology 1)."""
+        return self.half * np.sqrt(self.n + 1)
+
 
 class Difference(NamedTuple):
     """One configuration minus another, paired by seed.

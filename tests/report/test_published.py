@@ -67,6 +67,8 @@ def test_every_study_has_its_sweep_and_its_parameters():
         ((99.40, 99.42, 99.41), "contains", "99.41 ± 0.02 % over 3 seeds, published 99.41 %: our"),
         ((99.50, 99.51, 99.52), "above", "lies above it, its mean by 0.10 points"),
         ((99.20, 99.21, 99.22), "below", "its mean by 0.20 points and its upper end by 0.18"),
+        ((99.20, 99.21, 99.22), "below", "and it is outside 99.21 ± 0.05 %, where one more"),
+        ((99.37, 99.40, 99.30, 99.31, 99.36), "below", "and it is within 99.35 ± 0.13 %, where"),
         ((99.38,), "one seed", "0.03 points below it, within the 0.22 that"),
         ((98.41,), "one seed", "1.00 points below it, outside the"),
     ],

@@ -58,6 +58,14 @@ def test_how_often_the_interval_covers_the_truth(draw, truth, seeds, low, high):
     assert low <= share <= high
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_how_often_one_more_value_is_within_reach(seeds):
+    draws = np.random.default_rng(0).normal(99.4, 0.05, (2000, seeds + 1))
+    found = [stats.mean_interval(draw[1:]) for draw in draws]
+    share = np.mean([abs(draw[0] - one.mean) <= one.reach for draw, one in zip(draws, found)])
+    assert 0.935 <= share <= 0.965
+
+
 def test_a_curves_interval_is_the_interval_at_each_epoch():
     values = np.random.default_rng(1).normal(size=(5, 7))
     mean, low, high = stats.curve_interval(values)
