@@ -1,7 +1,6 @@
 """The commands. `study --help` lists them; a user's mistake is one line and exit code 2."""
 
 import contextlib
-import difflib
 import functools
 import io
 import logging
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from study.config import Config, Refused, labels
+from study.fields import nearest
 from study.runs import Failed, Run
 
 Setting = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
@@ -357,9 +357,7 @@ def _one_line(box: str) -> str:
         return f"{wrong[1]}={wrong[2]}: allowed is {allowed}"
     if "Available subcommands" in more:
         word = message.rpartition(": ")[2]
-        near = difflib.get_close_matches(word, COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(COMMANDS)}"
-        return f"{word}: no such command; {hint}"
+        return f"{word}: no such command; {nearest(word, COMMANDS)}"
     meant = re.search(r"Perhaps you meant: (--[\w-]+)", more)
     return f"{message}; did you mean {meant[1]}?" if meant else message
 

@@ -5,7 +5,6 @@ effect, the `variant` strings that couple settings, the identity of a run, its l
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import logging
@@ -14,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from study.fields import Backbones, Field, Range, Refused, number, text
+from study.fields import Backbones, Field, Range, Refused, nearest, number, text
 
 log = logging.getLogger(__name__)
 
@@ -204,9 +203,7 @@ def check_names(names: Iterable[str]) -> None:
     """Refuse names that are no field, with the nearest that is one."""
     for name in names:
         if name not in FIELDS:
-            near = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(FIELDS)}"
-            raise Refused(f"{name}: no such setting; {hint}")
+            raise Refused(f"{name}: no such setting; {nearest(name, FIELDS)}")
 
 
 def parse_setting(word: str) -> tuple[str, Any]:

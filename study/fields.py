@@ -3,11 +3,19 @@
 import difflib
 import functools
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
 class Refused(ValueError):
     """Bad input. The message is one line: the field, the value, what is allowed. Exit code 2."""
+
+
+def nearest(word: Any, known: Iterable[str], allowed: Iterable[str] = ()) -> str:
+    """What to say of a word that is not known: the nearest that is, or else those allowed (all)."""
+    known = list(known)
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(allowed or known)}"
 
 
 class Range(NamedTuple):

@@ -4,7 +4,6 @@ The same file goes to `wandb sweep FILE` and to `study sweep FILE`. What W&B rea
 refused by name, never ignored.
 """
 
-import difflib
 import itertools
 import sys
 from collections.abc import Hashable, Iterable, Mapping
@@ -17,6 +16,7 @@ import yaml
 
 from study import runs
 from study.config import FIELDS, Config, Refused, check_names, text
+from study.fields import nearest
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import VARIANT, Parameter, fixed, parameter
 
@@ -154,9 +154,8 @@ def _check(content: Any, stem: str, settings: Iterable[str]) -> Sweep:
         raise Refused("is no sweep; it needs the keys method and parameters")
     for key in content:
         if key not in READ | FOR_WANDB:
-            near = difflib.get_close_matches(str(key), READ | FOR_WANDB, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(sorted(READ))}"
-            raise Refused(f"{key}: not supported by study sweep; {hint}")
+            meant = nearest(key, READ | FOR_WANDB, sorted(READ))
+            raise Refused(f"{key}: not supported by study sweep; {meant}")
     method = content.get("method")
     if method not in METHODS:
         raise Refused(f"method={text(method)}: allowed are {', '.join(METHODS)}")
