@@ -144,21 +144,21 @@ class Reproduced:
                     f"our 95 % interval lies below it, its mean by {points} and its upper end by"
                     f" {nearest:.2f}; {self._alike()}"
                 )
-        reach = self.chance
-        where = "within" if abs(self.difference) <= reach else "outside"
         return (
-            f"{points} {side} it, {where} the {reach:.2f} that two figures of one seed each differ"
-            " by through their test images alone (95 %)"
+            f"{points} {side} it, {self._within(self.chance)} the {self.chance:.2f} that two figures"
+            " of one seed each differ by through their test images alone (95 %)"
         )
 
     def _alike(self) -> str:
         """Whether the published figure, of one run, could be of one more run like ours."""
         mean, reach = self.last.mean, self.last.reach
-        where = "within" if abs(self.difference) <= reach else "outside"
         return (
-            f"published was one run, and it is {where} {mean:.2f} ± {reach:.2f} %,"
+            f"published was one run, and it is {self._within(reach)} {mean:.2f} ± {reach:.2f} %,"
             " where one more run of ours would lie (95 %)"
         )
+
+    def _within(self, reach: float) -> str:
+        return "within" if abs(self.difference) <= reach else "outside"
 
     @property
     def chance(self) -> float:
@@ -237,7 +237,7 @@ def table(found: Sequence[Reproduced]) -> list[list[str]]:
     """Rows of text under HEADER; accuracies in percent, differences in points."""
 
     def points(value: float | None, sign: str = "") -> str:
-        return "" if value is None or math.isnan(value) else f"{value:{sign}.2f}"
+        return "" if value is None or math.isnan(value) else f"{value:{sign}z.2f}"
 
     return [
         [

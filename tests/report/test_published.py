@@ -127,6 +127,8 @@ def test_the_table_and_the_summary():
     rows = [dict(enumerate(row)) for row in published.table(found)]
     assert all(len(row) == len(published.HEADER) for row in rows)
     assert rows[0][7] == "+0.30" and rows[0][10] == "above"
+    [even] = published.table(published.reproduced([ran(of("era1_s8", "group"), (73.1, 72.8998))]))
+    assert even[7] == "+0.00"  # of a difference of -0.0001
     assert rows[2][9] == ""  # no best figure was given for BatchNorm
     assert published.findings([]) == []
 
