@@ -10,7 +10,7 @@ import torch
 from study import online, runs
 from study.config import TRAIN_IMAGES, Refused
 from study.runs import Failed
-from study.train import augment, data, loop, results
+from study.train import augment, data, devices
 
 LEAST_FREE = 2e9  # bytes of disk under which a sweep on MNIST may not end
 
@@ -32,8 +32,8 @@ def run(required: Iterable[str], ask_login: bool) -> int:
 
 
 def _device() -> list[str]:
-    device = loop.pick_device()
-    print(f"torch    {torch.__version__} on {results.device_name(device)}")
+    device = devices.pick()
+    print(f"torch    {torch.__version__} on {devices.name(device)}")
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         print(f"memory   {free / 1e9:.1f} of {total / 1e9:.1f} GB free on the GPU")

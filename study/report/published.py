@@ -145,8 +145,8 @@ class Reproduced:
                     f" {nearest:.2f}; {self._alike()}"
                 )
         return (
-            f"{points} {side} it, {self._within(self.chance)} the {self.chance:.2f} that two figures"
-            " of one seed each differ by through their test images alone (95 %)"
+            f"{points} {side} it, {self._within(self.chance)} the {self.chance:.2f} that two"
+            " figures of one seed each differ by through their test images alone (95 %)"
         )
 
     def _alike(self) -> str:

@@ -23,7 +23,7 @@ from study.sweep.record import Trial
 from study.sweep.search import Search
 from study.sweep.spec import Sweep
 from study.sweep.worker import Job, Task, Worker
-from study.train import augment, data, fused, loop
+from study.train import augment, data, devices, fused
 
 
 @dataclass
@@ -166,7 +166,7 @@ class _Jobs:
 
 def _devices(device: str | None) -> list[str]:
     """Where the workers train, in turn."""
-    chosen = loop.pick_device(device)
+    chosen = devices.pick(device)
     if chosen.type == "cuda" and chosen.index is None:
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [str(chosen)]

@@ -19,7 +19,7 @@ from study.runs import Failed, Run
 from study.sweep import handed
 from study.sweep.handed import Handed, Preempted, Signals
 from study.sweep.suggestions import HEARTBEAT, Agent, Suggestion, kept_alive
-from study.train import fused, loop
+from study.train import devices, fused, loop
 
 ENDERS = 8  # runs whose files and tables are uploaded at once
 FRUITLESS = 3  # rounds in a row of failed runs alone: then it is not the runs that are broken
@@ -56,7 +56,7 @@ def run(
         Refused: no such sweep, API key or device.
         Failed: no server answers, its suggestions cannot be had, or nothing but failures comes.
     """
-    loop.pick_device(device)
+    devices.pick(device)
     for name in INHERITED:
         os.environ.pop(name, None)
     api, sweep = online.find_sweep(path)

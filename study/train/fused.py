@@ -16,7 +16,7 @@ from torch import Tensor
 from study import runs
 from study.config import Config, Refused
 from study.runs import Failed, Run
-from study.train import augment, checkpoint, data, loop, networks, results
+from study.train import augment, checkpoint, data, devices, loop, networks, results
 from study.train.checkpoint import Checkpoint
 from study.train.pack import Pack
 
@@ -116,8 +116,8 @@ def train(
     Raises:
         Refused: a setting, a data file or a folder cannot be used; nothing was trained.
     """
-    place = loop.pick_device(device)
-    loop.prepare_device(place, configs[0], threads)
+    place = devices.pick(device)
+    devices.prepare(place, configs[0], threads)
     watches = watches or [loop.Watch() for _ in configs]
     members = [Member(c, Path(out), watch) for c, out, watch in zip(configs, outs, watches)]
     with contextlib.ExitStack() as claims:
@@ -170,7 +170,7 @@ def _train_pack(
 ) -> None:
     """Train members that are at the same epoch to their ends."""
     pack, size = Pack([member.config for member in members], states, device), len(members)
-    how = {"device": results.device_name(device), "threads": threads, "path": "fused", "pack": size}
+    how = {"device": devices.name(device), "threads": threads, "path": "fused", "pack": size}
     epochs = members[0].config.epochs
     while len(members[0].history) < epochs:
         epoch = len(members[0].history) + 1
@@ -194,7 +194,7 @@ def _finish(
     if not which:
         return
     probabilities = pack.predict(pack.dataset.test.images).softmax(2).cpu().numpy()
-    how = how | {"peak_memory_mb": results.peak_memory(pack.device)}
+    how = how | {"peak_memory_mb": devices.peak_memory(pack.device)}
     states = list(pack.states())
     for k in which:
         member = members[k]

@@ -1,7 +1,16 @@
 """What an L1 lambda means: nothing without its reduction."""
 
+from torch import nn
+
 from study.config import Config, number
 from study.train import networks
+
+
+def scales(config: Config, parameters: list[nn.Parameter]) -> list[float]:
+    """What |w| of each tensor is multiplied by in the L1 term: l1, or l1 / its elements (mean)."""
+    if config.l1_reduction == "sum":
+        return [config.l1] * len(parameters)
+    return [config.l1 / p.numel() for p in parameters]
 
 
 def equivalent(config: Config) -> float:

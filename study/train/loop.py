@@ -9,7 +9,6 @@ same Config then gives the same numbers to the bit.
 """
 
 import contextlib
-import ctypes
 import math
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from torch.optim import sgd
 from study import runs
 from study.config import Config, Refused
 from study.runs import Failed, Run
-from study.train import augment, checkpoint, data, networks, results, seeds
+from study.train import augment, checkpoint, data, devices, l1, networks, results, schedule, seeds
 from study.train.checkpoint import Checkpoint
 
 EVALUATION_BATCH = 500
@@ -46,83 +45,6 @@ class Watch:
         return False
 
 
-def pick_device(name: str | None = None) -> torch.device:
-    """The device asked for, else the best there is: CUDA, MPS, CPU.
-
-    Raises:
-        Refused: there is no such device.
-    """
-    if name is None:
-        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise Refused(f"device={name}: not available ({reason}); allowed here: cpu") from error
-    return device
-
-
-def prepare_device(device: torch.device, config: Config, threads: int) -> None:
-    """Set this process up to train on the device.
-
-    Raises:
-        Refused: the device lacks the configuration's precision.
-    """
-    if device.type == "mps" and config.precision == "float64":
-        raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
-    if device.index is not None and device.type == "cuda":
-        torch.cuda.set_device(device)  # CUDA graphs and streams belong to the current one
-    torch.set_num_threads(threads)
-    _keep_memory()
-
-
-def _keep_memory() -> None:
-    """Let this process keep what it frees: each batch frees and takes the same tensors again.
-
-    Handed back to the operating system, as glibc does with blocks of a few megabytes, every page
-    of theirs is zeroed anew: a tenth of a step of a small network. (mallopt(3): M_MMAP_THRESHOLD
-    is -3, its largest value 32 MB; M_TRIM_THRESHOLD is -1.)
-    """
-    with contextlib.suppress(AttributeError, OSError):  # no glibc
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 32 * 2**20)
-        mallopt(-1, 2**30)
-
-
-def learning_rate(config: Config, step: int, steps: int) -> float:
-    """The learning rate of a batch: `step` counts batches from 0 over the run, `steps` an epoch.
-
-    step: lr * gamma^(epoch // step_size). cosine: to 0 over the run, without restarts
-    (Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5). onecycle: torch's OneCycleLR with its
-    defaults (from lr/25 up over 30 % of the run, down to lr/250000; Smith & Topin 2018,
-    arXiv 1708.07120), the momentum left alone.
-    """
-    total = config.epochs * steps
-    if config.schedule == "step":
-        return config.lr * config.gamma ** (step // steps // config.step_size)
-    if config.schedule == "cosine":
-        return _anneal(config.lr, 0.0, step / total)
-    if config.schedule == "onecycle":
-        first, last, peak = config.lr / 25, config.lr / 25e4, 0.3 * total - 1
-        if step <= peak:
-            return _anneal(first, config.lr, step / peak)
-        return _anneal(config.lr, last, (step - peak) / (total - 1 - peak))
-    return config.lr
-
-
-def _anneal(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
-
-
-def l1_scales(config: Config, parameters: list[nn.Parameter]) -> list[float]:
-    """What |w| of each tensor is multiplied by in the L1 term: l1, or l1 / its elements (mean)."""
-    if config.l1_reduction == "sum":
-        return [config.l1] * len(parameters)
-    return [config.l1 / p.numel() for p in parameters]
-
-
 def initialized(config: Config) -> nn.Module:
     """The network of a configuration with the weights its seed gives it, on the CPU."""
     torch.manual_seed(seeds.derive(config.seed, seeds.INITIALIZATION))
@@ -139,7 +61,7 @@ class Training:
         augment.prepare(config)
         self.network = initialized(config).to(device, self.dtype, memory_format=torch.channels_last)
         self.parameters = list(self.network.parameters())
-        self.scales = l1_scales(config, self.parameters)
+        self.scales = l1.scales(config, self.parameters)
         self.momentum: list[Tensor | None] = [None] * len(self.parameters)
         self.history: list[dict[str, float]] = []
         self.tested: Tensor | None = None  # the last epoch's logits on the test images
@@ -164,7 +86,7 @@ class Training:
                 row |= _scores(name, logits, torch.from_numpy(split.labels))
                 if name == "test":
                     self.tested = logits
-        row["lr"] = learning_rate(self.config, epoch * self.steps - 1, self.steps)
+        row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 3)
         check_finite(row)
         self.history.append(row)
@@ -190,7 +112,7 @@ class Training:
             goal = F.cross_entropy(logits, target, label_smoothing=smoothing) if smoothing else loss
             gradients = self._gradients(goal)
             self._add_l1_gradient(gradients)
-            self._step(gradients, learning_rate(config, done, self.steps))
+            self._step(gradients, schedule.learning_rate(config, done, self.steps))
             with torch.no_grad():
                 loss_sum += loss * len(batch)
                 correct += (logits.argmax(1) == target).sum()
@@ -296,8 +218,8 @@ def train(
             last whole epoch, from which the next call goes on.
     """
     out, watch = Path(out), watch or Watch()
-    place = pick_device(device)
-    prepare_device(place, config, threads)
+    place = devices.pick(device)
+    devices.prepare(place, config, threads)
     with runs.claim(out):
         if done := found_done(config, out):
             return done
@@ -348,8 +270,8 @@ def _finish(training: Training, out: Path, state: str, threads: int) -> None:
     if logits is None:  # it was cut off after its last epoch
         logits = training.predict(training.dataset.test.images)
     probabilities = logits.softmax(1).numpy()
-    how = {"device": results.device_name(training.device), "threads": threads}
-    how |= {"path": "loop", "pack": 1, "peak_memory_mb": results.peak_memory(training.device)}
+    how = {"device": devices.name(training.device), "threads": threads}
+    how |= {"path": "loop", "pack": 1, "peak_memory_mb": devices.peak_memory(training.device)}
     results.write(
         out, state, training.history, training.dataset, probabilities, training.network, how
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from study.config import CLASSES, Config
-from study.train import augment, data, loop, networks, seeds
+from study.train import augment, data, l1, loop, networks, schedule, seeds
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts
 
@@ -75,7 +75,7 @@ class Pack:
         self.nesterov = self._column("nesterov").bool()
         self.smoothing = self._column("label_smoothing")[:, 0]
         one = self._shaped(self.weights[0])
-        scales = torch.tensor([loop.l1_scales(config, one) for config in configs], dtype=self.dtype)
+        scales = torch.tensor([l1.scales(config, one) for config in configs], dtype=self.dtype)
         self.scales = scales.repeat_interleave(torch.tensor(self.sizes), 1).to(self.device)
         self.loss = torch.zeros(len(configs), device=self.device, dtype=self.dtype)
         self.correct = torch.zeros(len(configs), device=self.device, dtype=torch.int64)
@@ -109,14 +109,14 @@ class Pack:
             {"epoch": epoch, "train/loss": loss[k], "train/accuracy": 100 * correct[k] / images}
             for k in range(len(self.configs))
         ]
-        for row, config, l1 in zip(rows, self.configs, self._l1()):
-            row.update({"train/l1": l1} if config.l1 else {})
+        for row, config, term in zip(rows, self.configs, self._l1()):
+            row.update({"train/l1": term} if config.l1 else {})
         for name, split in {"val": self.dataset.validation, "test": self.dataset.test}.items():
             if split is not None:
                 for row, scores in zip(rows, self._scores(name, split)):
                     row.update(scores)
         for row, config in zip(rows, self.configs):
-            row["lr"] = loop.learning_rate(config, epoch * self.steps - 1, self.steps)
+            row["lr"] = schedule.learning_rate(config, epoch * self.steps - 1, self.steps)
             row["seconds"] = round((time.perf_counter() - began) / len(rows), 3)
         return rows
 
@@ -161,7 +161,7 @@ class Pack:
         keys = [tuple(getattr(config, name) for name in moves) for config in self.configs]
         found = {
             key: [
-                loop.learning_rate(config, (epoch - 1) * self.steps + step, self.steps)
+                schedule.learning_rate(config, (epoch - 1) * self.steps + step, self.steps)
                 for step in range(self.steps)
             ]
             for key, config in dict(zip(keys, self.configs)).items()

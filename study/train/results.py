@@ -3,7 +3,6 @@
 import contextlib
 import importlib.metadata
 import platform
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +98,3 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found
-
-
-def device_name(device: torch.device) -> str:
-    """The device as a summary names it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} ({platform.machine()})"
-
-
-def peak_memory(device: torch.device) -> float:
-    """Megabytes: of the device where it counts them, else of this process."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

@@ -30,7 +30,7 @@ import yaml
 
 from study import runs
 from study.config import TRAIN_IMAGES, Config
-from study.train import augment, data, loop, results
+from study.train import augment, data, devices, results
 from tests.benchmarks.floor import floor
 from tests.benchmarks.processes import Cost, timed
 from tests.wandb_server import Server
@@ -241,9 +241,9 @@ def _words(way: str, file: str) -> list[str]:
 
 
 def _machine(plan: Plan) -> dict[str, Any]:
-    device = loop.pick_device()
+    device = devices.pick()
     return {
-        "device": results.device_name(device),
+        "device": devices.name(device),
         "cores": augment.usable_cores(),
         "processor": platform.processor() or platform.machine(),
         "versions": results.versions(),

@@ -31,7 +31,7 @@ def test_a_mean_of_1e_3_is_a_sum_of_a_few_1e_6(network, equal):
     def pull(config):
         """The L1 term's gradient as training applies it, |.| summed over all weights."""
         weights = list(networks.build(config).parameters())
-        return sum(s * w.numel() for s, w in zip(loop.l1_scales(config, weights), weights))
+        return sum(s * w.numel() for s, w in zip(l1.scales(config, weights), weights))
 
     assert pull(mean) == pytest.approx(pull(other))
 

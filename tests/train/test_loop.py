@@ -14,53 +14,13 @@ from torch.nn import functional as F
 from study import runs
 from study.config import Config, Refused
 from study.runs import Failed
-from study.train import loop, networks
+from study.train import devices, loop, networks
 from tests.conftest import needs, without_times
 
 FULL = Config(
     augment="rotate7", dropout=0.03, l1=2.5e-5, schedule="step", gamma=0.9, epochs=4,
     batch_size=200, holdout=700, seed=3, weight_decay=1e-4, label_smoothing=0.1, nesterov=True,
 )  # fmt: skip
-
-
-def rates(config: Config, steps: int) -> list[float]:
-    return [loop.learning_rate(config, i, steps) for i in range(config.epochs * steps)]
-
-
-def torch_rates(config: Config, steps: int, make, *, by_epoch: bool = False) -> list[float]:
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.lr)
-    scheduler, found = make(optimizer), []
-    for step in range(config.epochs * steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if not by_epoch or (step + 1) % steps == 0:
-            scheduler.step()
-    return found
-
-
-def test_the_schedules_are_torchs():
-    schedulers = torch.optim.lr_scheduler
-    step = Config(schedule="step", step_size=2, gamma=0.5, epochs=7, lr=0.1)
-    expected = torch_rates(
-        step, 5, lambda o: schedulers.StepLR(o, step.step_size, step.gamma), by_epoch=True
-    )
-    assert rates(step, 5) == pytest.approx(expected)
-    one = Config(schedule="onecycle", epochs=4, lr=0.2)
-    expected = torch_rates(
-        one, 10, lambda o: schedulers.OneCycleLR(o, 0.2, total_steps=40, cycle_momentum=False)
-    )
-    assert rates(one, 10) == pytest.approx(expected)
-    cosine = Config(schedule="cosine", epochs=4, lr=0.2)
-    expected = torch_rates(cosine, 10, lambda o: schedulers.CosineAnnealingLR(o, 40))
-    assert rates(cosine, 10) == pytest.approx(expected)
-    assert set(rates(Config(epochs=2, lr=0.3), 3)) == {0.3}
-
-
-@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
-@pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (1, 2), (1, 3), (2, 1), (3, 2)])
-def test_the_shortest_runs_have_learning_rates(schedule, epochs, steps):
-    config = Config(schedule=schedule, epochs=epochs)
-    assert all(0 <= rate <= config.lr for rate in rates(config, steps))
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -259,7 +219,7 @@ def test_the_summary_follows_from_the_history(tmp_path):
 
 def test_an_unknown_device_is_refused():
     with pytest.raises(Refused, match=r"device=gpu: not available"):
-        loop.pick_device("gpu")
+        devices.pick("gpu")
 
 
 @needs("mnist")

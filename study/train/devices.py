@@ -1,0 +1,70 @@
+"""The device that runs train on."""
+
+import contextlib
+import ctypes
+import platform
+import resource
+
+import torch
+
+from study.config import Config, Refused
+
+
+def pick(name: str | None = None) -> torch.device:
+    """The device asked for, else the best there is: CUDA, MPS, CPU.
+
+    Raises:
+        Refused: there is no such device.
+    """
+    if name is None:
+        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise Refused(f"device={name}: not available ({reason}); allowed here: cpu") from error
+    return device
+
+
+def prepare(device: torch.device, config: Config, threads: int) -> None:
+    """Set this process up to train on the device.
+
+    Raises:
+        Refused: the device lacks the configuration's precision.
+    """
+    if device.type == "mps" and config.precision == "float64":
+        raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)  # CUDA graphs and streams belong to the current one
+    torch.set_num_threads(threads)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Let this process keep what it frees: each batch frees and takes the same tensors again.
+
+    Handed back to the operating system, as glibc does with blocks of a few megabytes, every page
+    of theirs is zeroed anew: a tenth of a step of a small network. (mallopt(3): M_MMAP_THRESHOLD
+    is -3, its largest value 32 MB; M_TRIM_THRESHOLD is -1.)
+    """
+    with contextlib.suppress(AttributeError, OSError):  # no glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 32 * 2**20)
+        mallopt(-1, 2**30)
+
+
+def name(device: torch.device) -> str:
+    """The device as a summary names it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()})"
+
+
+def peak_memory(device: torch.device) -> float:
+    """Megabytes: of the device where it counts them, else of this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

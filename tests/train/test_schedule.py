@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from study.config import Config
+from study.train.schedule import learning_rate
+
+
+def rates(config: Config, steps: int) -> list[float]:
+    return [learning_rate(config, i, steps) for i in range(config.epochs * steps)]
+
+
+def torch_rates(config: Config, steps: int, make, *, by_epoch: bool = False) -> list[float]:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.lr)
+    scheduler, found = make(optimizer), []
+    for step in range(config.epochs * steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if not by_epoch or (step + 1) % steps == 0:
+            scheduler.step()
+    return found
+
+
+def test_the_schedules_are_torchs():
+    schedulers = torch.optim.lr_scheduler
+    step = Config(schedule="step", step_size=2, gamma=0.5, epochs=7, lr=0.1)
+    expected = torch_rates(
+        step, 5, lambda o: schedulers.StepLR(o, step.step_size, step.gamma), by_epoch=True
+    )
+    assert rates(step, 5) == pytest.approx(expected)
+    one = Config(schedule="onecycle", epochs=4, lr=0.2)
+    expected = torch_rates(
+        one, 10, lambda o: schedulers.OneCycleLR(o, 0.2, total_steps=40, cycle_momentum=False)
+    )
+    assert rates(one, 10) == pytest.approx(expected)
+    cosine = Config(schedule="cosine", epochs=4, lr=0.2)
+    expected = torch_rates(cosine, 10, lambda o: schedulers.CosineAnnealingLR(o, 40))
+    assert rates(cosine, 10) == pytest.approx(expected)
+    assert set(rates(Config(epochs=2, lr=0.3), 3)) == {0.3}
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (1, 2), (1, 3), (2, 1), (3, 2)])
+def test_the_shortest_runs_have_learning_rates(schedule, epochs, steps):
+    config = Config(schedule=schedule, epochs=epochs)
+    assert all(0 <= rate <= config.lr for rate in rates(config, steps))
