@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from study import online, runs
+from study import runs, server
 from study.config import TRAIN_IMAGES, Refused
 from study.runs import Failed
 from study.train import augment, data, devices
@@ -78,9 +78,9 @@ def _datasets(required: set[str]) -> list[str]:
 
 def _login() -> list[str]:
     try:
-        online.check_login()
-        online.check_server()
-        print(f"W&B      logged in as {online.account()}")
+        server.check_login()
+        server.check_reachable()
+        print(f"W&B      logged in as {server.account()}")
     except (Refused, Failed) as error:
         return [str(error)]
     return []

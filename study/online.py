@@ -11,16 +11,14 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from study import runs
-from study.config import FIELDS, NORM_LABELS, Config, Refused
+from study import runs, server
+from study.config import FIELDS, NORM_LABELS, Config
 from study.runs import Failed, Run
 
 # Small files of a run folder that are uploaded with it; weights stay where they were trained.
@@ -29,101 +27,7 @@ FILES = ("config.json", "history.jsonl", "summary.json", "parameters.json", "con
 # Marks in a run's `wandb` folder: written offline to its end, logged to a server to its end. They
 # hold the W&B run's path.
 RECORDED = {"offline": ".recorded", "online": ".logged"}
-OFFLINE = "or run offline: study sweep FILE"
 REQUESTS = 8  # a second, of history, that a process with many runs makes at most
-PATIENCE = 20  # seconds a server may be away before a command gives it up
-
-
-def check_server() -> None:
-    """Find out soon whether there is a W&B server, rather than after wandb's own long wait.
-
-    Raises:
-        Failed: none answers within PATIENCE seconds.
-    """
-    import wandb
-
-    url = urlsplit(wandb.setup().settings.base_url)
-    port = url.port or {"https": 443, "http": 80}[url.scheme]
-    proxy = os.environ.get(f"{url.scheme.upper()}_PROXY") or os.environ.get(f"{url.scheme}_proxy")
-    if proxy:
-        through = urlsplit(proxy)
-        host, port = through.hostname, through.port or 80
-    else:
-        host = url.hostname
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=5).close()
-            return
-        except OSError as error:
-            if time.monotonic() > end:
-                raise Failed(
-                    f"no W&B server at {url.geturl()} ({error.strerror or error}): check the"
-                    f" network and WANDB_BASE_URL, {OFFLINE}"
-                ) from error
-            time.sleep(1)
-
-
-def check_login() -> None:
-    """Ask whether wandb would find an API key, without asking any server.
-
-    Raises:
-        Refused: there is none.
-    """
-    import wandb
-
-    with environment(WANDB_SILENT="true"):
-        if not wandb.login(prompt=False, verify=False):
-            raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")
-
-
-def find_sweep(path: str) -> tuple[Any, Any]:
-    """wandb's public interface, and the sweep that ENTITY/PROJECT/SWEEP names there.
-
-    Raises:
-        Refused: no such sweep, or no API key.
-        Failed: no server answers, or it does not accept the key.
-    """
-    import wandb
-
-    if path.count("/") != 2:
-        raise Refused(f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it")
-    check_server()
-    check_login()
-    with environment(WANDB_SILENT="true"):
-        try:
-            api = wandb.Api(timeout=30)
-            return api, api.sweep(path)
-        except wandb.errors.AuthenticationError as error:
-            raise Failed(_not_accepted(error)) from error
-        except (wandb.errors.Error, ValueError) as error:
-            why = _reason(error)
-            raise Refused(f"{path}: no such sweep, or not yours to read ({why})") from error
-
-
-def account() -> str:
-    """The W&B user whose API key this machine has.
-
-    Raises:
-        Failed: the server does not accept the key.
-    """
-    import wandb
-
-    with environment(WANDB_SILENT="true"):
-        try:
-            return wandb.Api(timeout=10).viewer.username
-        except (wandb.errors.Error, ValueError) as error:
-            raise Failed(_not_accepted(error)) from error
-
-
-def _not_accepted(error: Exception) -> str:
-    why = _reason(error)
-    return f"the W&B server does not accept this machine ({why}): run `wandb login`, {OFFLINE}"
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what wandb says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 # A run that is logged as it trains.
@@ -170,7 +74,7 @@ def _open(own: Mapping[str, Any], **more: Any) -> Any:
             resume="allow", job_type="train", settings=wandb.Settings(**prompt | own), **more
         )
     except wandb.errors.Error as error:
-        raise Failed(_not_accepted(error)) from error
+        raise Failed(server.not_accepted(error)) from error
     log.define_metric("*", step_metric="epoch")
     return log
 
@@ -306,7 +210,7 @@ def record(
         shutil.rmtree(folder, ignore_errors=True)  # a half-written one
     # Images of tables wait in WANDB_DATA_DIR for a sync; they belong beside the run.
     data = str((folder / "data").absolute())
-    with environment(WANDB_DATA_DIR=data, WANDB_SILENT="true"):
+    with server.environment(WANDB_DATA_DIR=data, WANDB_SILENT="true"):
         import wandb
 
         log = wandb.init(
@@ -397,19 +301,3 @@ def _flat(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary in scalars alone: what sorts and searches on a dashboard."""
     scalars = {key: value for key, value in summary.items() if not isinstance(value, dict)}
     return scalars | {"versions": json.dumps(summary.get("versions", {}))}
-
-
-@contextlib.contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Environment variables for a while; wandb also reports its own errors to nobody then."""
-    values |= {"WANDB_ERROR_REPORTING": "false"}
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

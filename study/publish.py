@@ -21,7 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from study import online, runs
+from study import online, runs, server
 from study.config import Refused, slug
 from study.pull import PAGE
 from study.report import page
@@ -72,10 +72,10 @@ def publish(
         Failed: no server answers, or it refuses what it is sent.
     """
     study = collect(folder)
-    online.check_login()
-    online.check_server()
-    online.account()
-    with _told(folder), online.environment(WANDB_SILENT="true"):
+    server.check_login()
+    server.check_reachable()
+    server.account()
+    with _told(folder), server.environment(WANDB_SILENT="true"):
         entity, project = _place(folder, study, project)
         uploaded = _upload_missing(study, entity, project)
         story = page.tell(study, [folder], out, target)
@@ -96,9 +96,9 @@ def _told(folder: Path) -> Iterator[None]:
         # wandb's errors share no base class: that of its sidecar is private, and none of `Error`.
         if type(error).__module__.partition(".")[0] not in ("wandb", "requests"):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        why = server.reason(error)
         raise Failed(
-            f"{folder}: the W&B server did not take it ({reason}): publish again, which updates"
+            f"{folder}: the W&B server did not take it ({why}): publish again, which updates"
             " what is there"
         ) from error
 

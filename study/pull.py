@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import online, runs
+from study import online, runs, server
 from study.config import FIELDS, Config, Refused
 from study.runs import Failed
 
@@ -35,11 +35,11 @@ def pull(path: str, out: Path) -> Pulled:
     import requests
     import wandb
 
-    api, sweep = online.find_sweep(path)
+    api, sweep = server.find_sweep(path)
     project, _, name = path.rpartition("/")
     done = Pulled(out / runs.file_name(sweep.config.get("name") or sweep.id))
     runs.check_writable(done.folder)
-    with online.environment(WANDB_SILENT="true"):
+    with server.environment(WANDB_SILENT="true"):
         try:
             theirs = api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE)
             _pull_runs(list(theirs), done)

@@ -261,7 +261,7 @@ def test_what_cannot_be_published_is_one_line(server, made, publish, monkeypatch
 
 def test_without_a_server_or_a_key_it_says_what_to_do(server, made, publish, monkeypatch, tmp_path):
     variant(made, 99.4)
-    monkeypatch.setattr(online, "PATIENCE", 0)
+    monkeypatch.setattr("study.server.PATIENCE", 0)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     said(publish(), 1, "no W&B server at http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "")

@@ -12,7 +12,7 @@ import threading
 import traceback
 from typing import Any
 
-from study import online
+from study import online, server
 from study.config import Refused
 from study.runs import Failed
 from study.sweep import handed
@@ -42,11 +42,11 @@ class Orders(Signals):
 def main() -> int:
     """Train one run of a sweep; the exit code: 0, 1 failed, 2 refused, 143 preempted."""
     if not os.environ.get("WANDB_SWEEP_ID"):
-        return _told("no sweep: launch agents with `wandb agent SWEEP`, " + online.OFFLINE, 2)
+        return _told("no sweep: launch agents with `wandb agent SWEEP`, " + server.OFFLINE, 2)
     orders = Orders()
     try:
-        online.check_server()
-        online.check_login()
+        server.check_reachable()
+        server.check_login()
         orders.log = online.begin(orders.stopping.set)
     except Failed as error:
         return _told(error, 1)

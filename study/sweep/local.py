@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from study import online, runs
+from study import online, runs, server
 from study.config import Config, labels
 from study.sweep import record, worker
 from study.sweep.record import Trial
@@ -70,8 +70,8 @@ def run(
         Failed: mode is online and no server answers, or no database; nothing was trained.
     """
     if mode == "online":
-        online.check_login()
-        online.check_server()
+        server.check_login()
+        server.check_reachable()
     sweep.check_end(limit)
     if storage is None:
         runs.check_writable(out)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from study import online, runs
+from study import online, runs, server
 from study.config import Refused
 from study.runs import Failed, Run
 from study.sweep import handed
@@ -59,7 +59,7 @@ def run(
     devices.pick(device)
     for name in INHERITED:
         os.environ.pop(name, None)
-    api, sweep = online.find_sweep(path)
+    api, sweep = server.find_sweep(path)
     agents = [Agent(api, sweep) for _ in range(min(pack, count or pack))]
     rounds = _Rounds(sweep, agents, device, threads)
     with kept_alive(agents):

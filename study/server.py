@@ -1,0 +1,124 @@
+"""The W&B server: whether it is there, who this machine is to it, and the sweeps it has."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from study.config import Refused
+from study.runs import Failed
+
+OFFLINE = "or run offline: study sweep FILE"
+PATIENCE = 20  # seconds a server may be away before a command gives it up
+
+
+def check_reachable() -> None:
+    """Find out soon whether there is a W&B server, rather than after wandb's own long wait.
+
+    Raises:
+        Failed: none answers within PATIENCE seconds.
+    """
+    import wandb
+
+    url = urlsplit(wandb.setup().settings.base_url)
+    port = url.port or {"https": 443, "http": 80}[url.scheme]
+    proxy = os.environ.get(f"{url.scheme.upper()}_PROXY") or os.environ.get(f"{url.scheme}_proxy")
+    if proxy:
+        through = urlsplit(proxy)
+        host, port = through.hostname, through.port or 80
+    else:
+        host = url.hostname
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise Failed(
+                    f"no W&B server at {url.geturl()} ({error.strerror or error}): check the"
+                    f" network and WANDB_BASE_URL, {OFFLINE}"
+                ) from error
+            time.sleep(1)
+
+
+def check_login() -> None:
+    """Ask whether wandb would find an API key, without asking any server.
+
+    Raises:
+        Refused: there is none.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        if not wandb.login(prompt=False, verify=False):
+            raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")
+
+
+def find_sweep(path: str) -> tuple[Any, Any]:
+    """wandb's public interface, and the sweep that ENTITY/PROJECT/SWEEP names there.
+
+    Raises:
+        Refused: no such sweep, or no API key.
+        Failed: no server answers, or it does not accept the key.
+    """
+    import wandb
+
+    if path.count("/") != 2:
+        raise Refused(f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it")
+    check_reachable()
+    check_login()
+    with environment(WANDB_SILENT="true"):
+        try:
+            api = wandb.Api(timeout=30)
+            return api, api.sweep(path)
+        except wandb.errors.AuthenticationError as error:
+            raise Failed(not_accepted(error)) from error
+        except (wandb.errors.Error, ValueError) as error:
+            why = reason(error)
+            raise Refused(f"{path}: no such sweep, or not yours to read ({why})") from error
+
+
+def account() -> str:
+    """The W&B user whose API key this machine has.
+
+    Raises:
+        Failed: the server does not accept the key.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        try:
+            return wandb.Api(timeout=10).viewer.username
+        except (wandb.errors.Error, ValueError) as error:
+            raise Failed(not_accepted(error)) from error
+
+
+def not_accepted(error: Exception) -> str:
+    """A key that is refused, in a line with its remedy."""
+    why = reason(error)
+    return f"the W&B server does not accept this machine ({why}): run `wandb login`, {OFFLINE}"
+
+
+def reason(error: Exception) -> str:
+    """The first line of what wandb says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Environment variables for a while; wandb also reports its own errors to nobody then."""
+    values |= {"WANDB_ERROR_REPORTING": "false"}
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
