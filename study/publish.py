@@ -365,8 +365,10 @@ def _searched(story: dict[str, Any]) -> list[Any]:
     """What else the report says in words: published figures, the search and its best."""
     import wandb_workspaces.reports.v2 as wr
 
-    sentences = story["published"]["sentences"] if story["published"] else []
-    blocks = [wr.UnorderedList(sentences)] if sentences else []
+    blocks: list[Any] = []
+    if story["published"]:
+        table = wr.MarkdownBlock(page.table(story, "published"))
+        blocks += [wr.UnorderedList(story["published"]["sentences"]), table]
     if story["found"]:
         command = wr.InlineCode(story["found"].command)
         blocks += [wr.UnorderedList(story["found"].sentences)]

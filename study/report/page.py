@@ -129,6 +129,7 @@ def _published(study: Study, folder: Path) -> dict[str, Any] | None:
         "sentences": published.findings(found),
         "header": published.HEADER,
         "rows": published.table(found),
+        "sources": published.sources(found),
         "figure": published.draw(folder, found),
     }
 
@@ -275,9 +276,9 @@ def _provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
     } | {package: seen(values) for package, values in versions.items()}
 
 
-def table(story: dict[str, Any]) -> str:
-    """The variants in a table, in Markdown."""
-    return _render("variants.md.j2", story, Path())
+def table(story: dict[str, Any], name: str = "variants") -> str:
+    """A table of the report in Markdown: its variants, or what was published beside them."""
+    return _render(f"{name}.md.j2", story, Path())
 
 
 def _render(template: str, context: dict[str, Any], folder: Path) -> str:

@@ -1,9 +1,9 @@
 """The figures of the published studies, and what became of them here.
 
 published.csv has a line for each variant of a study: its figures (accuracies in percent of the
-official test images, one seed, `best` chosen on those images), its settings as we run them, which
-of these it does not state, and its source. published_curves.csv has the epochs where it printed
-them.
+official test images, one seed, `best` chosen on those images; `train` of the training images during
+the last epoch), its settings as we run them, which of these it does not state, and its source.
+published_curves.csv has the epochs where it printed them.
 """
 
 import csv
@@ -28,12 +28,13 @@ from study.report.variants import Variant, count, percent
 from study.train import data
 
 SAME = ("dataset", "network", "norm")  # what a variant and the published one must share
+ACCURACIES = ("last", "best", "train")
 DIFFERENT = 1  # stated settings in which they may differ and still be compared
 
 
 @dataclass(frozen=True)
 class Published:
-    """A variant of a published study. last, best: percent, None where none was given;
+    """A variant of a published study. last, best, train: percent, None where none was given;
     curve: test accuracy by epoch, empty where none was printed."""
 
     study: str
@@ -41,6 +42,7 @@ class Published:
     parameters: int
     last: float | None
     best: float | None
+    train: float | None
     config: Config
     unstated: tuple[str, ...]
     note: str
@@ -60,8 +62,7 @@ def read() -> tuple[Published, ...]:
             study=row["study"],
             variant=row["variant"],
             parameters=int(row["parameters"]),
-            last=float(row["last"]) if row["last"] else None,
-            best=float(row["best"]) if row["best"] else None,
+            **{name: float(row[name]) if row[name] else None for name in ACCURACIES},
             config=Config(**parse_variant(row["settings"])),
             unstated=tuple(row["unstated"].split()),
             note=row["note"],
@@ -79,13 +80,14 @@ def _rows(file: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A published variant beside ours: last, over seeds; best, the mean of the seeds' best."""
+    """A published variant beside ours: last, over seeds; best and train, means over seeds."""
 
     published: Published
     variant: Variant
     parameters: int
     last: stats.Interval
     best: float
+    train: float
 
     @property
     def difference(self) -> float:
@@ -106,7 +108,7 @@ class Reproduced:
 
     @property
     def differs(self) -> list[str]:
-        """What is known to differ from the published run, in words."""
+        """What differs from the published run, or is not known of it, in words."""
         ours, theirs = asdict(self.variant.config), asdict(self.published.config)
         told = [
             f"{name} {text(ours[name])} instead of {text(theirs[name])}"
@@ -124,10 +126,12 @@ class Reproduced:
         goal, seeds = self.published.last, count(self.last.n, "seed")
         told = f"{self.variant.label}: {percent(self.last)} over {seeds}, published "
         told += f"{goal:.2f} %: {self._compared()}." if goal is not None else "without a figure."
+        if self.published.train is not None and not math.isnan(self.train):
+            told += f" In training {self.train:.2f} %, published {self.published.train:.2f} %."
         if self.parameters == self.published.parameters:
             told += f" {self.parameters:,} parameters, as published."
         if self.differs:
-            return f"{told} What differs: {'; '.join(self.differs)}."
+            return f"{told} What differs or is not known: {'; '.join(self.differs)}."
         return f"{told} Every stated setting is the same."
 
     def _compared(self) -> str:
@@ -205,6 +209,7 @@ def reproduced(variants: Sequence[Variant]) -> list[Reproduced]:
             parameters=nearest[published][1].parameters["total"],
             last=nearest[published][1].last("test_accuracy_last"),
             best=nearest[published][1].last("test_accuracy_best").mean,
+            train=nearest[published][1].last("train_accuracy_last").mean,
         )
         for published in read()
         if published in nearest
@@ -227,9 +232,15 @@ def findings(found: Sequence[Reproduced]) -> list[str]:
     return summary + [str(one) for one in found]
 
 
+def sources(found: Sequence[Reproduced]) -> list[str]:
+    """Where the figures of each study were published."""
+    kept = {one.published.study: one.published.source for one in found}
+    return [f"{study}: {source}" for study, source in kept.items()]
+
+
 HEADER = (
-    "study", "variant", "parameters", "published", "seeds", "ours, last", "published", "difference",
-    "ours, best", "published", "verdict",
+    "study", "variant", "parameters", "published parameters", "seeds", "last", "published last",
+    "difference", "best", "published best", "in training", "published in training", "verdict",
 )  # fmt: skip
 
 
@@ -251,6 +262,8 @@ def table(found: Sequence[Reproduced]) -> list[list[str]]:
             points(one.difference, "+"),
             points(one.best),
             points(one.published.best),
+            points(one.train),
+            points(one.published.train),
             one.verdict,
         ]
         for one in found
@@ -303,10 +316,10 @@ def _panel(axes: Axes, one: Reproduced) -> list[list[Any]]:
     elif last is not None:
         curve = (math.nan,) * (one.published.config.epochs - 1) + (last,)
         axes.plot([len(curve)], [last], "x", color="black", markersize=6, label="published")
-    late = np.concatenate([_late(line.get_ydata()) for line in axes.lines])
+    late = np.concatenate([_late(line.get_ydata()) for line in axes.lines] + [low[-1:], high[-1:]])
     margin = 0.1 * (np.nanmax(late) - np.nanmin(late)) or 0.1
     axes.set_ylim(np.nanmin(late) - margin, min(np.nanmax(late) + margin, 100))
-    axes.set_title(one.variant.label, fontsize=9)
+    axes.set_title(f"{one.variant.label}, n = {one.last.n}", fontsize=9)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     theirs, ours = dict(enumerate(curve, 1)), dict(zip(epochs, zip(mean, low, high)))

@@ -33,6 +33,7 @@ def ran(one: published.Published, lasts, **settings) -> Variant:
             for epoch, accuracy in enumerate(accuracies, 1)
         ]
         summary = {"test_accuracy_last": last, "test_accuracy_best": last + 0.02}
+        summary["train_accuracy_last"] = 99.1
         seeded = dataclasses.replace(config, seed=seed)
         runs.append(Run(Path("nowhere"), seeded, history, summary))
     return Variant(f"{config.norm} here", config, runs)
@@ -40,9 +41,13 @@ def ran(one: published.Published, lasts, **settings) -> Variant:
 
 def test_figures_are_the_curves_own_and_come_from_a_named_source():
     with_curve = [one for one in published.read() if one.curve]
+    with open(ROOT / "study/report/published_curves.csv") as file:
+        rows = csv.DictReader(file)  # the last epoch's line of a variant stands
+        trained = {(r["study"], r["variant"]): float(r["train_accuracy"]) for r in rows}
     assert len(with_curve) == 15
     for one in with_curve:
         assert (one.last, one.best) == (one.curve[-1], max(one.curve))
+        assert one.train == trained[one.study, one.variant]
         assert len(one.curve) == one.config.epochs
     assert all(one.source and one.config.seed == 0 for one in published.read())
 
@@ -79,7 +84,9 @@ def test_what_is_said_follows_from_the_figures(lasts, verdict, told):
     assert found.verdict == verdict
     assert found.difference == pytest.approx(np.mean(lasts) - 99.41)
     assert told in str(found)
-    assert "7,684 parameters, as published. Every stated setting is the same." in str(found)
+    assert "In training 99.10 %, published 99.03 %. 7,684 parameters, as published. Every" in str(
+        found
+    )
 
 
 def test_what_differs_is_named():
@@ -124,12 +131,14 @@ def test_the_table_and_the_summary():
         " one seed gives no interval for 1."
     )
     assert len(sentences) == 3
+    assert all("Every stated setting is the same." in sentence for sentence in sentences)
+    assert published.sources(found) == ["era1_s8: github.com/piygr/s8erav1"]
     rows = [dict(enumerate(row)) for row in published.table(found)]
     assert all(len(row) == len(published.HEADER) for row in rows)
-    assert rows[0][7] == "+0.30" and rows[0][10] == "above"
+    assert rows[0][7] == "+0.30" and rows[0][12] == "above"
     [even] = published.table(published.reproduced([ran(of("era1_s8", "group"), (73.1, 72.8998))]))
     assert even[7] == "+0.00"  # of a difference of -0.0001
-    assert rows[2][9] == ""  # no best figure was given for BatchNorm
+    assert rows[2][9] == "" and rows[2][11] == "73.58"  # no best figure was given for BatchNorm
     assert published.findings([]) == []
 
 
