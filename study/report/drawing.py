@@ -66,6 +66,16 @@ def points(
     )  # fmt: skip
 
 
+def limits(curves: Iterable[Sequence[float]], ends: Iterable[float] = ()) -> tuple[float, float]:
+    """Limits of an axis that show the later three quarters of curves, and what is added to these,
+    such as the ends of their bands; NaN is left out."""
+    kept = [np.asarray(curve, dtype=float)[len(curve) // 4 :] for curve in curves]
+    shown = np.concatenate([*kept, list(ends)])
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    margin = 0.08 * (high - low) or 0.01
+    return low - margin, high + margin
+
+
 class Side(NamedTuple):
     """Words for beside the axes and the point they belong to; x None: the axes' right edge."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,7 +18,7 @@ from study.report.variants import OTHERS, Study, Variant, percent
 
 CONTENDER = 8  # a curve whose last error is over so many times the best one's may leave the axes
 MOST_ROWS = 30  # variants in a figure that has a row for each
-FACTOR = 10  # between the least and the greatest cost, from which on their axis is logarithmic
+FACTOR = 10  # between the least and the greatest value, from which on an axis is logarithmic
 TEST = "test_accuracy_last"
 COSTS = {"parameters": "parameters", "seconds": "seconds a run"}
 
@@ -129,35 +130,56 @@ def _target_line(axes: Axes, target: float) -> None:
 
 
 def train_test(folder: Path, variant: Variant) -> Drawn:
-    """A variant's loss and accuracy in training against validation and test."""
-    parts = [
-        part for part in ("train", "val", "test") if f"{part}/loss" in variant.runs[0].history[-1]
-    ]
+    """A variant's loss and accuracy in training against validation and test, and its learning
+    rate."""
+    known = variant.runs[0].history[-1]
+    parts = [part for part in ("train", "val", "test") if f"{part}/loss" in known]
     with matplotlib.rc_context(drawing.STYLE):
-        figure = Figure(figsize=(9.5, 3.4), layout="constrained")
-        rows = []
-        for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-            for part, colour in zip(parts, drawing.COLOURS):
-                mean, low, high = stats.curve_interval(variant.curves(f"{part}/{what}"))
-                epochs = variant.epochs
-                axes.plot(epochs, mean, color=colour, label=part)
-                axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
-                rows += [[part, what, *point] for point in zip(epochs, mean, low, high)]
-            late = [line.get_ydata()[len(line.get_ydata()) // 4 :] for line in axes.lines]
-            low, high = np.nanmin(np.concatenate(late)), np.nanmax(np.concatenate(late))
-            margin = 0.08 * (high - low) or 0.01
-            axes.set_ylim(low - margin, high + margin)
-            axes.set(xlabel="epoch", ylabel=f"{what}{' (%)' if what == 'accuracy' else ''}")
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.legend(frameon=False)
+        figure = Figure(figsize=(9.5, 3.2), layout="constrained")
+        loss, accuracy, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
+        rows = _curves(loss, variant, "loss", parts)
+        rows += _curves(accuracy, variant, "accuracy", parts)
+        rows += _learning_rate(rate, variant)
         name = f"train_test_{slug(variant.label)}"
         drawing.save(figure, folder, name, ["part", "metric", "epoch", "mean", "low", "high"], rows)
     return Drawn(
         name,
         f"{variant.label}: training against test",
         "Training figures are means over an epoch while the weights move, with dropout and"
-        " augmentation; test figures are of the weights at its end.",
+        " augmentation; test figures are of the weights at its end. Learning rate: of an epoch's"
+        " last batch.",
     )
+
+
+def _curves(axes: Axes, variant: Variant, what: str, parts: Sequence[str]) -> list[list[Any]]:
+    """A metric of each part of the data; the rows of the csv."""
+    rows: list[list[Any]] = []
+    means, ends = [], []
+    for part, colour in zip(parts, drawing.COLOURS):
+        mean, low, high = stats.curve_interval(variant.curves(f"{part}/{what}"))
+        axes.plot(variant.epochs, mean, color=colour, label=part)
+        axes.fill_between(variant.epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+        rows += [[part, what, *point] for point in zip(variant.epochs, mean, low, high)]
+        means.append(mean)
+        ends += [low[-1], high[-1]]
+    axes.set_ylim(drawing.limits(means, ends))
+    axes.set(xlabel="epoch", ylabel=f"{what}{' (%)' if what == 'accuracy' else ''}")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    return rows
+
+
+def _learning_rate(axes: Axes, variant: Variant) -> list[list[Any]]:
+    """The same for all seeds; the rows of the csv."""
+    rates = variant.curves("lr")[0]
+    axes.plot(variant.epochs, rates, ".-", color="0.3", linewidth=1)
+    if rates.max() / max(rates.min(), 1e-12) > FACTOR:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.1 * np.nanmax(rates))
+    axes.set(xlabel="epoch", ylabel="learning rate")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return [["train", "lr", epoch, *[rate] * 3] for epoch, rate in zip(variant.epochs, rates)]
 
 
 def final(folder: Path, study: Study) -> Drawn:

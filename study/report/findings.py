@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from study.config import Config
 from study.report import stats
 from study.report.variants import Study, Variant, count, percent
 from study.runs import FINISHED
-from study.train import data
+from study.train import data, l1
 
 LEVEL = 0.05  # of a corrected p, below which two configurations are told apart
 ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apart
@@ -90,7 +91,7 @@ def say(study: Study, compared: list[Pair], target: float | None = None) -> list
     found += [_size(study, best), _cost(study, best)]
     if target is not None:
         found.append(_target(study, best, target))
-    found += [_gap(best), _floor(best)]
+    found += [_gap(best), _floor(best), *_lambdas(study)]
     if not study.by_validation:
         found.append(
             Finding(
@@ -230,6 +231,16 @@ def _floor(best: Variant) -> Finding:
         f" error of {error:.2f} points.",
         "results.csv",
     )
+
+
+def _lambdas(study: Study) -> list[Finding]:
+    """What the best L1 lambda of each network and reduction would be in the other reduction."""
+    best: dict[tuple[str, str], Config] = {}
+    for variant in study.ranked():
+        config = variant.config
+        if config.l1:
+            best.setdefault((config.network, config.l1_reduction), config)
+    return [Finding(f"{l1.told(config)}.", "results.csv") for config in best.values()]
 
 
 def _left_out(study: Study) -> list[Finding | None]:

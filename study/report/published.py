@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.config import Config, parse_variant, text
-from study.report import stats
+from study.report import drawing, stats
 from study.report.drawing import COLOURS, STYLE, Drawn, save
 from study.report.variants import Variant, count, percent
 from study.train import data
@@ -316,9 +315,8 @@ def _panel(axes: Axes, one: Reproduced) -> list[list[Any]]:
     elif last is not None:
         curve = (math.nan,) * (one.published.config.epochs - 1) + (last,)
         axes.plot([len(curve)], [last], "x", color="black", markersize=6, label="published")
-    late = np.concatenate([_late(line.get_ydata()) for line in axes.lines] + [low[-1:], high[-1:]])
-    margin = 0.1 * (np.nanmax(late) - np.nanmin(late)) or 0.1
-    axes.set_ylim(np.nanmin(late) - margin, min(np.nanmax(late) + margin, 100))
+    bottom, top = drawing.limits([line.get_ydata() for line in axes.lines], [low[-1], high[-1]])
+    axes.set_ylim(bottom, min(top, 100))
     axes.set_title(f"{one.variant.label}, n = {one.last.n}", fontsize=9)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -331,8 +329,3 @@ def _panel(axes: Axes, one: Reproduced) -> list[list[Any]]:
         ]
         for epoch in sorted(theirs.keys() | ours.keys())
     ]  # fmt: skip
-
-
-def _late(values: Sequence[float]) -> np.ndarray:
-    """The later three quarters of a curve, which the axes are made for."""
-    return np.asarray(values, dtype=float)[len(values) // 4 :]

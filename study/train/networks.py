@@ -225,7 +225,7 @@ def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) 
 def parameter_table(config: Config) -> dict[str, Any]:
     """Layer by layer: name, type, output shape (of one image) and parameters, with totals.
 
-    Sizes in megabytes (10^6 bytes) for one image in float32, as torchsummary counts them:
+    Sizes in megabytes (10^6 bytes, where torchsummary's have 2^20) for one image in float32:
     activations are every layer's output, twice, for the pass forward and the pass back. The
     receptive field is the side, in pixels, of the square of the image that one value of the output
     sees through convolutions and pooling (norms, which see a whole map, left out); None in a timm

@@ -45,7 +45,7 @@ def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
     config = Config(**{**config.changed(), "seed": seed})
     history = [
         {"epoch": i, "train/accuracy": a - 1, "train/loss": 0.1, "test/accuracy": a}
-        | {"test/loss": 0.1, "seconds": 30.0}
+        | {"test/loss": 0.1, "lr": 0.1 * 0.5**i, "seconds": 30.0}
         for i, a in enumerate(curve(last), 1)
     ]
     summary = {"state": state, **runs.scores(history), **more}

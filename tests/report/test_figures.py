@@ -102,6 +102,19 @@ def test_the_final_accuracies_have_their_seeds_and_intervals(drawn, tmp_path):
     assert rows[0]["high"] - rows[0]["mean"] == pytest.approx(12.706 * 0.05, rel=1e-3)
 
 
+def test_the_learning_rate_stands_beside_training_and_test(drawn, tmp_path):
+    [variant] = study(*spread(Config(), 99.2, 99.3)).variants
+    figures.train_test(tmp_path, variant)
+    figure, rows = drawn["train_test_bn"]
+    assert {(row["part"], row["metric"]) for row in rows} == {
+        (part, metric) for part in ("train", "test") for metric in ("loss", "accuracy")
+    } | {("train", "lr")}
+    told = {row["epoch"]: row["mean"] for row in rows if row["metric"] == "lr"}
+    assert told == {epoch: 0.1 * 0.5**epoch for epoch in range(1, 11)}
+    assert figure.axes[2].get_ylabel() == "learning rate"
+    assert figure.axes[2].get_yscale() == "log"  # it falls by more than ten times
+
+
 def test_a_tradeoff_needs_a_difference(drawn, tmp_path):
     small, big = Config(), Config(network="mnist_9802")
     alike = study(*spread(small, 99.4), *spread(Config(norm="layer"), 99.3))
@@ -154,8 +167,11 @@ def test_the_grids_and_the_confusion_of_a_variant(drawn, tmp_path):
     figure, rows = drawn["confusion_bn"]
     assert overlaps(figure) == []
     assert [row["images"] for row in rows if row["target"] == "0"][:2] == [36, 16]
-    zero, *_ = mistakes.by_class(variant)
+    zero, *others, mean = mistakes.by_class(variant)
     assert zero == ["0", "100.00", "69.23", "81.82", "52"]  # 72 of 72, 72 of 104
+    recalls = [float(row[2]) for row in (zero, *others)]
+    assert mean[0] == "mean" and float(mean[2]) == pytest.approx(np.mean(recalls), abs=0.01)
+    assert int(mean[4]) == sum(int(row[4]) for row in (zero, *others))
     nothing = study(run(Config(), 99.0, 1)).variants[0]
     assert mistakes.by_class(nothing) == []
     assert mistakes.draw(tmp_path, nothing) == [] and mistakes.confusion(tmp_path, nothing) is None

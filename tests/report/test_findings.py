@@ -111,6 +111,16 @@ def test_size_and_cost_are_told():
     assert "All 2 variants have 7,684 parameters" in same
 
 
+def test_a_lambda_is_told_in_the_other_reduction_too():
+    ruinous, harmless = Config(l1=1e-3), Config(l1=1e-3, l1_reduction="mean")
+    better = Config(norm="group", l1=1e-4)
+    told = said(*spread(ruinous, 98.0), *spread(harmless, 99.3), *spread(better, 99.2))
+    assert [words for words in told if words.startswith("L1 ")] == [
+        "L1 0.001 (mean) pulls as much in all at the weights of mnist_7684 as 2.9e-6 (sum) would.",
+        "L1 0.0001 (sum) pulls as much in all at the weights of mnist_7684 as 0.035 (mean) would.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [
