@@ -10,8 +10,9 @@ import torch
 from timm.layers import BatchNormAct2d
 from timm.models import register_model
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from study.config import CLASSES, Config, Refused
+from study.config import CLASSES, TRAIN_IMAGES, Config, Refused
 from study.train import networks, norms
 
 __all__ = ["build", "swap"]  # timm adds our networks' names
@@ -40,6 +41,8 @@ def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
     swapped = swap(network, config)
     if not swapped:
         raise Refused(f"network={name}: has no BatchNorm2d that norm={config.norm} could replace")
+    if config.norm != "batch":
+        _check_all_swapped(network, config)
     _check(network, swapped, config, shape)
     return network
 
@@ -64,6 +67,17 @@ def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
             new = nn.Sequential(OrderedDict(norm=new, drop=old.drop, act=old.act))
         network.set_submodule(name, new)
     return swapped
+
+
+def _check_all_swapped(network: nn.Module, config: Config) -> None:
+    """Refuse a backbone that would keep some batch norm, under the name of another norm."""
+    for layer, module in network.named_modules():
+        if isinstance(module, _BatchNorm):
+            raise Refused(
+                f"norm={config.norm}: {layer} of network={config.network} is a"
+                f" {type(module).__name__}, which cannot be replaced; take norm=batch or another"
+                " backbone"
+            )
 
 
 def _check(
@@ -97,13 +111,19 @@ def _check(
 
 def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
     """Refuse a mean over a single value, which normalizes everything to 0."""
-    if not isinstance(norm, nn.GroupNorm):
-        return
-    height, width = x.shape[2:]
-    if height * width * norm.num_channels // norm.num_groups == 1:
+    values, height, width = x[0].numel(), *x.shape[2:]
+    where = f"{layer} of network={config.network} has maps of {height}x{width} here"
+    images = TRAIN_IMAGES[config.dataset] - config.holdout
+    alone = 1 in (config.batch_size, images % config.batch_size)
+    if isinstance(norm, nn.BatchNorm2d) and alone and height * width == 1:
         raise Refused(
-            f"norm={config.norm}: {layer} of network={config.network} has maps of {height}x{width}"
-            f" here, a mean over one value; take norm=batch or layer, or fewer groups"
+            f"batch_size={config.batch_size}: of {images:,} images the last batch has one, and"
+            f" {where}, a mean over one value"
+        )
+    if isinstance(norm, nn.GroupNorm) and values == norm.num_groups:
+        raise Refused(
+            f"norm={config.norm}: {where}, a mean over one value; take norm=batch or layer, or"
+            " fewer groups"
         )
 
 

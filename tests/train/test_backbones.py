@@ -96,6 +96,14 @@ def test_a_layer_table_and_a_run(tmp_path):
             {"network": "resnet18", "norm": "layer", "norm_affine": "element"},
             "norm_affine=element: needs a network of fixed map sizes, not network=resnet18",
         ),
+        (
+            {"network": "efficientvit_m0", "dataset": "cifar10", "norm": "group"},
+            "norm=group: head.bn of network=efficientvit_m0 is a BatchNorm1d",
+        ),
+        (
+            {"network": "resnet18", "batch_size": 4},
+            r"batch_size=4: of 1,437 images the last batch has one, and layer4.0.bn1 of network=r",
+        ),
         ({"network": "levit_128s"}, "network=levit_128s: cannot take the 1x28x28 images of digits"),
     ],
 )
@@ -103,6 +111,13 @@ def test_what_cannot_work_is_refused_by_name(settings, told):
     with pytest.raises(Refused, match=told) as refused:
         networks.build(Config(**settings))
     assert "\n" not in str(refused.value)
+
+
+def test_batch_norm_may_stay_under_its_own_name():
+    """And an image alone in a batch is refused only where its map is a single value."""
+    networks.build(config("efficientvit_m0"))
+    networks.build(Config(network="resnet18", batch_size=4, holdout=10))
+    networks.build(config("resnet18", "group", batch_size=1))
 
 
 def test_names_are_checked_and_sorted_behind_ours():
