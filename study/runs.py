@@ -114,6 +114,15 @@ def read(path: str | Path) -> Run:
     return Run(path, config, read_history(path), read_summary(path))
 
 
+def is_done(path: Path) -> bool:
+    """Whether a folder holds a run with nothing left to train.
+
+    Raises:
+        Refused: a damaged file in it.
+    """
+    return (path / "summary.json").is_file() and read(path).done
+
+
 def read_history(path: Path) -> list[dict[str, float]]:
     """The history in a run folder; empty where there is none yet."""
     file = path / "history.jsonl"

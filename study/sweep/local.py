@@ -20,7 +20,7 @@ from study import online, runs, server
 from study.config import Config, labels
 from study.sweep import record, worker
 from study.sweep.record import Trial
-from study.sweep.search import Search
+from study.sweep.search import STARTUP, Search
 from study.sweep.spec import Sweep
 from study.sweep.worker import Job, Task, Worker
 from study.train import augment, data, devices, fused
@@ -135,6 +135,8 @@ class _Jobs:
         if fused.bucket(config) is None:
             return 1
         room = self.pack or fused.fits(config, torch.device(device))
+        if self.search.sweep.method == "bayes" and not self.pack:
+            room = min(room, STARTUP)  # drawn all at once, they would know nothing of each other
         left = self.count + len(self.waiting) + 1
         return min(room, math.ceil(left / len(self.devices)))
 
@@ -258,7 +260,7 @@ def _note_end(one: Worker, index: int, cause: str | None, jobs: _Jobs, outcome: 
         if trial:
             search.fail(trial, cause)
     elif trial is None:
-        outcome.logged += not one.job.told
+        outcome.logged += not one.job.told and online.recorded(task.folder, one.job.mode)
     else:
         run = runs.read(task.folder)
         outcome.trained += 1

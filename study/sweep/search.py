@@ -84,11 +84,17 @@ class Search:
         self.mine: dict[str, Trial] = {}
         self.asked: set[str] = set()
         self.exhausted = False
+        names = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
         if self.grid:
-            self.done = {runs.name(c) for c in sweep.configs if is_done(out / runs.name(c))}
-        else:
-            self.done = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
+            names = {runs.name(config) for config in sweep.configs}
+        self.done = {name for name in names if self._there(name)}
+        self.gone = set() if self.grid else names - self.done
         self.found = len(self.done)
+
+    def _there(self, name: str) -> bool:
+        """Whether a run that the record knows is trained is: its folder may be gone since, but may
+        also be on another machine where these share a record alone."""
+        return (self.record.shared and not self.grid) or runs.is_done(self.out / name)
 
     def _name(self) -> str:
         """Of the study: what changes the search begins another one; a longer one goes on."""
@@ -119,11 +125,12 @@ class Search:
         return "every configuration that can be drawn is there" if self.exhausted else ""
 
     def trained(self) -> list[Config]:
-        """What was there at the start."""
+        """What was in this machine's folder at the start."""
         if self.grid:
             return [c for c in self.sweep.configs if runs.name(c) in self.done]
         trials = {t.user_attrs["run"]: t.user_attrs["config"] for t in self.record.trials()}
-        return [Config(**config) for name, config in trials.items() if name in self.done]
+        here = [name for name in trials if name in self.done and runs.is_done(self.out / name)]
+        return [Config(**trials[name]) for name in here]
 
     def elsewhere(self) -> int:
         """Configurations that other workers have trained since the start, or train now."""
@@ -145,7 +152,13 @@ class Search:
         states = {TrialState.RUNNING, TrialState.COMPLETE}
         if self.grid and not self.record.shared:
             states = {TrialState.RUNNING}
-        return {t.user_attrs["run"] for t in self.record.trials() if t.state in states}
+        trials = [t for t in self.record.trials() if t.state in states]
+        gone = self.gone - self.asked
+        return {
+            name
+            for t in trials
+            if (name := t.user_attrs["run"]) not in gone or t.state == TrialState.RUNNING
+        }
 
     def ask(self, wanted: Callable[[Config], bool] | None = None) -> Trial | None:
         """The next configuration; None where there is none now. Of a grid, whose order is no
@@ -164,7 +177,7 @@ class Search:
     def _take(self, config: Config, draw: int, seen: Mapping[str, Any]) -> Trial | None:
         distributions = {p.name: p.searched for p in self.sweep.searched if p.name in seen}
         name, most = runs.name(config), None if self.grid else self.sweep.run_cap
-        again = self.grid and not self.record.shared
+        again = name in self.gone or (self.grid and not self.record.shared)
         trial = self.record.take(name, config, draw, seen, distributions, most=most, again=again)
         if trial:
             self.mine[name] = trial
@@ -181,7 +194,7 @@ class Search:
             return self._next_of_grid(wanted)
         latest = {t.user_attrs["run"]: t for t in trials}
         for name, trial in latest.items():
-            if trial.state == TrialState.FAIL and self._open(name, trial):
+            if self._open(name, trial):
                 config = Config(**trial.user_attrs["config"])
                 return config, trial.user_attrs["draw"], trial.params
         if self.sweep.run_cap is not None and len(latest) >= self.sweep.run_cap:
@@ -189,8 +202,12 @@ class Search:
         return self._draw(trials, set(latest))
 
     def _open(self, name: str, trial: FrozenTrial) -> bool:
-        """Whether what has no value is to be trained again: what a dead worker left, and once
-        a command what had failed before it."""
+        """Whether it is to be trained again: what a dead worker left, and once a command what had
+        failed before it, or was trained and its folder is gone."""
+        if trial.state == TrialState.COMPLETE:
+            return name in self.gone - self.asked
+        if trial.state != TrialState.FAIL:
+            return False
         if trial.user_attrs.get("why") == record.ABANDONED:
             return name not in self.mine
         return trial.number in self.failed_before and name not in self.asked
@@ -203,7 +220,7 @@ class Search:
             name = runs.name(config)
             if name in self.done | self.asked | busy or (wanted and not wanted(config)):
                 continue
-            if is_done(self.out / name):  # by another command, since this one began
+            if runs.is_done(self.out / name):  # by another command, since this one began
                 self.done.add(name)
                 continue
             return config, number, {}
@@ -311,8 +328,3 @@ class Search:
             "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.record.trials())),
         }
         runs.write_json(self.out / SEARCH, content)
-
-
-def is_done(folder: Path) -> bool:
-    """Whether a folder holds a run with nothing left to train."""
-    return (folder / "summary.json").is_file() and runs.read(folder).done

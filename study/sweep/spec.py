@@ -4,6 +4,7 @@ The same file goes to `wandb sweep FILE` and to `study sweep FILE`. What W&B rea
 refused by name, never ignored.
 """
 
+import contextlib
 import itertools
 import sys
 from collections.abc import Hashable, Iterable, Mapping
@@ -75,7 +76,11 @@ class Sweep:
             values = itertools.product(*(p.values for p in self.parameters.values()))
             drawn = (Config.drawn(dict(zip(self.parameters, row))) for row in values)
             return list(dict.fromkeys(drawn))[: self.run_cap]
-        return list(dict.fromkeys(self.config(self.draw(0, i)) for i in range(DRAWS)))
+        found = []
+        for number in range(DRAWS):
+            with contextlib.suppress(Refused):  # the far tail of a normal, which is drawn again
+                found.append(self._values(self.draw(0, number)))
+        return list(dict.fromkeys(Config.drawn(values) for values in found))
 
     def draw(self, seed: int, number: int) -> dict[str, Any]:
         """A random draw, as the search sees it: of the parameters that vary."""
@@ -87,11 +92,13 @@ class Sweep:
         Raises:
             Refused: a combination that cannot be, or a value beyond what its field allows.
         """
-        values = {
+        return Config.drawn(self._values(seen))
+
+    def _values(self, seen: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             name: p.values[0] if p.constant else p.read(seen[name])
             for name, p in self.parameters.items()
         }
-        return Config.drawn(values)
 
     @property
     def searched(self) -> list[Parameter]:

@@ -29,6 +29,7 @@ from study.train import fused, loop
 # or each worker would import it anew.
 PRELOAD = ["study.sweep.worker", "matplotlib.figure", "matplotlib.backends.backend_agg",
            "wandb", "wandb.sdk.launch"]  # fmt: skip
+UNLOGGED = "no W&B run was written"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Worker:
         except (EOFError, OSError):  # OSError: it died within a message
             self.process.join()
             left, self.going = sorted(self.going), set()
-            return [("end", index, self._killed(index)) for index in left]
+            return [message for index in left for message in self._killed(index)]
         if kind == "batch":
             epoch, share, loss, accuracy = content
             self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
@@ -126,15 +127,20 @@ class Worker:
         run += f" and {others} more" if others else ""
         self.line.set_description_str(f"{run}, {first.config.epochs} epochs: {what}")
 
-    def _killed(self, index: int) -> str:
-        """The cause, where the process died without a word; it is noted in the run's summary."""
+    def _killed(self, index: int) -> list[tuple[str, int, Any]]:
+        """What is said for a run where the process died without a word: the cause, noted in its
+        summary, unless the run itself was whole."""
         code = self.process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         fewer = "--workers" if len(self.job.tasks) == 1 else "--pack"
         cause = f"the process was killed ({how}), out of memory perhaps: a smaller {fewer} may help"
         task = self.job.tasks[index]
+        if runs.is_done(task.folder):
+            unlogged = len(self.job.tasks) == 1  # a pack's W&B runs are another worker's
+            warning = [("warning", index, f"{UNLOGGED} ({cause})")] if unlogged else []
+            return [*warning, ("end", index, None)]
         runs.write_failure(task.folder, task.config, cause)
-        return cause
+        return [("end", index, cause)]
 
 
 def _work(job: Job, pipe: Connection) -> None:
@@ -149,7 +155,8 @@ def _work(job: Job, pipe: Connection) -> None:
             causes = [str(error)] * len(job.tasks)
         except Exception as error:
             traceback.print_exc()
-            causes = [f"{type(error).__name__}: {error}"] * len(job.tasks)
+            cause = f"{type(error).__name__}: {error}"  # of those of a pack that had not ended
+            causes = [None if runs.is_done(task.folder) else cause for task in job.tasks]
     alone = len(job.tasks) == 1  # a pack's W&B runs are written side by side, by other workers
     # W&B removes its copies of the tables as Python exits, which a forked process never does.
     with tempfile.TemporaryDirectory() as tempfile.tempdir:
@@ -178,7 +185,7 @@ def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
             online.record(runs.read(task.folder), job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        pipe.send(("warning", index, f"no W&B run was written ({reason})"))
+        pipe.send(("warning", index, f"{UNLOGGED} ({reason})"))
 
 
 def _die_with_parent() -> None:

@@ -149,7 +149,7 @@ def _train_or_halve(
         failure = loop.as_failure(error, members[0].config, device)
         full = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if failure is None:  # an error of ours
-            for member in members:
+            for member in [member for member in members if not member.ended]:
                 member.fail(Failed(f"{type(error).__name__}: {error}"))
             raise
     # The error is gone here, and with it what held the pack's tensors.

@@ -57,11 +57,11 @@ class Plan:
     bias: bool = False
     dropout: type[nn.Module] = Dropout
 
-    def make_dropout(self, p: float | Sequence[float]) -> nn.Module | None:
+    def make_dropout(self, p: float | Sequence[float], norm: str) -> nn.Module | None:
         """Its dropout with one probability, or with one a copy; None where nothing is dropped."""
         if isinstance(p, (int, float)):
-            # A norm needs its output no more; a ReLU does.
-            behind_norm = self.order[self.order.index("dropout") - 1] == "norm"
+            # A norm needs its output no more; a ReLU does, also behind no norm.
+            behind_norm = self.order[self.order.index("dropout") - 1] == "norm" and norm != "none"
             return self.dropout(p, inplace=behind_norm) if p else None
         return Dropouts(p, self.dropout is Dropout2d) if any(p) else None
 
@@ -166,7 +166,7 @@ class Network(nn.Module):
             options = {"groups": groups, "affine": norm_affine, "size": (size, size)}
             after = {
                 "norm": norms.build(norm, channels, **options, copies=copies),
-                "dropout": plan.make_dropout(dropout) if spec.dropout else None,
+                "dropout": plan.make_dropout(dropout, norm) if spec.dropout else None,
                 "relu": nn.ReLU(inplace=True),
             }
             order = () if spec.bare else [name for name in plan.order if after[name] is not None]

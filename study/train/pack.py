@@ -239,9 +239,9 @@ class Pack:
         logits = self.predict(split.images)
         labels = torch.from_numpy(split.labels).to(self.device).unsqueeze(1)
         logs = logits.log_softmax(2).gather(2, labels.unsqueeze(2).expand(-1, logits.shape[1], 1))
-        accuracy = (logits.argmax(2) == labels).double().mean(0)
-        for loss, share in zip((-logs.mean(0)).flatten().tolist(), accuracy.tolist()):
-            yield {f"{name}/loss": loss, f"{name}/accuracy": 100 * share}
+        right = (logits.argmax(2) == labels).sum(0).tolist()
+        for loss, count in zip((-logs.mean(0)).flatten().tolist(), right):
+            yield {f"{name}/loss": loss, f"{name}/accuracy": 100 * count / len(labels)}
 
     # The models of the pack.
 

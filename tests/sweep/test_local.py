@@ -1,11 +1,13 @@
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from tqdm import tqdm
 
 from study import online, runs
 from study.sweep import local, spec, worker
@@ -148,6 +150,29 @@ def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path,
     [killed] = [run for run in found if states[run.path.name] == runs.FAILED]
     alone = loop.train(killed.config, tmp_path / "alone")
     assert without_times(killed.history) == without_times(alone.history)
+
+
+def test_a_killed_worker_leaves_whole_runs_whole(tiny_run, tmp_path):
+    """Also where it died while it wrote their W&B runs, or in a pack of which they had ended."""
+    there, missing = tmp_path / "there", tmp_path / "missing"
+    shutil.copytree(tiny_run.path, there)
+    whole = worker.Task(tiny_run.config, "there", there)
+    going = worker.Task(dataclasses.replace(tiny_run.config, seed=2), "missing", missing)
+    ends = {}
+    for tasks, trains in (([whole], False), ([whole, going], True)):
+        job = worker.Job(tuple(tasks), "mine", "mine", "cpu", 1, "offline", trains=trains)
+        one = worker.Worker(job, [None] * len(tasks), 0, tqdm(disable=True))
+        one.process.kill()
+        ends[trains] = []
+        while one.going:
+            ends[trains] += one.read()
+    [warning, end] = ends[False]
+    assert warning[0] == "warning" and "no W&B run was written (the process was" in warning[2]
+    assert end == ("end", 0, None)
+    [end, failed] = ends[True]
+    assert end == ("end", 0, None) and "SIGKILL" in failed[2]
+    assert runs.read(there).summary == tiny_run.summary
+    assert runs.read(missing).state == runs.FAILED
 
 
 def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_path, command):

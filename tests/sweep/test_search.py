@@ -13,6 +13,7 @@ from study import runs
 from study.config import Refused
 from study.sweep import local, record, spec
 from study.sweep.search import Search
+from study.train import fused
 
 BAYES = """
 method: bayes
@@ -199,11 +200,31 @@ def test_two_commands_share_a_grid(sweep, tmp_path):
     assert one.ask().config == trials[-1][1].config
 
 
-def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path):
-    assert len(work(Search(sweep(GRID), tmp_path))) == 6
+@pytest.mark.parametrize(("body", "count"), [(GRID, 6), (RANDOM, 16)])
+def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path, body, count):
+    assert len(work(Search(sweep(body), tmp_path))) == count
     gone = sorted(path for path in tmp_path.glob("*/summary.json"))[0]
     gone.unlink()
-    assert [runs.name(c) for c in work(Search(sweep(GRID), tmp_path))] == [gone.parent.name]
+    search = Search(sweep(body), tmp_path)
+    assert (search.found, search.left(), search.elsewhere()) == (count - 1, 1, 0)
+    assert [runs.name(c) for c in work(search)] == [gone.parent.name]
+    assert work(Search(sweep(body), tmp_path)) == []
+
+
+def test_what_another_machine_has_trained_is_not_looked_for_here(sweep, tmp_path):
+    storage = f"sqlite:///{tmp_path}/search.db"
+    work(Search(sweep(RANDOM), tmp_path / "far", storage=storage), 10)
+    near = Search(sweep(RANDOM), tmp_path / "near", storage=storage)
+    assert near.found == 10 and near.trained() == []
+    assert len(work(near)) == 6
+
+
+def test_a_pack_of_a_bayes_search_leaves_it_something_to_learn_from(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(fused, "fits", lambda *_: 512)
+    for body, asked in ((BAYES, 10), (RANDOM, 16)):
+        search = Search(sweep(body), tmp_path / body.split()[1])
+        local._Jobs(search, tmp_path, [], 16, ["cpu"], 1, "offline", None).train(0)
+        assert len(search.asked) == asked
 
 
 def _die_holding_two(path, folder, storage) -> None:

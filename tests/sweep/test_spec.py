@@ -52,6 +52,13 @@ def test_equal_configurations_are_one(written):
     assert len(spec.read(written(body)).configs) == 2
 
 
+def test_the_far_tail_of_a_normal_is_no_reason_to_refuse(written):
+    body = "method: random\nrun_cap: 5\nparameters:\n  schedule: {value: step}\n"
+    body += "  gamma: {distribution: normal, mu: 0.5, sigma: 0.15}\n"
+    gammas = [config.gamma for config in spec.read(written(body)).configs]
+    assert len(gammas) > 150 and all(0 < gamma <= 1 for gamma in gammas)
+
+
 def test_run_cap_caps(written):
     assert len(spec.read(written(GRID + "run_cap: 3\n")).configs) == 3
 

@@ -217,6 +217,21 @@ def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch)
         assert_same(run, loop.train(config, tmp_path / "alone" / runs.name(config)))
 
 
+def test_an_error_of_ours_leaves_what_had_ended(tmp_path, monkeypatch):
+    epoch = Pack.epoch
+
+    def broken(pack, number, watches):
+        if number == 2:
+            raise RuntimeError("CUDNN_STATUS_ALLOC_FAILED")
+        return epoch(pack, number, watches)
+
+    monkeypatch.setattr(Pack, "epoch", broken)
+    outs = [tmp_path / "stopped", tmp_path / "going"]
+    with pytest.raises(RuntimeError):
+        fused.train(pack_of(epochs=3)[:2], outs, watches=[Stops(after=1), Stops()])
+    assert [runs.read(out).state for out in outs] == ["stopped", "failed"]
+
+
 def test_out_of_memory_for_a_single_one_names_the_remedy(tmp_path, monkeypatch):
     def narrow(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -58,6 +58,15 @@ def test_the_order_within_a_block():
     assert names("cifar_48178") == ["Conv2d", "GroupNorm", "ReLU", "Dropout2d"]
 
 
+@pytest.mark.parametrize("network", TOTALS)
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_every_network_has_gradients_with_dropout(network, norm):
+    built = networks.build(config(network, norm=norm, dropout=0.1)).train()
+    channels, size = (3, 32) if network.startswith("cifar") else (1, 28)
+    built(torch.randn(2, channels, size, size)).sum().backward()
+    assert all(parameter.grad is not None for parameter in built.parameters())
+
+
 # Convolutions in order, the last one to the classes; those of CIFAR-10 with bias.
 CONVOLUTIONS = {
     "mnist_7684": [90, 900, 1350, 150, 900, 900, 2880, 320],
