@@ -97,7 +97,7 @@ class Field(NamedTuple):
             raise Refused(f"{self.name}={value!r}: is text, not {what}{_yaml_advice(value)}")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Refused(f"{self.name}={text(value)}: allowed is {what} {self.range}")
-        if not math.isfinite(value) or value not in self.range or value != self.kind(value):
+        if not finite(value) or value not in self.range or value != self.kind(value):
             raise Refused(f"{self.name}={text(value)}: allowed is {what} {self.range}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 
@@ -117,6 +117,15 @@ class Field(NamedTuple):
             if isinstance(error, Refused):
                 raise
             raise Refused(f"{self.name}={word}: allowed is a number {self.range}") from None
+
+
+def finite(value: Any) -> bool:
+    """Whether a value is a number, neither infinite nor none, that a float can hold."""
+    try:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _yaml_advice(value: str) -> str:

@@ -135,10 +135,11 @@ def log_preemption(log: Any, folder: Path) -> None:
 
 
 def restore(log: Any, folder: Path) -> None:
-    """Fetch a resumed run's checkpoint, unless this machine has the run's folder itself."""
+    """Fetch a resumed run's checkpoint, unless this machine's folder of the run is as far."""
     import wandb
 
-    if (folder / "config.json").is_file():
+    there = (folder / "config.json").is_file()
+    if there and len(runs.read_history(folder)) >= log.starting_step - 1:  # a step is an epoch
         return
     with contextlib.suppress(wandb.errors.CommError, ValueError):  # it was killed before it had one
         file = wandb.Api().run(log.path).file(runs.CHECKPOINT)
@@ -176,8 +177,10 @@ def run_id(sweep: str, run: Run) -> str:
 
 
 def recorded(folder: Path, mode: str = "offline") -> bool:
-    """Whether the W&B run of a run's folder was written to its end, in mode offline or online."""
-    return (folder / "wandb" / RECORDED[mode]).is_file()
+    """Whether the W&B run of a run's folder was written to its end, in mode offline or online; one
+    that is online needs none offline."""
+    marks = RECORDED.values() if mode == "offline" else [RECORDED[mode]]
+    return any((folder / "wandb" / name).is_file() for name in marks)
 
 
 def mark(log: Any, folder: Path, mode: str = "online") -> None:

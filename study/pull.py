@@ -9,7 +9,7 @@ from study import online, runs, server
 from study.config import FIELDS, Config, Refused
 from study.runs import Failed
 
-INDEX = ".pulled.json"  # run id -> its folder, and its rows and state when it was pulled
+INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its rows and state when pulled
 HISTORY = (*runs.METRICS, "epoch", "train/l1", "lr", "seconds")
 PULLERS = 8
 PAGE = 200  # runs listed by a request
@@ -37,12 +37,12 @@ def pull(path: str, out: Path) -> Pulled:
 
     api, sweep = server.find_sweep(path)
     project, _, name = path.rpartition("/")
-    done = Pulled(out / runs.file_name(sweep.config.get("name") or sweep.id))
+    done = Pulled(_folder(out, str(sweep.config.get("name") or sweep.id), path))
     runs.check_writable(done.folder)
     with server.environment(WANDB_SILENT="true"):
         try:
             theirs = api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE)
-            _pull_runs(list(theirs), done)
+            _pull_runs(path, list(theirs), done)
         except (wandb.errors.CommError, requests.RequestException) as error:
             reason = str(error).splitlines()[0]
             raise Failed(
@@ -51,10 +51,22 @@ def pull(path: str, out: Path) -> Pulled:
     return done
 
 
-def _pull_runs(theirs: list[Any], done: Pulled) -> None:
+def _folder(out: Path, name: str, path: str) -> Path:
+    """Named after the sweep, and after its id too where another one of that name was pulled."""
+    folder = out / runs.file_name(name)
+    if _index(folder).get("sweep", path) == path:
+        return folder
+    return folder.with_name(f"{folder.name}-{path.rpartition('/')[2]}")
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    """What was pulled into a folder before; empty where nothing was."""
+    return runs.read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
+
+
+def _pull_runs(path: str, theirs: list[Any], done: Pulled) -> None:
     """Fetch what changed, several runs at once; an interrupted pull keeps what it has."""
-    index_path = done.folder / INDEX
-    index = runs.read_json(index_path) if index_path.is_file() else {}
+    index = _index(done.folder).get("runs", {})
     changed = []
     for run in theirs:
         known = index.get(run.id, {})
@@ -71,7 +83,7 @@ def _pull_runs(theirs: list[Any], done: Pulled) -> None:
                 done.fetched += 1
                 index[run.id] = {"folder": folder.name, "stamp": _stamp(run)}
     finally:
-        runs.write_json(index_path, index)
+        runs.write_json(done.folder / INDEX, {"sweep": path, "runs": index})
 
 
 def _stamp(theirs: Any) -> list[Any]:
@@ -92,7 +104,7 @@ def _pull(theirs: Any, folder: Path) -> Path | Refused:
         online.fetch(file, path)
     runs.write_config(path, config)
     runs.write_history(path, history)
-    runs.write_json(path / "summary.json", _summary(theirs, history, path))
+    runs.write_json(path / "summary.json", _summary(theirs, config, history, path))
     return path
 
 
@@ -106,17 +118,19 @@ def _history(theirs: Any) -> list[dict[str, float]]:
     return [rows[epoch] for epoch in sorted(rows)]
 
 
-def _summary(theirs: Any, history: list[dict[str, float]], path: Path) -> dict[str, Any]:
+def _summary(
+    theirs: Any, config: Config, history: list[dict[str, float]], path: Path
+) -> dict[str, Any]:
     """The run's own summary.json where it was uploaded; else what its history and W&B tell."""
     states = {"finished": runs.FINISHED, "running": runs.RUNNING, "pending": runs.RUNNING}
     state = states.get(theirs.state, runs.FAILED)
     own = runs.read_summary(path)
-    if state == runs.FINISHED and own.get("state") in (runs.FINISHED, runs.STOPPED):
+    if state == runs.FINISHED and history and own.get("state") in (runs.FINISHED, runs.STOPPED):
         return own | {"url": theirs.url}
     told = dict(theirs.summary)
     scores = runs.scores(history) if history else {}
-    if state == runs.FINISHED and not history:
-        state = runs.FAILED
+    if state == runs.FINISHED and len(history) < config.epochs:
+        state = runs.STOPPED if history else runs.FAILED
     summary = {"state": state, "epochs": len(history), **scores, "url": theirs.url}
     if state == runs.FAILED:
         no_history = "it has no history" if theirs.state == "finished" else ""

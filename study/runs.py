@@ -147,7 +147,7 @@ def scores(history: list[dict[str, float]]) -> dict[str, float]:
     found = {f"{key.replace('/', '_')}_last": last[key] for key in last if "/" in key}
     found |= {
         "test_accuracy_best": max(tests),
-        "test_accuracy_best_epoch": tests.index(max(tests)) + 1,
+        "test_accuracy_best_epoch": history[tests.index(max(tests))]["epoch"],
         "test_accuracy_last5_min": min(tests[-5:]),
         "test_loss_best": min(row["test/loss"] for row in history),
         "seconds": round(seconds, 3),

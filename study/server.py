@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,16 +22,12 @@ def check_reachable() -> None:
     Raises:
         Failed: none answers within PATIENCE seconds.
     """
-    import wandb
-
-    url = urlsplit(wandb.setup().settings.base_url)
-    port = url.port or {"https": 443, "http": 80}[url.scheme]
-    proxy = os.environ.get(f"{url.scheme.upper()}_PROXY") or os.environ.get(f"{url.scheme}_proxy")
-    if proxy:
-        through = urlsplit(proxy)
+    url = urlsplit(_base_url())
+    host, port = url.hostname, url.port or {"https": 443, "http": 80}[url.scheme]
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if proxy and not urllib.request.proxy_bypass(host):
+        through = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         host, port = through.hostname, through.port or 80
-    else:
-        host = url.hostname
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -45,6 +42,21 @@ def check_reachable() -> None:
             time.sleep(1)
 
 
+def _base_url() -> str:
+    """Where wandb looks for the server.
+
+    Raises:
+        Refused: WANDB_BASE_URL, or a file of wandb's settings, has no URL there.
+    """
+    import wandb
+
+    try:
+        return wandb.setup().settings.base_url
+    except ValueError as error:
+        given = os.environ.get("WANDB_BASE_URL", "")
+        raise Refused(f"WANDB_BASE_URL={given}: write it as https://HOST, {OFFLINE}") from error
+
+
 def check_login() -> None:
     """Ask whether wandb would find an API key, without asking any server.
 
@@ -53,6 +65,7 @@ def check_login() -> None:
     """
     import wandb
 
+    _base_url()
     with environment(WANDB_SILENT="true"):
         if not wandb.login(prompt=False, verify=False):
             raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")

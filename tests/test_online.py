@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,6 +47,15 @@ def test_its_folder_tells_where_it_goes(recorded, tiny_run, tmp_path):
     pulled = Run(tmp_path, tiny_run.config, [], url)
     assert online.address(pulled) == "team/runs/abc"
     assert online.address(Run(tmp_path, tiny_run.config, [], {})) == ""
+
+
+def test_what_is_online_needs_no_run_offline(tiny_run, tmp_path):
+    log = SimpleNamespace(path="team/project/abc")
+    online.mark(log, tmp_path)
+    assert online.recorded(tmp_path, "online") and online.recorded(tmp_path)
+    (tmp_path / "other").mkdir()
+    online.mark(log, tmp_path / "other", "offline")
+    assert not online.recorded(tmp_path / "other", "online")
 
 
 def test_the_id_is_of_the_sweep_and_the_configuration(recorded):

@@ -140,7 +140,7 @@ def train_test(folder: Path, variant: Variant) -> Drawn:
         rows = _curves(loss, variant, "loss", parts)
         rows += _curves(accuracy, variant, "accuracy", parts)
         rows += _learning_rate(rate, variant)
-        name = f"train_test_{slug(variant.label)}"
+        name = f"train_test_{variant.file}"
         drawing.save(figure, folder, name, ["part", "metric", "epoch", "mean", "low", "high"], rows)
     return Drawn(
         name,

@@ -151,18 +151,22 @@ def _needed(pair: Pair) -> str:
 
 
 def _others(against: list[Pair]) -> list[Finding | None]:
-    """Who is surely behind the best, and who may not be, beyond the next."""
-    behind = [p for p in against if p.told]
+    """Who is surely behind the best, and who may not be, beyond the next. Of a study with
+    validation images the best may be behind others on the test images."""
+    behind = [p for p in against if p.told and p.difference.interval.mean >= 0]
+    ahead = [p for p in against if p.told and p.difference.interval.mean < 0]
     open_ = [p.two.label for p in against if not p.told and p.difference.interval.n > 1]
-    if len(against) < 2 or not behind + open_:
+    if len(against) < 2 or not behind + ahead + open_:
         return []
-    worse = [f"{p.two.label} ({p.difference.interval.mean:+.2f})" for p in behind]
     found = []
-    if behind:
-        found.append(f"Surely behind the best (by so many points): {_list(worse)}")
+    for told, where in ((behind, "behind"), (ahead, "ahead of")):
+        if told:
+            points = [f"{p.two.label} ({abs(p.difference.interval.mean):.2f})" for p in told]
+            found.append(f"surely {where} the best (by so many points): {_list(points)}")
     if open_:
-        found.append(f"{'not' if found else 'Not'} told apart from it: {_list(open_)}")
-    return [Finding("; ".join(found) + ".", "pairs.csv")]
+        found.append(f"not told apart from it: {_list(open_)}")
+    told = "; ".join(found)
+    return [Finding(f"{told[0].upper()}{told[1:]}.", "pairs.csv")]
 
 
 def _size(study: Study, best: Variant) -> Finding | None:

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from study.config import number, slug
+from study.config import number
 from study.report import drawing
 from study.report.classes import scores
 from study.report.drawing import Drawn
@@ -35,7 +35,7 @@ def draw(folder: Path, variant: Variant) -> list[Drawn]:
     wrong = run.misclassified()
     rows = list(zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence))
     title = f"{variant.label}, seed {run.config.seed}: {len(wrong.index)} test images wrong"
-    ten, many = f"misclassified_{slug(variant.label)}", f"misclassified_25_{slug(variant.label)}"
+    ten, many = f"misclassified_{variant.file}", f"misclassified_25_{variant.file}"
     cells = [(wrong.pixels[i], _pair(wrong, i, classes)) for i in range(len(wrong.pixels))]
     with matplotlib.rc_context(PLAIN):
         drawing.save(_sheet(title, cells[:TEN], SIDE), folder, ten, HEADER, rows)
@@ -124,7 +124,7 @@ def confusion(folder: Path, variant: Variant) -> Drawn | None:
         axes.set_xticks(range(len(classes)), classes, rotation=45 if len(classes[0]) > 2 else 0)
         axes.set_yticks(range(len(classes)), classes)
         axes.set(xlabel="predicted", ylabel="target")
-        name = f"confusion_{slug(variant.label)}"
+        name = f"confusion_{variant.file}"
         rows = [
             [classes[i], classes[j], mean[i, j]] for i in range(len(mean)) for j in range(len(mean))
         ]

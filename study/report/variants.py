@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from study import runs
-from study.config import FIELDS, Config, Refused, labels, number
+from study.config import FIELDS, Config, Refused, labels, number, slug
 from study.report import drawing, stats
 from study.runs import FINISHED, Run
 from study.train import networks
@@ -20,18 +21,21 @@ from study.train import networks
 SHOWN = 10  # variants that figures tell apart
 DETAILED = 4  # of more variants, those with a section of their own
 DIGITS = 4
+LONGEST = 150  # letters of a label in a file's name
 LONG = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")  # a number with more digits than a label should have
 OTHERS = "0.75"  # the grey of the others
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One configuration over its seeds. `runs`: those that finished, by seed."""
+    """One configuration over its seeds. `runs`: those that finished, by seed; `file`: what its
+    figures are called."""
 
     label: str
     config: Config
     runs: list[Run]
     sweep: str = ""
+    file: str = ""
 
     @functools.cached_property
     def epochs(self) -> list[int]:
@@ -166,11 +170,12 @@ def gather(sweeps: Mapping[str, Iterable[Run]]) -> Study:
     for sweep, run in found:
         label = named[run.config.without_seed()]
         groups[sweep, label if len(sweeps) == 1 else f"{sweep}: {label}"].append(run)
-    variants = []
+    variants, files = [], _files([label for _, label in groups])
     for (sweep, label), group in groups.items():
         finished = [run for run in group if run.state == FINISHED]
         if finished:
-            variants.append(Variant(label, finished[0].config.without_seed(), finished, sweep))
+            config = finished[0].config.without_seed()
+            variants.append(Variant(label, config, finished, sweep, files[label]))
     everything = {label: group for (_, label), group in groups.items()}
     return Study(" and ".join(sweeps), variants, everything, duplicates)
 
@@ -183,6 +188,19 @@ def _shortened(named: dict[Config, str]) -> dict[Config, str]:
 
     shorter = {config: LONG.sub(short, label) for config, label in named.items()}
     return shorter if len(set(shorter.values())) == len(named) else named
+
+
+def _files(labels: Iterable[str]) -> dict[str, str]:
+    """A name for the files of each label: no two alike, none too long for a file system."""
+    names: dict[str, str] = {}
+    for label in labels:
+        name = short = slug(label)[:LONGEST]
+        for copy in itertools.count(2):
+            if name not in names.values():
+                break
+            name = f"{short}_{copy}"
+        names[label] = name
+    return names
 
 
 def _as_written(config: Config) -> list[Any]:

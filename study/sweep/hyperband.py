@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 ENDLESS = 100  # brackets of a rule with min_iter, which names no last one
+LAST = 1e9  # epoch beyond which it needs none
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Hyperband:
     @classmethod
     def from_min_iter(cls, min_iter: int, eta: float, strict: bool) -> "Hyperband":
         """Brackets min_iter, min_iter * eta, min_iter * eta^2, ..."""
-        return cls(tuple(int(min_iter * eta**i) for i in range(ENDLESS)), eta, strict)
+        brackets = min(ENDLESS, 2 + int(math.log(LAST) / math.log(eta)))
+        return cls(tuple(int(min_iter * eta**i) for i in range(brackets)), eta, strict)
 
     @classmethod
     def from_max_iter(cls, max_iter: int, s: float, eta: float, strict: bool) -> "Hyperband":

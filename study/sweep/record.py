@@ -5,11 +5,12 @@ tools read it too. Optuna has no lease for a journal; ours says whose a trial is
 """
 
 import contextlib
+import functools
 import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,17 @@ JOURNAL = "search.journal"
 FAILED, ABANDONED, TWICE = "failed", "abandoned", "twice"
 
 
+def _telling(method: Callable) -> Callable:
+    """A method of Record's during which the disk may fill up, or the database go away."""
+
+    @functools.wraps(method)
+    def guarded(record: "Record", *args: Any, **options: Any) -> Any:
+        with _told(record.place):
+            return method(record, *args, **options)
+
+    return guarded
+
+
 @dataclass(frozen=True)
 class Trial:
     """A configuration in the record, in the hands of a worker. `number`: of the trial;
@@ -66,6 +78,7 @@ class Record:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.shared = not isinstance(storage, Path)  # the runs may be on other machines
         direction = "maximize" if maximize else "minimize"
+        self.place = storage
         with _told(storage):
             self.storage = _open(storage)
             study = optuna.create_study(
@@ -89,6 +102,7 @@ class Record:
             if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs["lease"]):
                 self._end(trial._trial_id, ABANDONED)
 
+    @_telling
     def take(
         self,
         name: str,
@@ -123,17 +137,20 @@ class Record:
             return None
         return Trial(id, number, draw, config)
 
+    @_telling
     def renew(self, trials: list[Trial]) -> None:
         """Say that this worker is alive."""
         for trial in trials:
             with contextlib.suppress(UpdateFinishedTrialError):
                 self.storage.set_trial_user_attr(trial.id, "lease", self._lease())
 
+    @_telling
     def report(self, trial: Trial, epoch: int, value: float) -> None:
         """Note the metric of an epoch."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_intermediate_value(trial.id, epoch, value)
 
+    @_telling
     def tell(self, trial: Trial, value: float, state: str) -> None:
         """End a trial that was trained (or stopped early: `state`)."""
         with contextlib.suppress(UpdateFinishedTrialError):
@@ -148,9 +165,11 @@ class Record:
         """Give a trial back: another worker, or the next command, goes on with it."""
         self._end(trial.id, ABANDONED)
 
+    @_telling
     def _all(self) -> list[FrozenTrial]:
         return self.storage.get_all_trials(self.study, deepcopy=False)
 
+    @_telling
     def _end(self, id: int, why: str, cause: str = "") -> None:
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(id, "why", why)
@@ -178,10 +197,7 @@ def _open(storage: Path | str) -> BaseStorage:
 @contextlib.contextmanager
 def _told(storage: Path | str) -> Iterator[None]:
     """What goes wrong with a record, in one line and without the password in its URL."""
-    shown = str(storage)
-    with contextlib.suppress(ArgumentError):
-        if not isinstance(storage, Path):
-            shown = make_url(storage).render_as_string(hide_password=True)
+    shown = str(storage) if isinstance(storage, Path) else _without_password(storage)
     try:
         yield
     except json.JSONDecodeError as error:
@@ -190,7 +206,7 @@ def _told(storage: Path | str) -> Iterator[None]:
         ) from error
     except ImportError as error:
         raise Refused(f"--storage {shown}: {_first(error)}; pip install its driver") from error
-    except (ArgumentError, NoSuchModuleError) as error:
+    except NoSuchModuleError as error:
         raise Refused(
             f"--storage: no URL of a database ({_first(error)});"
             " allowed is sqlite:///FILE, postgresql://USER@HOST/NAME or the like"
@@ -199,6 +215,24 @@ def _told(storage: Path | str) -> Iterator[None]:
         raise Failed(f"--storage {shown}: {_first(error)}; is the database there?") from error
     except OSError as error:
         raise Failed(f"{shown}: {error.strerror}; make room, or choose another --out") from error
+
+
+def _without_password(storage: str) -> str:
+    """The URL of a database as it may be shown.
+
+    Raises:
+        Refused: it is none.
+    """
+    try:
+        url = make_url(storage)
+    except (ArgumentError, ValueError):  # whose words hold what it could not read
+        url = None
+    if url is None or "@" in (url.host or ""):
+        raise Refused(
+            "--storage: no URL of a database; allowed is sqlite:///FILE,"
+            " postgresql://USER@HOST/NAME or the like (an @, : or / in a password is %40, %3A, %2F)"
+        )
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _first(error: Exception) -> str:

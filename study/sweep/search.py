@@ -5,6 +5,7 @@ history, as W&B is. Every draw follows from (search seed, number of the draw) an
 then, so that a restart goes on as if nothing had happened.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -20,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study import runs
 from study.config import Config, Refused
+from study.runs import Failed
 from study.sweep import record
 from study.sweep.record import Record, Trial
 from study.sweep.spec import Sweep
@@ -310,9 +312,11 @@ class Search:
         self.record.renew(list(self.mine.values()))
 
     def close(self) -> None:
-        """Give back what is still in hand."""
-        for trial in self.mine.values():
-            self.record.abandon(trial)
+        """Give back what is still in hand, as far as the record can still be written: a lease ends
+        with its process."""
+        with contextlib.suppress(Failed):
+            for trial in self.mine.values():
+                self.record.abandon(trial)
         self.mine.clear()
 
     def _write(self) -> None:

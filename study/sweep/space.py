@@ -21,6 +21,7 @@ from optuna.distributions import (
 from scipy import stats
 
 from study.config import FIELDS, Refused, number, parse_variant, text
+from study.fields import finite
 from study.train import seeds
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def parameter(name: str, given: Any, method: str) -> Parameter:
         raise Refused(f"{where}.parameters: nested parameters are not supported; write them flat")
     given = dict(given)
     kind = given.pop("distribution", None) or _kind(given)
-    if kind not in ALLOWED:
+    if not isinstance(kind, str) or kind not in ALLOWED:
         known = ", ".join(sorted(ALLOWED))
         raise Refused(f"{where}.distribution={text(kind)}: allowed are {known}")
     needed, optional = ALLOWED[kind]
@@ -148,7 +149,7 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
     for key, value in given.items():
         if isinstance(value, str):
             FIELDS["lr"].canonical(value)  # told how YAML wants 1e-6 written
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not finite(value):
             raise Refused(f"{where}.{key}={text(value)}: allowed is a number")
         if key in ("sigma", "a", "b", "q") and value <= 0:
             raise Refused(f"{where}.{key}={text(value)}: allowed is a number above 0")
@@ -172,7 +173,13 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
         return field.canonical(drawn)
 
     for u in (0.0, 1.0) if low is not None else (0.001, 0.999):  # beyond these it is drawn again
-        value(u)
+        try:
+            value(u)
+        except OverflowError as error:
+            raise Refused(
+                f"{where}: {kind} takes natural logarithms as min and max; {kind}_values takes the"
+                " bounds themselves"
+            ) from error
     if kind == "log_uniform" and 0 < low < high < 1:
         log.warning(
             "%s: log_uniform takes natural logarithms, so it draws from %s to %s;"

@@ -135,6 +135,8 @@ def read(path: str | Path, settings: Iterable[str] = ()) -> Sweep:
         raise Refused(f"{path}: is no text file; give a sweep YAML") from error
     except yaml.YAMLError as error:
         raise Refused(f"{path}: {_where(error)}") from error
+    except ValueError as error:  # a date or a number that is none
+        raise Refused(f"{path}: not valid YAML ({error})") from error
     try:
         sweep = _check(content, path.stem, settings)
         _check_choice(sweep)
@@ -273,7 +275,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
-        for key, _ in node.value:
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value} stands twice", key.start_mark

@@ -147,7 +147,9 @@ def prepare(config: Config) -> None:
     )
     make = functools.partial(_make, bank, config.dataset, config.augment)
     with bar:
-        if len(missing) * len(images) <= SMALL:
+        # A sweep's worker, which may have no children, meets here what nobody saw ahead.
+        alone = multiprocessing.current_process().daemon
+        if alone or len(missing) * len(images) <= SMALL:
             for copy in missing:
                 make(copy)
                 bar.update()

@@ -279,11 +279,12 @@ def _finish(training: Training, out: Path, state: str, threads: int) -> None:
 
 def check_finite(row: dict[str, float]) -> None:
     """Raises Failed where a line of the history has a loss that is none."""
-    if not all(math.isfinite(value) for value in row.values()):
-        raise Failed(
-            f"the loss became {row['train/loss']:g} in epoch {row['epoch']} (lr {row['lr']:g}):"
-            " lower lr or l1"
-        )
+    for name, value in row.items():
+        if not math.isfinite(value):
+            raise Failed(
+                f"{name} became {value:g} in epoch {row['epoch']} (lr {row['lr']:g}):"
+                " lower lr or l1"
+            )
 
 
 def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:

@@ -64,6 +64,13 @@ def many(n: int):
             yield run(config, value, seed, **more)
 
 
+def test_no_two_variants_share_a_files_name():
+    sweeps = {name: spread(Config(), 99.2) for name in ("研究", "実験", "a b", "A_b", "x" * 300)}
+    found = variants.gather(sweeps).variants
+    names = [variant.file for variant in found]
+    assert names[:4] == ["bn", "bn_2", "a_b_bn", "a_b_bn_2"] and len(names[4]) < 200
+
+
 def test_no_words_cover_others(drawn, tmp_path):
     made = study(*many(14))
     figures.comparison(tmp_path, made, "test/accuracy", 99.4)

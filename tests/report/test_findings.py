@@ -75,7 +75,7 @@ def test_all_pairs_are_corrected_for():
     assert all(pair.p_holm >= pair.difference.p for pair in compared)
     assert compared[1].told
     texts = findings.say(made, compared)
-    assert "Surely behind the best (by so many points): LN (+0.04), GN (+2.00)." in texts[2].text
+    assert "Surely behind the best (by so many points): LN (0.04), GN (2.00)." in texts[2].text
 
 
 def test_a_variant_without_a_finished_run_is_named():
@@ -141,3 +141,18 @@ def test_choice_on_validation_reports_the_test_figure():
     assert texts[0].startswith("BN has the highest mean validation accuracy")
     assert "test accuracy is 99.10 %" in texts[0]
     assert not any("no validation images" in text for text in texts)
+
+
+def test_what_is_ahead_on_the_test_images_alone_is_not_called_behind():
+    def seeds(config, validation, *lasts):
+        return [run(config, last, s, val_accuracy_last=validation) for s, last in enumerate(lasts)]
+
+    held = {"holdout": 100}
+    bn = seeds(Config(**held), 99.6, 99.0, 99.01, 99.02)
+    ln = seeds(Config(norm="layer", **held), 99.5, 99.5, 99.52, 99.51)
+    gn = seeds(Config(norm="group", **held), 99.4, 98.02, 98.0, 98.01)
+    texts = said(*bn, *ln, *gn)
+    assert texts[2] == (
+        "Surely behind the best (by so many points): GN (1.00); surely ahead of the best (by so"
+        " many points): LN (0.50)."
+    )

@@ -1,5 +1,6 @@
 """The searcher by itself: what it asks for, with runs whose figures are computed, not trained."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ from optuna.storages.journal import JournalFileOpenLock
 
 from study import runs
 from study.config import Refused
+from study.runs import Failed
 from study.sweep import local, record, spec
 from study.sweep.search import Search
 from study.train import fused
@@ -279,12 +281,30 @@ def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
     assert near.ask().config == trial.config
 
 
+def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_path, monkeypatch):
+    search = Search(sweep(RANDOM), tmp_path)
+    trial = search.ask()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(search.record.storage, "set_trial_state_values", full)
+    with pytest.raises(Failed, match=r"search\.journal: No space left on device; make room"):
+        search.record.abandon(trial)
+    search.close()
+    monkeypatch.undo()
+    search.record.free()  # this process lives: it is its own
+    assert Search(sweep(RANDOM), tmp_path).elsewhere() == 1
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [
         ("nowhere", "no URL of a database"),
         ("oracle+nothing://x", "no URL of a database"),
         ("mysql+pymysql://me:secret@localhost/x", "pip install"),
+        ("postgresql://me:p@ss:secret@localhost/x", "%40"),
+        ("postgresql://me:p@secret@localhost/x", "%40"),
     ],
 )
 def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, told):

@@ -1,3 +1,4 @@
+import multiprocessing
 import shutil
 
 import numpy as np
@@ -104,6 +105,14 @@ def test_a_longer_run_extends_the_bank(tmp_path, monkeypatch):
     first.write_bytes(first.read_bytes()[:1000])  # a damaged copy is made again
     augment.prepare(Config(augment="crop_flip", epochs=2))
     np.testing.assert_array_equal(np.load(first), augment.augmented("digits", "crop_flip", 0))
+
+
+def test_a_worker_that_may_have_no_children_makes_copies_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
+    monkeypatch.setattr(augment, "SMALL", 0)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    augment.prepare(Config(augment="rotate7", epochs=2))
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
 
 
 def test_a_bank_over_the_limit_or_the_disk_is_refused(tmp_path, monkeypatch):

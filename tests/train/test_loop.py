@@ -159,7 +159,7 @@ def test_a_watch_can_stop_a_run(tmp_path):
 
 def test_a_diverging_run_fails_with_its_cause(tmp_path):
     config = Config(norm="none", lr=1e9, epochs=2)
-    with pytest.raises(Failed, match=r"the loss became (nan|inf) in epoch 1 .*lower lr"):
+    with pytest.raises(Failed, match=r"loss became (nan|inf) in epoch 1 .*lower lr"):
         loop.train(config, tmp_path)
     failed = runs.read(tmp_path)
     assert failed.state == runs.FAILED
