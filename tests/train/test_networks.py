@@ -86,6 +86,21 @@ def test_layer_by_layer_parameters_are_those_published(network):
     assert [x["parameters"] for x in norm] == [2 * x["output"][0] for x in norm]
 
 
+@pytest.mark.parametrize(
+    ("network", "affine", "counts"),
+    [
+        ("mnist_7684", "element", [13_520, 11_520, 14_520, 2_420, 1_620, 980, 1_600]),  # 2 C H W
+        ("mnist_8008", "none", [0] * 8),
+    ],
+)
+def test_layer_norms_of_the_published_studies_layer_by_layer(network, affine, counts):
+    layers = networks.parameter_table(config(network, norm="layer", norm_affine=affine))["layers"]
+    norms = [x for x in layers if x["type"].startswith(("LayerNorm", "GroupNorm(1, "))]
+    assert [x["parameters"] for x in norms] == counts
+    counted = [x["parameters"] for x in layers if x["type"].startswith("Conv2d")]
+    assert counted == CONVOLUTIONS[network]
+
+
 def test_the_sizes_of_mnist_7684():
     table = networks.parameter_table(config("mnist_7684"))
     convolutions = [x for x in table["layers"] if x["type"].startswith("Conv2d")]
