@@ -1,0 +1,67 @@
+"""The tables of the documents say what the committed results say."""
+
+import csv
+import re
+from collections import Counter
+
+import pytest
+
+from study.report import published
+from tests.conftest import ROOT
+
+RESULTS = ROOT / "sweeps/results"
+STUDIES = list(dict.fromkeys(one.study for one in published.read()))
+CHOSEN = ("study", "variant", "parameters", "seeds", "last", "published last", "difference",
+          "best", "published best", "verdict")  # fmt: skip
+
+
+def table(path, study: str) -> list[dict[str, str]]:
+    """The rows of a study in a Markdown table whose first column is `study`, by its header."""
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in path.read_text().splitlines()
+        if line.startswith(("| study |", f"| {study} |"))
+    ]
+    [header] = [row for row in rows if row[0] == "study"]
+    return [dict(zip(header, row, strict=True)) for row in rows if row is not header]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_results_are_those_of_the_reports_and_their_csv(study):
+    told = table(RESULTS / "README.md", study)
+    reported = table(RESULTS / "published" / study / "report.md", study)
+    assert told == [{name: row[name] for name in CHOSEN} for row in reported]
+    with open(RESULTS / "published" / study / "results.csv") as file:
+        kept = {row["label"]: row for row in csv.DictReader(file)}
+    assert kept.keys() == {row["variant"] for row in told}
+    for row in told:
+        found = kept[row["variant"]]
+        mean, _, half = row["last"].partition(" ± ")
+        assert float(mean) == pytest.approx(float(found["test_accuracy_last_mean"]), abs=0.0051)
+        if half:
+            low, high = (float(found[f"test_accuracy_last_{end}"]) for end in ("low", "high"))
+            assert float(half) == pytest.approx((high - low) / 2, abs=0.0051)
+        assert row["seeds"] == found["seeds"] == found["finished"]
+        assert int(row["parameters"].replace(",", "")) == int(found["parameters"])
+
+
+def test_the_readme_tells_the_same():
+    readme = (ROOT / "README.md").read_text()
+    lines = re.findall(
+        r"^\| (?:`(\w+)`.*|the same.*) \| .* \| (.*) \| .* \|$", readme, re.MULTILINE
+    )
+    told, study = dict.fromkeys(STUDIES, ""), ""
+    for name, reproduced in lines:
+        study = name or study
+        if study in told:
+            told[study] += f", {reproduced}"
+    verdicts = Counter()
+    for study in STUDIES:
+        rows = table(RESULTS / "README.md", study)
+        verdicts.update(row["verdict"] for row in rows)
+        figures = re.findall(r"\d\d\.\d\d(?: ± \d\.\d\d)?", told[study])
+        assert figures and set(figures) <= {row["last"] for row in rows}
+        known = [row["last"] for row in rows if row["published last"]]
+        assert set(known) <= set(figures)
+    intervals = sum(verdicts[verdict] for verdict in ("contains", "above", "below"))
+    assert f"Of these {intervals} intervals {verdicts['contains']} contain" in readme
