@@ -1,11 +1,7 @@
 """The commands. `study --help` lists them; a user's mistake is one line and exit code 2."""
 
-import contextlib
-import functools
-import io
 import logging
 import os
-import re
 import signal
 import sys
 from pathlib import Path
@@ -13,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from study import options
 from study.config import Config, Refused, labels
-from study.fields import nearest
 from study.runs import Failed, Run
 
 Setting = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
@@ -50,11 +46,13 @@ def train(
         threads: threads on a CPU; results repeat to the bit for the same number only.
     """
     from study import runs
+    from study.progress import Bar
     from study.train import loop
 
     _at_least_one(threads=threads)
     out = out or Path("runs/train") / runs.name(config)
-    with _bar(config) as bar:
+    print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
+    with Bar(config) as bar:
         run = loop.train(config, out, device=device, threads=threads, watch=bar)
     print(f"{_score(run)}  {run.path}")
     return 0
@@ -296,70 +294,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
     _log_to_stderr()
     try:
-        return _parse(sys.argv[1:] if arguments is None else arguments)
+        return options.read(sys.argv[1:] if arguments is None else arguments, COMMANDS)()
     except Refused as error:
         return _told(error, 2)
     except Failed as error:
         return _told(error, 1)
     except KeyboardInterrupt:
         return _told("stopped; the same command goes on from the last whole epoch", 130)
+    except SystemExit as stop:  # --help
+        return stop.code or 0
     except BrokenPipeError:  # `study ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _parse(arguments: list[str]) -> int:
-    """tyro reads the options; what it would print in a box comes out as one line."""
-    caught = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(caught):
-            chosen = tyro.extras.subcommand_cli_from_dict(
-                {name: _later(command) for name, command in COMMANDS.items()},
-                prog="study",
-                description="Sweeps over normalization in small image networks.",
-                args=arguments,
-                config=(tyro.conf.OmitArgPrefixes,),
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            return 0
-        raise Refused(_one_line(caught.getvalue())) from None
-    return chosen()
-
-
-def _later(command: Any) -> Any:
-    """The command with its options bound, to run once parsing and its captured output are over."""
-
-    @functools.wraps(command)
-    def bind(*args: Any, **options: Any) -> Any:
-        return functools.partial(command, *args, **options)
-
-    return bind
-
-
-def _one_line(box: str) -> str:
-    """What a box of tyro's says, in a line: its message, and the option that was perhaps meant.
-
-    The box is of dashes where the terminal knows no others.
-    """
-    lines = [re.sub(r"\s+", " ", line.strip("│╭╮╰╯ \n")) for line in box.splitlines()[1:]]
-    parts: list[list[str]] = [[]]
-    for line in lines:
-        if re.match(r"[─-]{9}", line):
-            parts.append([])
-        elif line:
-            parts[-1].append(line)
-    message, *rest = [" ".join(part) for part in parts if part] or [box.strip()]
-    more = " ".join(rest)
-    wrong = re.match(r"Error parsing (--[\w-]+): .*?'(.*?)'", message)
-    if wrong:
-        allowed = "a whole number" if re.search(r"\bINT\b", more) else "a number"
-        return f"{wrong[1]}={wrong[2]}: allowed is {allowed}"
-    if "Available subcommands" in more:
-        word = message.rpartition(": ")[2]
-        return f"{word}: no such command; {nearest(word, COMMANDS)}"
-    meant = re.search(r"Perhaps you meant: (--[\w-]+)", more)
-    return f"{message}; did you mean {meant[1]}?" if meant else message
 
 
 def _told(message: Any, code: int) -> int:
@@ -384,50 +330,6 @@ def _score(run: Run) -> str:
         f"{run.state}  test accuracy {summary['test_accuracy_last']:.2f}"
         f" (best {summary['test_accuracy_best']:.2f}), {summary['parameters']:,} parameters"
     )
-
-
-@contextlib.contextmanager
-def _bar(config: Config) -> Any:
-    """A bar within each epoch and a line after it."""
-    from tqdm import tqdm
-
-    from study.train import loop
-
-    class Bar(loop.Watch):
-        def __init__(self) -> None:
-            self.bar: tqdm | None = None
-
-        def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-            if self.bar is None:
-                name = f"epoch {epoch}/{config.epochs}"
-                self.bar = tqdm(total=steps, desc=name, leave=False, disable=None)
-            self.bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.2f}", refresh=False)
-            self.bar.update(done - self.bar.n)
-
-        def epoch(self, row: dict[str, float]) -> bool:
-            self.close()
-            scores = "  ".join(
-                f"{key.replace('/', ' ')} {row[key]:.{2 if 'accuracy' in key else 4}f}"
-                for key in row
-                if "/" in key
-            )
-            tqdm.write(
-                f"epoch {row['epoch']:>3}/{config.epochs}  {scores}  lr {row['lr']:.3g}"
-                f"  {row['seconds']:.1f} s"
-            )
-            return False
-
-        def close(self) -> None:
-            if self.bar is not None:
-                self.bar.close()
-                self.bar = None
-
-    print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
-    bar = Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 def _log_to_stderr() -> None:

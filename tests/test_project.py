@@ -30,6 +30,7 @@ def test_imports_point_one_way():
     order = [
         "fields",
         "config",
+        "options",
         "runs",
         "server",
         "online",
@@ -39,6 +40,7 @@ def test_imports_point_one_way():
         "report",
         "publish",
         "check",
+        "progress",
         "__main__",
     ]
     for path in (ROOT / "study").glob("**/*.py"):
