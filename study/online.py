@@ -198,6 +198,11 @@ def address(run: Run) -> str:
     return told["online"] or url or told["offline"]
 
 
+def wandb_id(run: Run) -> str:
+    """The id of a run's W&B run; empty where the run's folder does not tell."""
+    return address(run).rpartition("/")[2]
+
+
 def record(
     run: Run, sweep: str, project: str, mode: str = "offline", entity: str | None = None
 ) -> None:

@@ -65,8 +65,8 @@ def check_login() -> None:
     """
     import wandb
 
-    _base_url()
     with environment(WANDB_SILENT="true"):
+        _base_url()
         if not wandb.login(prompt=False, verify=False):
             raise Refused(f"no W&B API key: run `wandb login`, {OFFLINE}")
 
