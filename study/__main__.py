@@ -232,7 +232,10 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     done = pulling.pull(sweep, out)
     for run, why in done.refused.items():
         print(f"left out: {run}: {why}", file=sys.stderr)
-    print(f"{done.folder}: {done.fetched} runs fetched, {done.unchanged} unchanged")
+    print(
+        f"{done.folder}: {done.fetched} runs fetched, {done.unchanged} unchanged"
+        + (f"; {done.duplicates} of a configuration that another has" if done.duplicates else "")
+    )
     return 0
 
 

@@ -17,11 +17,13 @@ PAGE = 200  # runs listed by a request
 
 @dataclass
 class Pulled:
-    """What a pull did: run folders fetched now, unchanged since the last pull, refused (why)."""
+    """What a pull did: run folders fetched now, unchanged since the last pull, refused (why); how
+    many of all that are there have a configuration that another has too."""
 
     folder: Path
     fetched: int = 0
     unchanged: int = 0
+    duplicates: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +85,8 @@ def _pull_runs(path: str, theirs: list[Any], done: Pulled) -> None:
                 done.fetched += 1
                 index[run.id] = {"folder": folder.name, "stamp": _stamp(run)}
     finally:
+        named = [kept["folder"].removesuffix(f"-{id}") for id, kept in index.items()]
+        done.duplicates = len(named) - len(set(named))
         runs.write_json(done.folder / INDEX, {"sweep": path, "runs": index})
 
 
@@ -129,8 +133,10 @@ def _summary(
         return own | {"url": theirs.url}
     told = dict(theirs.summary)
     scores = runs.scores(history) if history else {}
-    if state == runs.FINISHED and len(history) < config.epochs:
-        state = runs.STOPPED if history else runs.FAILED
+    if state == runs.FINISHED and not history:
+        state = runs.FAILED
+    elif state == runs.FINISHED and history[-1]["epoch"] < config.epochs:
+        state = runs.STOPPED
     summary = {"state": state, "epochs": len(history), **scores, "url": theirs.url}
     if state == runs.FAILED:
         no_history = "it has no history" if theirs.state == "finished" else ""

@@ -278,15 +278,18 @@ def test_runs_made_without_our_files_still_give_history_and_config(server, machi
     server.add_run(sweep, ours, rows)  # the same configuration again
     server.add_run(sweep, ours | {"seed": 2}, rows[:2], state="crashed", exit_code=None)
     server.add_run(sweep, ours | {"seed": 3}, rows[:1], state="running", exit_code=None)
-    short = [{k: v for k, v in row.items() if k != "train/accuracy"} for row in rows[:2]]
+    last = rows[2] | {"test/accuracy": 97.2}
+    short = [{k: v for k, v in row.items() if k != "train/accuracy"} for row in (rows[0], last)]
     server.add_run(sweep, ours | {"seed": 4}, short)  # finished, but lacks an epoch and a metric
+    server.add_run(sweep, ours | {"seed": 5}, rows[:2])  # ended before its last
     server.add_run(sweep, {"norm": "strange"}, rows)
     code, told = machine.study("pull", sweep.path)
-    assert code == 0 and "5 runs fetched" in told and "norm=strange" in told, told
+    assert code == 0 and "6 runs fetched" in told and "norm=strange" in told, told
+    assert "; 1 of a configuration that another has" in told, told
     page.write(machine.home / "runs" / sweep.id, machine.home / "out")
     report = (machine.home / "out/report.md").read_text()
     assert "97.25 ±" in report  # 97.30 and 97.20
-    for words in ("1 running", "1 failed", "W&B tells it crashed", "a duplicate, not counted"):
+    for words in ("1 running", "1 failed", "1 stopped", "W&B tells it crashed", "a duplicate, not"):
         assert words in report
 
 
