@@ -211,12 +211,15 @@ def final(folder: Path, study: Study) -> Drawn:
                 (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,
                 annotation_clip=False,
             )  # fmt: skip
-        rows = [
-            [variant.label, variant.parameters["total"], score.n, *score[:3], seed, value]
-            for variant, score in zip(ranked[::-1], scores[::-1])
-            for seed, value in variant.values(TEST).items()
-        ]
-        header = ["label", "parameters", "seeds", "mean", "low", "high", "seed", "test_accuracy"]
+        rows = []
+        for variant, score in zip(ranked[::-1], scores[::-1]):
+            shared = [variant.label, variant.parameters["total"], score.n, *score[:3]]
+            moves = variant.late_deviation()
+            rows += [
+                [*shared, seed, last, moves[seed]] for seed, last in variant.values(TEST).items()
+            ]
+        header = ["label", "parameters", "seeds", "mean", "low", "high", "seed", "test_accuracy",
+                  "last5_deviation"]  # fmt: skip
         drawing.save(figure, folder, "final", header, rows)
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
     return Drawn(

@@ -91,7 +91,7 @@ def say(study: Study, compared: list[Pair], target: float | None = None) -> list
     found += [_size(study, best), _cost(study, best)]
     if target is not None:
         found.append(_target(study, best, target))
-    found += [_gap(best), _floor(best), *_lambdas(study)]
+    found += [_gap(best), _steadiness(study), _floor(best), *_lambdas(study)]
     if not study.by_validation:
         found.append(
             Finding(
@@ -223,6 +223,21 @@ def _gap(best: Variant) -> Finding | None:
         f"Its training accuracy less its test accuracy at the last epoch is {_points(gap)};"
         " training accuracy is with dropout and augmentation, where set.",
         "results.csv",
+    )
+
+
+def _steadiness(study: Study) -> Finding | None:
+    """Whose test accuracy moves least and most from epoch to epoch, at the end."""
+    moves = {v.label: np.mean(list(v.late_deviation().values())) for v in study.variants}
+    known = {label: value for label, value in moves.items() if np.isfinite(value)}
+    if len(known) < 2:
+        return None
+    least, most = min(known, key=known.get), max(known, key=known.get)
+    return Finding(
+        f"Between the last five epochs the test accuracy of {least} moves least (a standard"
+        f" deviation of {known[least]:.2f} points, the mean over seeds), that of {most} most"
+        f" ({known[most]:.2f}).",
+        "figures/final.csv",
     )
 
 

@@ -157,6 +157,13 @@ def last_minimum(curves: ArrayLike) -> float:
     return float(np.asarray(curves, dtype=float)[:, -LATE:].min())
 
 
+def late_deviation(curves: ArrayLike) -> np.ndarray:
+    """How far each seed's curve [seeds, epochs] moves between its last five epochs: their standard
+    deviation; NaN where there are fewer epochs."""
+    late = np.asarray(curves, dtype=float)[:, -LATE:]
+    return late.std(axis=1, ddof=1) if late.shape[1] == LATE else np.full(len(late), np.nan)
+
+
 def share_at_target(curves: ArrayLike, target: float) -> float:
     """The share of the last five epochs, over all seeds, at or above a target; [n, epochs]."""
     return float((np.asarray(curves, dtype=float)[:, -LATE:] >= target).mean())

@@ -56,6 +56,11 @@ class Variant:
         found = {run.config.seed: run.summary.get(key, np.nan) for run in self.runs}
         return {seed: value for seed, value in found.items() if np.isfinite(value)}
 
+    def late_deviation(self) -> dict[int, float]:
+        """Seed -> how far test accuracy moves between the last five epochs."""
+        moves = stats.late_deviation(self.curves("test/accuracy"))
+        return {run.config.seed: float(value) for run, value in zip(self.runs, moves)}
+
     def held(self, target: float) -> int | None:
         """The first epoch from which on the mean test accuracy stays at or above a target."""
         return stats.first_held(self.curves("test/accuracy").mean(axis=0), self.epochs, target)

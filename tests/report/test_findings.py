@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from study import runs
@@ -109,6 +110,22 @@ def test_size_and_cost_are_told():
     assert "A run of the best took 5 min" in texts
     same = " ".join(said(*spread(BN, 99.4), *spread(LN, 99.5)))
     assert "All 2 variants have 7,684 parameters" in same
+
+
+def test_who_is_steady_at_the_end_is_told():
+    restless = spread(LN, 99.2, 99.3)
+    for one in restless:
+        for row in one.history[-5:]:
+            row["test/accuracy"] = 99.0 + 0.4 * (row["epoch"] % 2)
+    text = next(text for text in said(*spread(BN, 99.4), *restless) if "last five" in text)
+    steady = np.std([row["test/accuracy"] for row in spread(BN, 99.4)[0].history[-5:]], ddof=1)
+    assert text == (
+        "Between the last five epochs the test accuracy of BN moves least (a standard deviation of"
+        f" {steady:.2f} points, the mean over seeds), that of LN most (0.22)."
+    )
+    short = spread(Config(), 99.0)[0]
+    short.history[:] = short.history[-4:]
+    assert not any("last five" in text for text in said(short, *spread(LN, 99.2)))
 
 
 def test_a_lambda_is_told_in_the_other_reduction_too():
