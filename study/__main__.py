@@ -79,7 +79,8 @@ def sweep(
         file: a sweep YAML, such as sweeps/quickstart.yaml.
         out: where the sweep's folder is made.
         workers: processes side by side (default: one a core, or one a GPU).
-        pack: runs that each of them trains at once (default: 1; on a GPU all that fit).
+        pack: runs that each of them trains at once (default: 1; on a GPU all that fit, of a bayes
+            search at most 10).
         set: parameters to replace, such as epochs=5 seed=1,2,3.
         limit: train at most so many runs now.
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).

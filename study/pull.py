@@ -46,9 +46,8 @@ def pull(path: str, out: Path) -> Pulled:
             theirs = api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE)
             _pull_runs(path, list(theirs), done)
         except (wandb.errors.CommError, requests.RequestException) as error:
-            reason = str(error).splitlines()[0]
             raise Failed(
-                f"{path}: the server went away ({reason}): pull again, to go on"
+                f"{path}: the server went away ({server.reason(error)}): pull again, to go on"
             ) from error
     return done
 

@@ -46,13 +46,15 @@ def _base_url() -> str:
     """Where wandb looks for the server.
 
     Raises:
-        Refused: WANDB_BASE_URL, or a file of wandb's settings, has no URL there.
+        Refused: a setting of wandb's, there or another, that it does not accept.
     """
     import wandb
 
     try:
         return wandb.setup().settings.base_url
     except ValueError as error:
+        if "base_url" not in str(error):
+            raise Refused(f"wandb's settings: {' '.join(str(error).split())}") from error
         given = os.environ.get("WANDB_BASE_URL", "")
         raise Refused(f"WANDB_BASE_URL={given}: write it as https://HOST, {OFFLINE}") from error
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from study import online
+from study import online, runs
 from study.runs import Run
 
 
@@ -56,6 +56,25 @@ def test_what_is_online_needs_no_run_offline(tiny_run, tmp_path):
     (tmp_path / "other").mkdir()
     online.mark(log, tmp_path / "other", "offline")
     assert not online.recorded(tmp_path / "other", "online")
+
+
+@pytest.mark.parametrize(("rows", "fetched"), [(None, True), (3, True), (8, False), (9, False)])
+def test_a_checkpoint_is_fetched_where_this_machine_is_behind(rows, fetched, tmp_path, monkeypatch):
+    """The server has 8 epochs; this machine no folder of the run, or one with so many rows."""
+    if rows is not None:
+        (tmp_path / "config.json").write_text("{}")
+        runs.write_history(tmp_path, [{"epoch": epoch} for epoch in range(1, rows + 1)])
+
+    class File(SimpleNamespace):
+        def download(self, root, replace):
+            (Path(root) / self.name).write_bytes(b"8 epochs")
+            return open(Path(root) / self.name)
+
+    file = File(name=runs.CHECKPOINT, size=8)
+    theirs = SimpleNamespace(run=lambda path: SimpleNamespace(file=lambda name: file))
+    monkeypatch.setattr("wandb.Api", lambda: theirs)
+    online.restore(SimpleNamespace(starting_step=9, path="team/project/abc"), tmp_path)
+    assert (tmp_path / runs.CHECKPOINT).is_file() == fetched
 
 
 def test_the_id_is_of_the_sweep_and_the_configuration(recorded):

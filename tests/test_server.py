@@ -47,6 +47,13 @@ def test_an_address_that_is_none_is_refused(study, monkeypatch):
     assert "WANDB_BASE_URL=localhost:8080: write it as https://HOST" in done.stdout + done.stderr
 
 
+def test_another_setting_of_wandbs_is_not_called_the_address(study, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "of line")
+    done = study("check", "--online", "--dataset", "digits")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "wandb's settings: " in done.stdout + done.stderr and "WANDB_BASE_URL" not in done.stderr
+
+
 def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
     folder = pull._folder(tmp_path, "norms: 1", "team/study/abc")
     assert folder == tmp_path / "norms__1"

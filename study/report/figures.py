@@ -170,13 +170,14 @@ def _curves(axes: Axes, variant: Variant, what: str, parts: Sequence[str]) -> li
 
 
 def _learning_rate(axes: Axes, variant: Variant) -> list[list[Any]]:
-    """The same for all seeds; the rows of the csv."""
+    """The same for all seeds; the rows of the csv. Runs of others' making may lack it."""
     rates = variant.curves("lr")[0]
+    known = rates[np.isfinite(rates)]
     axes.plot(variant.epochs, rates, ".-", color="0.3", linewidth=1)
-    if rates.max() / max(rates.min(), 1e-12) > FACTOR:
+    if len(known) and known.max() > FACTOR * known.min() > 0:
         axes.set_yscale("log")
-    else:
-        axes.set_ylim(0, 1.1 * np.nanmax(rates))
+    elif len(known):
+        axes.set_ylim(0, 1.1 * known.max() or 1)
     axes.set(xlabel="epoch", ylabel="learning rate")
     axes.xaxis.get_major_locator().set_params(integer=True)
     return [["train", "lr", epoch, *[rate] * 3] for epoch, rate in zip(variant.epochs, rates)]
@@ -185,7 +186,8 @@ def _learning_rate(axes: Axes, variant: Variant) -> list[list[Any]]:
 def final(folder: Path, study: Study) -> Drawn:
     """The variants one below the other, the best on top: test accuracy at the last epoch, each
     seed and the interval of the mean, with the number of parameters."""
-    ranked = [v for v in study.ranked() if v.values(TEST)][:MOST_ROWS][::-1]
+    known = [v for v in study.ranked() if v.values(TEST)]
+    ranked = known[:MOST_ROWS][::-1]
     with matplotlib.rc_context(drawing.STYLE):
         size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(ranked))
         figure = Figure(figsize=size, layout="constrained")
@@ -212,12 +214,10 @@ def final(folder: Path, study: Study) -> Drawn:
                 annotation_clip=False,
             )  # fmt: skip
         rows = []
-        for variant, score in zip(ranked[::-1], scores[::-1]):
+        for variant in known:
+            score, moves = variant.last(TEST), variant.late_deviation()
             shared = [variant.label, variant.parameters["total"], score.n, *score[:3]]
-            moves = variant.late_deviation()
-            rows += [
-                [*shared, seed, last, moves[seed]] for seed, last in variant.values(TEST).items()
-            ]
+            rows += [[*shared, seed, x, moves[seed]] for seed, x in variant.values(TEST).items()]
         header = ["label", "parameters", "seeds", "mean", "low", "high", "seed", "test_accuracy",
                   "last5_deviation"]  # fmt: skip
         drawing.save(figure, folder, "final", header, rows)

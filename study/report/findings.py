@@ -233,6 +233,8 @@ def _steadiness(study: Study) -> Finding | None:
     if len(known) < 2:
         return None
     least, most = min(known, key=known.get), max(known, key=known.get)
+    if known[most] - known[least] < ROUNDING:
+        return None
     return Finding(
         f"Between the last five epochs the test accuracy of {least} moves least (a standard"
         f" deviation of {known[least]:.2f} points, the mean over seeds), that of {most} most"

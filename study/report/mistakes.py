@@ -139,13 +139,13 @@ def confusion(folder: Path, variant: Variant) -> Drawn | None:
 
 def by_class(variant: Variant) -> list[list[str]]:
     """A row a class: its name, precision, recall and F1 in percent over the seeds, its images; in
-    the last row the plain means over the classes."""
+    the last row the plain means over the classes, and all images."""
     kept = _confusions(variant)
     if not kept:
         return []
     found = scores(np.sum(kept, axis=0))
     images = found.images / len(kept)
-    means = ["mean", *(np.mean(shares) for shares in found[:3]), images.sum()]
+    means = ["mean, all images", *(np.mean(shares) for shares in found[:3]), images.sum()]
     return [
         [name, *("" if np.isnan(share) else f"{share:.2f}" for share in shares), f"{images:.0f}"]
         for name, *shares, images in [

@@ -31,13 +31,15 @@ from study.report import (
 from study.report.drawing import Drawn
 from study.report.variants import Study, Variant, collect, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
+from study.train import l1
 
-# results.csv: behind the label and every field of Config but the seed.
+# results.csv: behind the label and every field of Config but the seed. l1_equivalent: the lambda
+# that pulls as much in all under the other l1_reduction.
 FIGURES = (
     "parameters", "seeds", "finished", "stopped", "failed",
     "val_accuracy_last_mean", "test_accuracy_last_mean", "test_accuracy_last_low",
     "test_accuracy_last_high", "test_accuracy_best_mean", "test_accuracy_last5_min",
-    "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean",
+    "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean", "l1_equivalent",
 )  # fmt: skip
 
 
@@ -175,6 +177,8 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     }
     for key in ("test_accuracy_best", "train_accuracy_last", "test_loss_last"):
         row[f"{key}_mean"] = variant.last(key).mean
+    if variant.config.l1:
+        row["l1_equivalent"] = l1.equivalent(variant.config)
     if variant.config.holdout:
         row["val_accuracy_last_mean"] = variant.last("val_accuracy_last").mean
     return row

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 ENDLESS = 100  # brackets of a rule with min_iter, which names no last one
-LAST = 1e9  # epoch beyond which it needs none
+LAST = 1e300  # epoch beyond which there is none: about what a float can hold
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Hyperband:
     @classmethod
     def from_min_iter(cls, min_iter: int, eta: float, strict: bool) -> "Hyperband":
         """Brackets min_iter, min_iter * eta, min_iter * eta^2, ..."""
-        brackets = min(ENDLESS, 2 + int(math.log(LAST) / math.log(eta)))
+        brackets = min(ENDLESS, int(math.log(LAST / min_iter) / math.log(eta)) + 1)
         return cls(tuple(int(min_iter * eta**i) for i in range(brackets)), eta, strict)
 
     @classmethod

@@ -58,11 +58,11 @@ def run(
 ) -> Outcome:
     """Train what is missing of the sweep into `out`, in `workers` processes side by side.
 
-    On a GPU each trains a pack of runs at once, as many as its memory is estimated to hold unless
-    `pack` says how many; on a CPU one, unless it says so. Runs that failed or were killed go on
-    from their last whole epoch. One that fails does not stop the others. Each leaves a W&B run:
-    beside it, or on the server (mode online). `storage`: the URL of a database that machines
-    without a common file system share.
+    On a GPU each trains a pack of runs at once, as many as its memory is estimated to hold (of a
+    bayes search at most STARTUP) unless `pack` says how many; on a CPU one, unless it says so. Runs
+    that failed or were killed go on from their last whole epoch. One that fails does not stop the
+    others. Each leaves a W&B run: beside it, or on the server (mode online). `storage`: the URL of
+    a database that machines without a common file system share.
 
     Raises:
         Refused: a data set, the bank, the folder or the database cannot be used, the search would

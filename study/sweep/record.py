@@ -236,7 +236,7 @@ def _without_password(storage: str) -> str:
 
 
 def _first(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _alive(lease: Mapping[str, Any]) -> bool:

@@ -98,6 +98,10 @@ class Search:
         also be on another machine where these share a record alone."""
         return (self.record.shared and not self.grid) or runs.is_done(self.out / name)
 
+    def _is_gone(self, name: str) -> bool:
+        """Whether a run that was trained has lost its folder, and nobody has trained it again."""
+        return name in self.gone - self.asked and not runs.is_done(self.out / name)
+
     def _name(self) -> str:
         """Of the study: what changes the search begins another one; a longer one goes on."""
         sweep, key = self.sweep, {}
@@ -151,15 +155,14 @@ class Search:
     def _taken(self) -> set[str]:
         """Runs that somebody has in hand or has trained, by the record. (Of a grid beside its runs
         the folders say what was trained.)"""
-        states = {TrialState.RUNNING, TrialState.COMPLETE}
+        counted = {TrialState.RUNNING, TrialState.COMPLETE}
         if self.grid and not self.record.shared:
-            states = {TrialState.RUNNING}
-        trials = [t for t in self.record.trials() if t.state in states]
-        gone = self.gone - self.asked
+            counted = {TrialState.RUNNING}
+        states = {t.user_attrs["run"]: t.state for t in self.record.trials() if t.state in counted}
         return {
             name
-            for t in trials
-            if (name := t.user_attrs["run"]) not in gone or t.state == TrialState.RUNNING
+            for name, state in states.items()
+            if state == TrialState.RUNNING or not self._is_gone(name)
         }
 
     def ask(self, wanted: Callable[[Config], bool] | None = None) -> Trial | None:
@@ -207,7 +210,7 @@ class Search:
         """Whether it is to be trained again: what a dead worker left, and once a command what had
         failed before it, or was trained and its folder is gone."""
         if trial.state == TrialState.COMPLETE:
-            return name in self.gone - self.asked
+            return self._is_gone(name)
         if trial.state != TrialState.FAIL:
             return False
         if trial.user_attrs.get("why") == record.ABANDONED:

@@ -240,7 +240,8 @@ def _density(density: Any, *names: str) -> Callable[[Mapping[str, float]], Quant
 
 
 def _log_normal(mu: float, sigma: float) -> Any:
-    return stats.lognorm(sigma, scale=math.exp(mu))
+    with np.errstate(over="ignore"):  # what is infinite is refused as a value
+        return stats.lognorm(sigma, scale=float(np.exp(mu)))
 
 
 QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {

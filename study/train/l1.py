@@ -1,5 +1,7 @@
 """What an L1 lambda means: nothing without its reduction."""
 
+import functools
+
 from torch import nn
 
 from study.config import Config, number
@@ -21,9 +23,14 @@ def equivalent(config: Config) -> float:
     lambda T in all, so that a lambda as a mean equals lambda T / N as a sum. Only in all: a mean
     pulls harder at the small tensors, such as a norm's scale and shift, than at the large ones.
     """
-    sizes = [parameter.numel() for parameter in networks.build(config).parameters()]
-    share = len(sizes) / sum(sizes)
+    share = _tensors_by_weights(networks.shaping(config))
     return config.l1 * share if config.l1_reduction == "mean" else config.l1 / share
+
+
+@functools.lru_cache(maxsize=64)
+def _tensors_by_weights(config: Config) -> float:
+    sizes = [parameter.numel() for parameter in networks.build(config).parameters()]
+    return len(sizes) / sum(sizes)
 
 
 def told(config: Config) -> str:

@@ -231,7 +231,12 @@ def parameter_table(config: Config) -> dict[str, Any]:
     sees through convolutions and pooling (norms, which see a whole map, left out); None in a timm
     backbone, whose branches have several.
     """
-    return _table(Config(**{name: getattr(config, name) for name in SHAPING}))
+    return _table(shaping(config))
+
+
+def shaping(config: Config) -> Config:
+    """The settings that make the network what it is; all others at their defaults."""
+    return Config(**{name: getattr(config, name) for name in SHAPING})
 
 
 @functools.lru_cache(maxsize=64)

@@ -177,7 +177,8 @@ def test_the_grids_and_the_confusion_of_a_variant(drawn, tmp_path):
     zero, *others, mean = mistakes.by_class(variant)
     assert zero == ["0", "100.00", "69.23", "81.82", "52"]  # 72 of 72, 72 of 104
     recalls = [float(row[2]) for row in (zero, *others)]
-    assert mean[0] == "mean" and float(mean[2]) == pytest.approx(np.mean(recalls), abs=0.01)
+    assert mean[0] == "mean, all images"
+    assert float(mean[2]) == pytest.approx(np.mean(recalls), abs=0.01)
     assert int(mean[4]) == sum(int(row[4]) for row in (zero, *others))
     nothing = study(run(Config(), 99.0, 1)).variants[0]
     assert mistakes.by_class(nothing) == []

@@ -172,7 +172,7 @@ def test_what_is_refused_or_fails_says_why_and_the_next_run_starts(server, machi
     told = finish(machine.agent(sweep, "--max-consecutive-failed-runs", "3"))
     diverged, refused, fine = sweep.runs.values()
     assert diverged.state == "failed" and diverged.exit_code == 1, told
-    assert "loss became" in diverged.summary["cause"]
+    assert "train/loss became" in diverged.summary["cause"]
     assert refused.state == "failed" and refused.exit_code == 2
     assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
     assert fine.state == "finished"
@@ -180,7 +180,7 @@ def test_what_is_refused_or_fails_says_why_and_the_next_run_starts(server, machi
     code, told = machine.study("pull", sweep.path)
     assert code == 0 and "left out" in told and "lr=-1" in told
     page.write(machine.home / "runs" / sweep.id, machine.home / "out")
-    assert "loss became" in (machine.home / "out/report.md").read_text()
+    assert "train/loss became" in (machine.home / "out/report.md").read_text()
 
 
 def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
@@ -271,7 +271,7 @@ def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
 
 def test_runs_made_without_our_files_still_give_history_and_config(server, machine, quick):
     sweep = server.add_sweep(sweep_text(lr=[0.1, 0.2], seed=1))
-    row = {"train/loss": 0.2, "train/accuracy": 95.0, "test/loss": 0.1, "lr": 0.1}
+    row = {"train/loss": 0.2, "train/accuracy": 95.0, "test/loss": 0.1}  # and no learning rate
     rows = [row | {"epoch": e, "test/accuracy": 97.0 + e / 10} for e in range(1, 4)]
     ours = {"norm": "layer", "seed": 1, "epochs": 3, "their_own": 5}
     server.add_run(sweep, ours, rows)

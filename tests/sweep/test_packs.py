@@ -61,7 +61,7 @@ def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, ma
     assert (refused.state, refused.exit_code) == ("failed", 2)
     assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
     assert (diverged.state, diverged.exit_code) == ("failed", 1)
-    assert "loss became" in diverged.summary["cause"]
+    assert "train/loss became" in diverged.summary["cause"]
     assert fine.state == again.state == "finished"
     assert fine.summary["test_loss_last"] == pytest.approx(again.summary["test_loss_last"])
     assert "Traceback" not in told

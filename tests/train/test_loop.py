@@ -23,6 +23,14 @@ FULL = Config(
 )  # fmt: skip
 
 
+def test_what_is_no_number_is_named():
+    row = {"epoch": 3, "lr": 0.1, "train/loss": 2.3, "val/loss": float("nan")}
+    with pytest.raises(
+        Failed, match=r"^val/loss became nan in epoch 3 \(lr 0\.1\): lower lr or l1$"
+    ):
+        loop.check_finite(row)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_the_l1_gradient_is_autograds(reduction, tmp_path):
     config = Config(l1=1e-2, l1_reduction=reduction, precision="float64")
@@ -159,7 +167,7 @@ def test_a_watch_can_stop_a_run(tmp_path):
 
 def test_a_diverging_run_fails_with_its_cause(tmp_path):
     config = Config(norm="none", lr=1e9, epochs=2)
-    with pytest.raises(Failed, match=r"loss became (nan|inf) in epoch 1 .*lower lr"):
+    with pytest.raises(Failed, match=r"train/loss became (nan|inf) in epoch 1 .*lower lr"):
         loop.train(config, tmp_path)
     failed = runs.read(tmp_path)
     assert failed.state == runs.FAILED
