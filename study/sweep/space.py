@@ -240,8 +240,10 @@ def _density(density: Any, *names: str) -> Callable[[Mapping[str, float]], Quant
 
 
 def _log_normal(mu: float, sigma: float) -> Any:
-    with np.errstate(over="ignore"):  # what is infinite is refused as a value
-        return stats.lognorm(sigma, scale=float(np.exp(mu)))
+    try:
+        return stats.lognorm(sigma, scale=math.exp(mu))
+    except OverflowError as error:
+        raise Refused(f"mu={text(mu)}: is the natural logarithm of no number") from error
 
 
 QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {

@@ -108,7 +108,7 @@ def test_a_parameter_added_leaves_the_draws_of_the_others():
         ("l1", {"distribution": ["uniform"], "min": 0, "max": 1.0}, ["distribution=['uniform']"]),
         ("groups", {"distribution": "int_uniform", "min": 1, "max": np.inf}, ["max=inf", "number"]),
         ("lr", {"distribution": "log_uniform", "min": 1, "max": 1000}, ["natural logarithms"]),
-        ("lr", {"distribution": "log_normal", "mu": 1000}, ["lr=inf", "allowed is a number"]),
+        ("lr", {"distribution": "log_normal", "mu": 1000}, ["mu=1000", "natural logarithm"]),
         (
             "batch_size",
             {"distribution": "q_log_uniform", "min": 16, "max": 1024},

@@ -101,8 +101,8 @@ def test_a_layer_table_and_a_run(tmp_path):
             "norm=group: head.bn of network=efficientvit_m0 is a BatchNorm1d",
         ),
         (
-            {"network": "resnet18", "batch_size": 4},
-            r"batch_size=4: of 1,437 images the last batch has one, and layer4.0.bn1 of network=r",
+            {"network": "test_resnet", "batch_size": 4},
+            r"batch_size=4: of 1,437 images the last batch has one, and layer4.0.bn1 of network=t",
         ),
         ({"network": "levit_128s"}, "network=levit_128s: cannot take the 1x28x28 images of digits"),
     ],
@@ -116,8 +116,8 @@ def test_what_cannot_work_is_refused_by_name(settings, told):
 def test_batch_norm_may_stay_under_its_own_name():
     """And an image alone in a batch is refused only where its map is a single value."""
     networks.build(config("efficientvit_m0"))
-    networks.build(Config(network="resnet18", batch_size=4, holdout=10))
-    networks.build(config("resnet18", "group", batch_size=1))
+    networks.build(Config(network="test_resnet", batch_size=4, holdout=10))
+    networks.build(config("test_resnet", "group", batch_size=1))
 
 
 def test_names_are_checked_and_sorted_behind_ours():
