@@ -22,8 +22,8 @@ SWEEPS = sorted(
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests of agents wait for a server much of their time."""
-    return augment.usable_cores() + 1
+    """Two more than there are cores: tests of agents wait for a server much of their time."""
+    return augment.usable_cores() + 2
 
 
 @pytest.fixture(scope="session", autouse=True)
