@@ -11,6 +11,11 @@ class Refused(ValueError):
     """Bad input. The message is one line: the field, the value, what is allowed. Exit code 2."""
 
 
+def reason(error: Exception) -> str:
+    """The first line of what an error says; its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def nearest(word: Any, known: Iterable[str], allowed: Iterable[str] = ()) -> str:
     """What to say of a word that is not known: the nearest that is, or else those allowed (all)."""
     known = list(known)
@@ -121,9 +126,10 @@ class Field(NamedTuple):
 
 def finite(value: Any) -> bool:
     """Whether a value is a number, neither infinite nor none, that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
     try:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
+        return math.isfinite(value)
     except OverflowError:
         return False
 

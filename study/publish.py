@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from study import online, panels, server
 from study.config import Refused
+from study.fields import reason
 from study.pull import PAGE
 from study.report import page
 from study.report.variants import Study, collect
@@ -77,10 +78,9 @@ def _told(folder: Path) -> Iterator[None]:
         # wandb's errors share no base class: that of its sidecar is private, and none of `Error`.
         if type(error).__module__.partition(".")[0] not in ("wandb", "requests"):
             raise
-        why = server.reason(error)
         raise Failed(
-            f"{folder}: the W&B server did not take it ({why}): publish again, which updates"
-            " what is there"
+            f"{folder}: the W&B server did not take it ({reason(error)}): publish again, which"
+            " updates what is there"
         ) from error
 
 

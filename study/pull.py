@@ -7,6 +7,7 @@ from typing import Any
 
 from study import online, runs, server
 from study.config import FIELDS, Config, Refused
+from study.fields import reason
 from study.runs import Failed
 
 INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its rows and state when pulled
@@ -47,7 +48,7 @@ def pull(path: str, out: Path) -> Pulled:
             _pull_runs(path, list(theirs), done)
         except (wandb.errors.CommError, requests.RequestException) as error:
             raise Failed(
-                f"{path}: the server went away ({server.reason(error)}): pull again, to go on"
+                f"{path}: the server went away ({reason(error)}): pull again, to go on"
             ) from error
     return done
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from study.config import Refused
+from study.fields import reason
 from study.runs import Failed
 
 OFFLINE = "or run offline: study sweep FILE"
@@ -116,11 +117,6 @@ def not_accepted(error: Exception) -> str:
     """A key that is refused, in a line with its remedy."""
     why = reason(error)
     return f"the W&B server does not accept this machine ({why}): run `wandb login`, {OFFLINE}"
-
-
-def reason(error: Exception) -> str:
-    """The first line of what wandb says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager

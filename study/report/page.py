@@ -131,7 +131,7 @@ def _published(study: Study, folder: Path) -> dict[str, Any] | None:
         "sentences": published.findings(found),
         "header": published.HEADER,
         "rows": published.table(found),
-        "sources": published.sources(found),
+        "note": published.note(found),
         "figure": published.draw(folder, found),
     }
 

@@ -202,17 +202,19 @@ def reproduced(variants: Sequence[Variant]) -> list[Reproduced]:
         if distance <= min(DIFFERENT, nearest.get(published, (math.inf,))[0] - 1):
             nearest[published] = distance, variant
     return [
-        Reproduced(
-            published,
-            nearest[published][1],
-            parameters=nearest[published][1].parameters["total"],
-            last=nearest[published][1].last("test_accuracy_last"),
-            best=nearest[published][1].last("test_accuracy_best").mean,
-            train=nearest[published][1].last("train_accuracy_last").mean,
-        )
-        for published in read()
-        if published in nearest
+        _beside(published, nearest[published][1]) for published in read() if published in nearest
     ]
+
+
+def _beside(published: Published, variant: Variant) -> Reproduced:
+    return Reproduced(
+        published,
+        variant,
+        parameters=variant.parameters["total"],
+        last=variant.last("test_accuracy_last"),
+        best=variant.last("test_accuracy_best").mean,
+        train=variant.last("train_accuracy_last").mean,
+    )
 
 
 def findings(found: Sequence[Reproduced]) -> list[str]:
@@ -229,12 +231,6 @@ def findings(found: Sequence[Reproduced]) -> list[str]:
     figures = f"Of {count(compared, 'published figure')} at the last epoch"
     summary = [f"{figures}: {', '.join(told)}."] if told else []
     return summary + [str(one) for one in found]
-
-
-def sources(found: Sequence[Reproduced]) -> list[str]:
-    """Where the figures of each study were published."""
-    kept = {one.published.study: one.published.source for one in found}
-    return [f"{study}: {source}" for study, source in kept.items()]
 
 
 HEADER = (
@@ -267,6 +263,17 @@ def table(found: Sequence[Reproduced]) -> list[list[str]]:
         ]
         for one in found
     ]
+
+
+def note(found: Sequence[Reproduced]) -> str:
+    """What the table's figures are, and where those of each study were published."""
+    sources = {one.published.study: one.published.source for one in found}
+    listed = "; ".join(f"{study}: {source}" for study, source in sources.items())
+    return (
+        "Accuracies in percent: at the last epoch, at the best one (chosen on the test set), and in"
+        " training during the last epoch; ours are means over seeds. Published, each of one run:"
+        f" {listed}."
+    )
 
 
 def draw(folder: Path, found: Sequence[Reproduced]) -> Drawn:

@@ -83,10 +83,10 @@ def run(
         runs.check_writable(out)
         _prepare(ahead)
         multiprocessing.get_context("forkserver").set_forkserver_preload(worker.PRELOAD)
-        devices = _devices(device)
+        places = _devices(device)
         cores = augment.usable_cores() // threads or 1
-        slots = workers or (cores if devices == ["cpu"] else len(devices))
-        jobs = _Jobs(search, out, only_logged, len(ahead), devices, threads, mode, pack)
+        slots = workers or (cores if places == ["cpu"] else len(places))
+        jobs = _Jobs(search, out, only_logged, len(ahead), places, threads, mode, pack)
         _work_off(jobs, min(slots, len(ahead) + len(only_logged)), cores, outcome)
     outcome.elsewhere = search.elsewhere()
     outcome.left, outcome.ended = search.left(), search.ended()

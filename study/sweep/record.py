@@ -32,6 +32,7 @@ from sqlalchemy.exc import (
 )
 
 from study.config import Config, Refused
+from study.fields import reason
 from study.runs import Failed
 
 LEASE = 90  # seconds a worker keeps a trial that it does not renew
@@ -78,8 +79,8 @@ class Record:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.shared = not isinstance(storage, Path)  # the runs may be on other machines
         direction = "maximize" if maximize else "minimize"
-        self.place = storage
-        with _told(storage):
+        self.place = str(storage) if isinstance(storage, Path) else _without_password(storage)
+        with _told(self.place):
             self.storage = _open(storage)
             study = optuna.create_study(
                 storage=self.storage, study_name=name, direction=direction, load_if_exists=True
@@ -195,26 +196,25 @@ def _open(storage: Path | str) -> BaseStorage:
 
 
 @contextlib.contextmanager
-def _told(storage: Path | str) -> Iterator[None]:
-    """What goes wrong with a record, in one line and without the password in its URL."""
-    shown = str(storage) if isinstance(storage, Path) else _without_password(storage)
+def _told(place: str) -> Iterator[None]:
+    """What goes wrong with a record, in one line; `place`: its file, or its URL as it is shown."""
     try:
         yield
     except json.JSONDecodeError as error:
         raise Refused(
-            f"{shown}: is damaged ({_first(error)}); move it away: trained runs are found again"
+            f"{place}: is damaged ({reason(error)}); move it away: trained runs are found again"
         ) from error
     except ImportError as error:
-        raise Refused(f"--storage {shown}: {_first(error)}; pip install its driver") from error
+        raise Refused(f"--storage {place}: {reason(error)}; pip install its driver") from error
     except NoSuchModuleError as error:
         raise Refused(
-            f"--storage: no URL of a database ({_first(error)});"
+            f"--storage: no URL of a database ({reason(error)});"
             " allowed is sqlite:///FILE, postgresql://USER@HOST/NAME or the like"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise Failed(f"--storage {shown}: {_first(error)}; is the database there?") from error
+        raise Failed(f"--storage {place}: {reason(error)}; is the database there?") from error
     except OSError as error:
-        raise Failed(f"{shown}: {error.strerror}; make room, or choose another --out") from error
+        raise Failed(f"{place}: {error.strerror}; make room, or choose another --out") from error
 
 
 def _without_password(storage: str) -> str:
@@ -233,10 +233,6 @@ def _without_password(storage: str) -> str:
             " postgresql://USER@HOST/NAME or the like (an @, : or / in a password is %40, %3A, %2F)"
         )
     return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _alive(lease: Mapping[str, Any]) -> bool:

@@ -89,14 +89,11 @@ class Search:
         names = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
         if self.grid:
             names = {runs.name(config) for config in sweep.configs}
-        self.done = {name for name in names if self._there(name)}
+        self.here = {name for name in names if runs.is_done(out / name)}
+        # Of a search by a database alone, the folders of other machines are not seen here.
+        self.done = names if self.record.shared and not self.grid else self.here.copy()
         self.gone = set() if self.grid else names - self.done
         self.found = len(self.done)
-
-    def _there(self, name: str) -> bool:
-        """Whether a run that the record knows is trained is: its folder may be gone since, but may
-        also be on another machine where these share a record alone."""
-        return (self.record.shared and not self.grid) or runs.is_done(self.out / name)
 
     def _is_gone(self, name: str) -> bool:
         """Whether a run that was trained has lost its folder, and nobody has trained it again."""
@@ -133,10 +130,9 @@ class Search:
     def trained(self) -> list[Config]:
         """What was in this machine's folder at the start."""
         if self.grid:
-            return [c for c in self.sweep.configs if runs.name(c) in self.done]
+            return [c for c in self.sweep.configs if runs.name(c) in self.here]
         trials = {t.user_attrs["run"]: t.user_attrs["config"] for t in self.record.trials()}
-        here = [name for name in trials if name in self.done and runs.is_done(self.out / name)]
-        return [Config(**trials[name]) for name in here]
+        return [Config(**config) for name, config in trials.items() if name in self.here]
 
     def elsewhere(self) -> int:
         """Configurations that other workers have trained since the start, or train now."""

@@ -17,7 +17,7 @@ import yaml
 
 from study import runs
 from study.config import FIELDS, Config, Refused, check_names, text
-from study.fields import nearest
+from study.fields import nearest, reason
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import VARIANT, Parameter, fixed, parameter
 
@@ -287,7 +287,7 @@ class _Loader(yaml.SafeLoader):
 def _where(error: yaml.YAMLError) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}not valid YAML ({problem or str(error).splitlines()[0]})"
+    return f"{place}not valid YAML ({problem or reason(error)})"
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from study.config import CLASSES, TRAIN_IMAGES, Config, Refused
+from study.fields import reason
 from study.train import networks, norms
 
 __all__ = ["build", "swap"]  # timm adds our networks' names
@@ -128,10 +129,9 @@ def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
 
 
 def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> Refused:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    size = "x".join(map(str, shape))
+    size, why = "x".join(map(str, shape)), reason(error)
     return Refused(
-        f"network={config.network}: cannot take the {size} images of {config.dataset} ({reason})"
+        f"network={config.network}: cannot take the {size} images of {config.dataset} ({why})"
     )
 
 

@@ -8,6 +8,7 @@ import resource
 import torch
 
 from study.config import Config, Refused
+from study.fields import reason
 
 
 def pick(name: str | None = None) -> torch.device:
@@ -23,8 +24,8 @@ def pick(name: str | None = None) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise Refused(f"device={name}: not available ({reason}); allowed here: cpu") from error
+        why = reason(error)
+        raise Refused(f"device={name}: not available ({why}); allowed here: cpu") from error
     return device
 
 

@@ -132,7 +132,7 @@ def test_the_table_and_the_summary():
     )
     assert len(sentences) == 3
     assert all("What differs or is not known: how its images" in told for told in sentences)
-    assert published.sources(found) == ["era1_s8: github.com/piygr/s8erav1"]
+    assert published.note(found).endswith("one run: era1_s8: github.com/piygr/s8erav1.")
     rows = [dict(enumerate(row)) for row in published.table(found)]
     assert all(len(row) == len(published.HEADER) for row in rows)
     assert rows[0][7] == "+0.30" and rows[0][12] == "above"
