@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from study import options
-from study.config import Config, Refused, labels
-from study.runs import Failed, Run
+from study.cli import parsing
+from study.config import Config, labels
+from study.errors import RunError, UsageError
+from study.runs import Run
 
 Setting = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
 Flat = Annotated[Config, tyro.conf.arg(name="")]
@@ -27,7 +28,7 @@ def check(
         dataset: data sets that must be there; they are downloaded where they are missing.
         online: also ask for a W&B login.
     """
-    from study import check as checks
+    from study.cli import check as checks
 
     return checks.run(dataset, online)
 
@@ -46,14 +47,14 @@ def train(
         threads: threads on a CPU; results repeat to the bit for the same number only.
     """
     from study import runs
-    from study.progress import Bar
+    from study.cli.progress import Bar
     from study.train import loop
 
     _at_least_one(threads=threads)
     out = out or Path("runs/train") / runs.name(config)
     print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
     with Bar(config) as bar:
-        run = loop.train(config, out, device=device, threads=threads, watch=bar)
+        run = loop.train(config, out, device=device, threads=threads, callback=bar)
     print(f"{_score(run)}  {run.path}")
     return 0
 
@@ -93,7 +94,7 @@ def sweep(
 
     _at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
     if search_seed < 0:
-        raise Refused(f"--search-seed={search_seed}: allowed is a whole number at least 0")
+        raise UsageError(f"--search-seed={search_seed}: allowed is a whole number at least 0")
     plan = spec.read(file, set)
     folder = out / plan.name
     outcome = local.run(
@@ -183,7 +184,7 @@ def report(
 
     _percent(target)
     if not runs:
-        raise Refused("report: give the folder of a sweep, such as runs/quickstart")
+        raise UsageError("report: give the folder of a sweep, such as runs/quickstart")
     out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
     print(page.write(runs[0], out, target=target, others=runs[1:]))
     return 0
@@ -206,10 +207,10 @@ def agent(
         device: cpu, cuda, cuda:1, mps (default: the best there is).
         threads: threads on a CPU.
     """
-    from study.sweep import handed, packs
+    from study.tracking import assigned, pack_agent
 
     _at_least_one(pack=pack, count=count, threads=threads)
-    done = packs.run(sweep, pack, count, device, threads)
+    done = pack_agent.run(sweep, pack, count, device, threads)
     print(
         f"{sweep}: {done.trained} runs trained ({done.stopped} stopped by the server),"
         f" {len(done.failed)} failed"
@@ -217,7 +218,7 @@ def agent(
     if done.signal == signal.SIGINT:
         raise KeyboardInterrupt
     if done.signal:
-        return _told("preempted: another agent goes on with its runs", handed.PREEMPTED)
+        return _told("preempted: another agent goes on with its runs", assigned.PREEMPTED)
     return 1 if done.failed else 0
 
 
@@ -228,7 +229,7 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
         sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
         out: where the sweep's folder is made.
     """
-    from study import pull as pulling
+    from study.tracking import pull as pulling
 
     done = pulling.pull(sweep, out)
     for run, why in done.refused.items():
@@ -255,7 +256,7 @@ def publish(
         target: test accuracy in percent to draw a line at, such as 99.4.
         project: ENTITY/PROJECT on W&B (default: where the runs are).
     """
-    from study import publish as publishing
+    from study.tracking import publish as publishing
 
     _percent(target)
     out = out or Path("reports") / runs.resolve().name
@@ -273,7 +274,7 @@ def explain(out: Path = Path("reports/explain")) -> int:
     Args:
         out: where the figures and normalization.xlsx go.
     """
-    from study.report import explain as explaining
+    from study.report.explain import figures as explaining
 
     for drawn in explaining.write(out):
         print(out / f"{drawn.name}.png")
@@ -298,10 +299,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
     _log_to_stderr()
     try:
-        return options.read(sys.argv[1:] if arguments is None else arguments, COMMANDS)()
-    except Refused as error:
+        return parsing.read(sys.argv[1:] if arguments is None else arguments, COMMANDS)()
+    except UsageError as error:
         return _told(error, 2)
-    except Failed as error:
+    except RunError as error:
         return _told(error, 1)
     except KeyboardInterrupt:
         return _told("stopped; the same command goes on from the last whole epoch", 130)
@@ -320,12 +321,12 @@ def _told(message: Any, code: int) -> int:
 def _at_least_one(**options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < 1:
-            raise Refused(f"--{name}={value}: allowed is a whole number at least 1")
+            raise UsageError(f"--{name}={value}: allowed is a whole number at least 1")
 
 
 def _percent(target: float | None) -> None:
     if target is not None and not 0 <= target <= 100:
-        raise Refused(f"target={target:g}: allowed is a number at least 0 and at most 100")
+        raise UsageError(f"target={target:g}: allowed is a number at least 0 and at most 100")
 
 
 def _score(run: Run) -> str:

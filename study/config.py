@@ -11,9 +11,22 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from study.fields import Backbones, Field, Range, Refused, nearest, number, text
+from study.errors import UsageError
+from study.fields import (
+    BACKBONES,
+    Choices,
+    Effect,
+    Field,
+    Range,
+    fields_of,
+    nearest,
+    number,
+    setting,
+    text,
+)
+from study.plans import PLANS
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +34,7 @@ log = logging.getLogger(__name__)
 TRAIN_IMAGES = {"digits": 1437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
 CLASSES = 10
 
+STEPS = Effect("schedule=step", lambda c: c["schedule"] == "step")
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
 
 
@@ -29,57 +43,74 @@ class Config:
     """What a run is: flat scalars, each a sweep parameter and a command line option.
 
     Raises:
-        Refused: a value of the wrong type or out of range, or a setting without effect.
+        UsageError: a value of the wrong type or out of range, or a setting without effect.
     """
 
-    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10"] = "digits"
+    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10"] = setting(
+        "digits", shapes_network=True
+    )
     """the images: digits (1,797 scans, no download), mnist, fashion_mnist or cifar10"""
-    network: Annotated[
-        str, Backbones(("mnist_7684", "mnist_8008", "mnist_9680", "mnist_9802", "cifar_48178"))
-    ] = "mnist_7684"
+    network: str = setting("mnist_7684", Choices(tuple(PLANS), BACKBONES), shapes_network=True)
     """mnist_7684, mnist_8008, mnist_9680, mnist_9802, cifar_48178 (their numbers of parameters), or
     a timm backbone with BatchNorm, such as resnet18, whose norms are swapped"""
-    norm: Literal["batch", "layer", "group", "instance", "none"] = "batch"
+    norm: Literal["batch", "layer", "group", "instance", "none"] = setting(
+        "batch", shapes_network=True
+    )
     """the normalization after (or before) each activation"""
-    groups: Annotated[int, Range(1)] = 4
+    groups: int = setting(
+        4,
+        Range(1),
+        shapes_network=True,
+        effect=Effect("norm=group", lambda c: c["norm"] == "group"),
+    )
     """norm=group: a layer of C channels uses the largest divisor of C that is at most this"""
-    norm_affine: Literal["channel", "element", "none"] = "channel"
+    norm_affine: Literal["channel", "element", "none"] = setting(
+        "channel",
+        shapes_network=True,
+        effect=Effect("there is a norm", lambda c: c["norm"] != "none"),
+    )
     """the norm's scale and shift: two a channel; two an element (norm=layer only); none"""
-    dropout: Annotated[float, Range(0, 1, below=True)] = 0.0
+    dropout: float = setting(0.0, Range(0, 1, below=True), shapes_network=True, per_model=True)
     """share of activations dropped in each block"""
-    l1: Annotated[float, Range(0)] = 0.0
+    l1: float = setting(0.0, Range(0), per_model=True)
     """weight of the L1 term over ALL parameters; its size depends on l1_reduction"""
-    l1_reduction: Literal["sum", "mean"] = "sum"
+    l1_reduction: Literal["sum", "mean"] = setting(
+        "sum", per_model=True, effect=Effect("l1 is above 0", lambda c: c["l1"] > 0)
+    )
     """the L1 term: sum of |w|, or the sum over tensors of each tensor's mean |w|"""
-    weight_decay: Annotated[float, Range(0)] = 0.0
+    weight_decay: float = setting(0.0, Range(0), per_model=True)
     """L2 as SGD's weight decay, on all parameters"""
-    lr: Annotated[float, Range(0, above=True)] = 0.05
+    lr: float = setting(0.05, Range(0, above=True), per_model=True)
     """learning rate at the start; with schedule=onecycle its peak"""
-    momentum: Annotated[float, Range(0, 1, below=True)] = 0.9
+    momentum: float = setting(0.9, Range(0, 1, below=True), per_model=True)
     """momentum of SGD"""
-    nesterov: bool = False
+    nesterov: bool = setting(
+        False, per_model=True, effect=Effect("momentum is above 0", lambda c: c["momentum"] > 0)
+    )
     """Nesterov's momentum"""
-    schedule: Literal["constant", "step", "onecycle", "cosine"] = "constant"
+    schedule: Literal["constant", "step", "onecycle", "cosine"] = setting(
+        "constant", per_model=True
+    )
     """how the learning rate moves: step by epoch, onecycle and cosine by batch"""
-    step_size: Annotated[int, Range(1)] = 1
+    step_size: int = setting(1, Range(1), per_model=True, effect=STEPS)
     """schedule=step: epochs between two steps"""
-    gamma: Annotated[float, Range(0, 1, above=True)] = 0.1
+    gamma: float = setting(0.1, Range(0, 1, above=True), per_model=True, effect=STEPS)
     """schedule=step: factor of the learning rate at each step"""
-    epochs: Annotated[int, Range(1, 10_000)] = 20
+    epochs: int = setting(20, Range(1, 10_000))
     """passes over the training set"""
-    batch_size: Annotated[int, Range(1)] = 128
+    batch_size: int = setting(128, Range(1))
     """images in a batch; the last, partial batch is kept"""
     augment: Literal["none", "rotate7", "rotate7_mean", "jitter_rotate7", "affine", "crop_flip"] = (
-        "none"
+        setting("none")
     )
     """augmentation of the training images, by albumentations"""
-    label_smoothing: Annotated[float, Range(0, 1, below=True)] = 0.0
+    label_smoothing: float = setting(0.0, Range(0, 1, below=True), per_model=True)
     """label smoothing of the training loss (reported losses are without)"""
-    holdout: Annotated[int, Range(0)] = 0
+    holdout: int = setting(0, Range(0))
     """images of the training set kept for validation, the same for every seed; 0: none"""
-    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    seed: int = setting(0, Range(0, 2**32 - 1), per_model=True)
     """seed of initialization, order of images and dropout"""
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    precision: Literal["float32", "bfloat16", "float64"] = setting("float32")
     """arithmetic; bfloat16 by autocast, with float32 weights"""
 
     def __post_init__(self) -> None:
@@ -87,36 +118,32 @@ class Config:
             value = field.canonical(getattr(self, field.name))
             object.__setattr__(self, field.name, value)
         self._check_together()
-        for name, need in self._without_effect().items():
-            raise Refused(
-                f"{name}={text(getattr(self, name))}: has no effect unless {need};"
-                f" leave it out (default {text(FIELDS[name].default)})"
-            )
+        for name, value in self.non_defaults().items():
+            if not self.has_effect(name):
+                raise UsageError(
+                    f"{name}={text(value)}: has no effect unless {FIELDS[name].effect.needs};"
+                    f" leave it out (default {text(FIELDS[name].default)})"
+                )
+
+    def has_effect(self, name: str) -> bool:
+        """Whether a setting changes anything beside the others."""
+        return FIELDS[name].has_effect(vars(self))
 
     def _check_together(self) -> None:
         """Refuse settings that are each allowed, but not together."""
         if self.norm_affine == "element" and self.norm != "layer":
-            raise Refused(
+            raise UsageError(
                 f"norm_affine=element: needs norm=layer, not norm={self.norm}"
                 " (allowed here: channel, none)"
             )
         most = TRAIN_IMAGES[self.dataset] - CLASSES
         if self.holdout and not CLASSES <= self.holdout <= most:
-            raise Refused(
+            raise UsageError(
                 f"holdout={self.holdout}: {self.dataset} allows 0, or {CLASSES} to {most} images"
             )
 
-    def _without_effect(self) -> dict[str, str]:
-        """Fields set to other than their default that change nothing -> what they would need."""
-        values = dataclasses.asdict(self)
-        return {
-            name: need
-            for name, (works, need) in EFFECTS.items()
-            if values[name] != FIELDS[name].default and not works(values)
-        }
-
     @classmethod
-    def drawn(cls, settings: Mapping[str, Any]) -> "Config":
+    def from_sweep(cls, settings: Mapping[str, Any]) -> "Config":
         """The configuration that a sweep or a search has drawn.
 
         `variant` is expanded into the fields it names. A field that has no effect beside the
@@ -124,30 +151,30 @@ class Config:
         groups together must be free to draw both; one that a `variant` names is refused.
 
         Raises:
-            Refused: as Config, and for unknown names and for a field set twice.
+            UsageError: as Config, and for unknown names and for a field set twice.
         """
         settings = dict(settings)
         named = parse_variant(settings.pop("variant", ""))
         for name in named:
             if name in settings:
-                raise Refused(f"{name}: set both in variant and beside it; keep one of the two")
+                raise UsageError(f"{name}: set both in variant and beside it; keep one of the two")
         settings |= named
         check_names(settings)
         values = {
             name: FIELDS[name].canonical(settings[name]) if name in settings else field.default
             for name, field in FIELDS.items()
         }
-        for name, (works, need) in EFFECTS.items():
-            if name in named or works(values) or values[name] == FIELDS[name].default:
+        for name, field in FIELDS.items():
+            if name in named or field.has_effect(values) or values[name] == field.default:
                 continue
             log.info(
                 "%s=%s has no effect unless %s: put back to its default, %s",
-                name, text(values[name]), need, text(FIELDS[name].default),
+                name, text(values[name]), field.effect.needs, text(field.default),
             )  # fmt: skip
-            values[name] = FIELDS[name].default
+            values[name] = field.default
         return cls(**values)
 
-    def changed(self) -> dict[str, Any]:
+    def non_defaults(self) -> dict[str, Any]:
         """The fields that differ from their defaults, in the order of the fields."""
         return {
             name: value
@@ -162,7 +189,7 @@ class Config:
         Only fields that differ from their defaults count, so that a field added later, whose
         default means "as before", changes no identity.
         """
-        canonical = json.dumps(self.changed(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self.non_defaults(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:10]
 
     def without_seed(self) -> "Config":
@@ -170,51 +197,28 @@ class Config:
         return dataclasses.replace(self, seed=FIELDS["seed"].default)
 
 
-def _fields() -> dict[str, Field]:
-    fields = {}
-    hints = get_type_hints(Config, include_extras=True)
-    for field in dataclasses.fields(Config):
-        hint, limits, choices = hints[field.name], None, ()
-        if get_origin(hint) is Annotated:
-            hint, limits = get_args(hint)
-        timm = isinstance(limits, Backbones)
-        if timm:
-            choices, limits = limits.ours, None
-        if get_origin(hint) is Literal:
-            hint, choices = str, get_args(hint)
-        fields[field.name] = Field(field.name, hint, choices, limits, field.default, timm)
-    return fields
-
-
-FIELDS: dict[str, Field] = _fields()
-
-# When a field has an effect, and how to say so.
-EFFECTS = {
-    "groups": (lambda c: c["norm"] == "group", "norm=group"),
-    "norm_affine": (lambda c: c["norm"] != "none", "there is a norm"),
-    "l1_reduction": (lambda c: c["l1"] > 0, "l1 is above 0"),
-    "nesterov": (lambda c: c["momentum"] > 0, "momentum is above 0"),
-    "step_size": (lambda c: c["schedule"] == "step", "schedule=step"),
-    "gamma": (lambda c: c["schedule"] == "step", "schedule=step"),
-}
+FIELDS: dict[str, Field] = fields_of(Config)
+# What the configurations of a pack have in common, and what each has of its own.
+SHARED = tuple(name for name, field in FIELDS.items() if not field.per_model)
+PER_MODEL = tuple(name for name, field in FIELDS.items() if field.per_model)
 
 
 def check_names(names: Iterable[str]) -> None:
     """Refuse names that are no field, with the nearest that is one."""
     for name in names:
         if name not in FIELDS:
-            raise Refused(f"{name}: no such setting; {nearest(name, FIELDS)}")
+            raise UsageError(f"{name}: no such setting; {nearest(name, FIELDS)}")
 
 
 def parse_setting(word: str) -> tuple[str, Any]:
     """`name=value` as a field's name and its value.
 
     Raises:
-        Refused: no `=`, an unknown name or a value that is not allowed.
+        UsageError: no `=`, an unknown name or a value that is not allowed.
     """
     name, equals, value = word.partition("=")
     if not equals or not value:
-        raise Refused(f"{word!r}: write a setting as name=value")
+        raise UsageError(f"{word!r}: write a setting as name=value")
     check_names([name])
     return name, FIELDS[name].parse(value)
 
@@ -223,15 +227,15 @@ def parse_variant(variant: Any) -> dict[str, Any]:
     """The fields that a variant such as "norm=group groups=5" names.
 
     Raises:
-        Refused: not a text of name=value words, or a name twice.
+        UsageError: not a text of name=value words, or a name twice.
     """
     if not isinstance(variant, str):
-        raise Refused(f"variant={text(variant)}: write a text such as 'norm=group groups=5'")
+        raise UsageError(f"variant={text(variant)}: write a text such as 'norm=group groups=5'")
     named: dict[str, Any] = {}
     for word in variant.split():
         name, value = parse_setting(word)
         if name in named:
-            raise Refused(f"variant={variant!r}: {name} stands in it twice")
+            raise UsageError(f"variant={variant!r}: {name} stands in it twice")
         named[name] = value
     return named
 
@@ -243,30 +247,26 @@ def labels(configs: Iterable[Config]) -> dict[Config, str]:
     configurations in which it has one. So two that differ never share a label.
     """
     distinct = list(dict.fromkeys(config.without_seed() for config in configs))
-    values = [dataclasses.asdict(config) for config in distinct]
-    seen: dict[str, set] = {name: set() for name in FIELDS}
-    for value in values:
-        for name in FIELDS:
-            if name not in EFFECTS or EFFECTS[name][0](value):
-                seen[name].add(value[name])
-    varying = {name for name, options in seen.items() if len(options) > 1}
-    return {config: _label(value, varying) for config, value in zip(distinct, values)}
+    seen: dict[str, set] = {
+        name: {getattr(config, name) for config in distinct if config.has_effect(name)}
+        for name in FIELDS
+    }
+    varying = {name for name, values in seen.items() if len(values) > 1}
+    return {config: _label(config, varying) for config in distinct}
 
 
-def _label(value: dict[str, Any], varying: set[str]) -> str:
-    named = {
-        name
-        for name in varying
-        if name not in EFFECTS or EFFECTS[name][0](value)
-    } - {"norm", "l1", "l1_reduction", "groups", "weight_decay"}  # fmt: skip
-    words = NORM_LABELS[value["norm"]]
-    if "groups" in varying and value["norm"] == "group":
-        words += f" ({value['groups']} groups)"
-    if varying & {"l1", "l1_reduction"} and value["l1"]:
-        words += f" + L1 {number(value['l1'])} ({value['l1_reduction']})"
-    if "weight_decay" in varying and value["weight_decay"]:
-        words += f" + L2 {number(value['weight_decay'])}"
-    return ", ".join([words, *(_phrase(name, value[name]) for name in FIELDS if name in named)])
+def _label(config: Config, varying: set[str]) -> str:
+    named = {name for name in varying if config.has_effect(name)}
+    words = NORM_LABELS[config.norm]
+    if "groups" in named:
+        words += f" ({config.groups} groups)"
+    if varying & {"l1", "l1_reduction"} and config.l1:
+        words += f" + L1 {number(config.l1)} ({config.l1_reduction})"
+    if "weight_decay" in named and config.weight_decay:
+        words += f" + L2 {number(config.weight_decay)}"
+    named -= {"norm", "l1", "l1_reduction", "groups", "weight_decay"}
+    phrases = [_phrase(name, getattr(config, name)) for name in FIELDS if name in named]
+    return ", ".join([words, *phrases])
 
 
 def _phrase(name: str, value: Any) -> str:

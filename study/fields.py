@@ -1,19 +1,13 @@
 """What one setting allows: its type, its choices or its range, and how it is read and written."""
 
+import dataclasses
 import difflib
 import functools
 import math
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-
-class Refused(ValueError):
-    """Bad input. The message is one line: the field, the value, what is allowed. Exit code 2."""
-
-
-def reason(error: Exception) -> str:
-    """The first line of what an error says; its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+from study.errors import UsageError
 
 
 def nearest(word: Any, known: Iterable[str], allowed: Iterable[str] = ()) -> str:
@@ -43,51 +37,89 @@ class Range(NamedTuple):
         return " and ".join(words)
 
 
-class Backbones(NamedTuple):
-    """Our networks by name; timm's names are allowed too."""
+class Others(NamedTuple):
+    """What a choice allows beside its list: in words, and its names, found when they are asked."""
 
-    ours: tuple[str, ...]
+    words: str
+    names: Callable[[], tuple[str, ...]]
+
+
+class Choices(NamedTuple):
+    """The words a field allows, and perhaps others."""
+
+    listed: tuple[str, ...]
+    others: Others | None = None
+
+
+class Effect(NamedTuple):
+    """When a setting changes anything: in words, and as a test of all values by name."""
+
+    needs: str
+    holds: Callable[[Mapping[str, Any]], bool]
+
+
+def setting(
+    default: Any,
+    allowed: Range | Choices | None = None,
+    *,
+    effect: Effect | None = None,
+    per_model: bool = False,
+    shapes_network: bool = False,
+) -> Any:
+    """Declare a field of Config.
+
+    allowed: its numbers or words, where its type (a Literal, a bool) does not say it. effect: when
+    it changes anything. per_model: models of one pack may differ in it. shapes_network: the
+    network's layers follow from it.
+    """
+    own = {"allowed": allowed, "effect": effect}
+    own |= {"per_model": per_model, "shapes_network": shapes_network}
+    return dataclasses.field(default=default, metadata=own)
 
 
 class Field(NamedTuple):
-    """One field of Config: its type, what it allows and its default.
-
-    `timm`: beside the choices, the names of timm's backbones are allowed.
-    """
+    """One field of Config: its type, what it allows, its default, and what `setting` says of it."""
 
     name: str
     kind: type
     choices: tuple[str, ...]
+    others: Others | None
     range: Range | None
     default: Any
-    timm: bool = False
+    effect: Effect | None
+    per_model: bool
+    shapes_network: bool
+
+    def has_effect(self, values: Mapping[str, Any]) -> bool:
+        """Whether it changes anything beside the other settings, all given by name."""
+        return self.effect is None or self.effect.holds(values)
 
     def canonical(self, value: Any) -> Any:
         """The value in the field's own type (0 and 0.0 are one configuration).
 
         Raises:
-            Refused: the wrong type, or not allowed.
+            UsageError: the wrong type, or not allowed.
         """
         if self.choices:
             return self._choice(value)
         if self.kind is bool:
             if isinstance(value, bool):
                 return value
-            raise Refused(f"{self.name}={text(value)}: allowed are true and false")
+            raise UsageError(f"{self.name}={text(value)}: allowed are true and false")
         return self._number(value)
 
     def _choice(self, value: Any) -> str:
         if isinstance(value, str) and value in self.choices:
             return value
         names, more = self.choices, ""
-        if self.timm:
-            names, more = (*names, *_timm_names()), " and timm's backbones"
+        if self.others:
+            names, more = (*names, *self.others.names()), f" and {self.others.words}"
             if value in names:
                 return value
         near = difflib.get_close_matches(str(value), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         allowed = ", ".join(self.choices) + more
-        raise Refused(f"{self.name}={text(value)}: allowed are {allowed}{hint}")
+        raise UsageError(f"{self.name}={text(value)}: allowed are {allowed}{hint}")
 
     def rank(self, value: Any) -> Any:
         """A key that sorts values as the choices are listed, backbones after them, or by size."""
@@ -99,18 +131,18 @@ class Field(NamedTuple):
     def _number(self, value: Any) -> int | float:
         what = "a whole number" if self.kind is int else "a number"
         if isinstance(value, str):
-            raise Refused(f"{self.name}={value!r}: is text, not {what}{_yaml_advice(value)}")
+            raise UsageError(f"{self.name}={value!r}: is text, not {what}{_yaml_advice(value)}")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise Refused(f"{self.name}={text(value)}: allowed is {what} {self.range}")
+            raise UsageError(f"{self.name}={text(value)}: allowed is {what} {self.range}")
         if not finite(value) or value not in self.range or value != self.kind(value):
-            raise Refused(f"{self.name}={text(value)}: allowed is {what} {self.range}")
+            raise UsageError(f"{self.name}={text(value)}: allowed is {what} {self.range}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 
     def parse(self, word: str) -> Any:
         """The value that a word of a command line or a `variant` means.
 
         Raises:
-            Refused: no such value.
+            UsageError: no such value.
         """
         if self.kind is bool:
             return self.canonical({"true": True, "false": False}.get(word.lower(), word))
@@ -119,9 +151,9 @@ class Field(NamedTuple):
         try:
             return self.canonical(float(word))
         except ValueError as error:
-            if isinstance(error, Refused):
+            if isinstance(error, UsageError):
                 raise
-            raise Refused(f"{self.name}={word}: allowed is a number {self.range}") from None
+            raise UsageError(f"{self.name}={word}: allowed is a number {self.range}") from None
 
 
 def finite(value: Any) -> bool:
@@ -152,6 +184,23 @@ def _timm_names() -> tuple[str, ...]:
     import timm
 
     return tuple(timm.list_models())
+
+
+BACKBONES = Others("timm's backbones", _timm_names)
+
+
+def fields_of(config: type) -> dict[str, Field]:
+    """Read the fields of Config by name."""
+    found, hints = {}, get_type_hints(config)
+    for field in dataclasses.fields(config):
+        kind, own = hints[field.name], dict(field.metadata)
+        allowed = own.pop("allowed")
+        if get_origin(kind) is Literal:
+            kind, allowed = str, Choices(get_args(kind))
+        listed, others = allowed if isinstance(allowed, Choices) else ((), None)
+        limits = allowed if isinstance(allowed, Range) else None
+        found[field.name] = Field(field.name, kind, listed, others, limits, field.default, **own)
+    return found
 
 
 def number(value: float) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from study import runs
+from study import files
 from study.__main__ import main
 from study.config import Config
-from study.report import drawing
+from study.report.figures import drawing
 from study.train import augment, data, loop
+from tests.machines import machine, server  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parent.parent
 SWEEPS = sorted(
@@ -68,7 +69,7 @@ def quick(monkeypatch):
 
     def save(figure, folder, name, header, rows):
         picture = Figure(figsize=(1, 1), dpi=20)
-        runs.write(folder / f"{name}.png", lambda file: picture.savefig(file, format="png"))
+        files.write(folder / f"{name}.png", lambda file: picture.savefig(file, format="png"))
         drawing.write_csv(folder / f"{name}.csv", header, rows)
 
     monkeypatch.setattr(drawing, "save", save)

@@ -54,7 +54,7 @@ def test_a_way_that_is_none_is_refused_before_anything_is_measured():
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_the_plain_agents_network_is_ours_but_for_its_dropout(norm):
     settings = SETTINGS | {"norm": norm}
-    theirs, ours = plain.build(settings), networks.build(Config.drawn(settings))
+    theirs, ours = plain.build(settings), networks.build(Config.from_sweep(settings))
     kinds = [type(module).__module__ for module in theirs.modules()]
     assert "study.train.dropout" not in kinds and "torch.nn.modules.dropout" in kinds
     theirs.load_state_dict(ours.state_dict())
@@ -66,7 +66,7 @@ def test_the_plain_agent_learns_as_the_loop_does(tmp_path):
     torch.set_num_threads(1)  # as the loop: two beside other work wait for each other
     rows = []
     plain.fit(SETTINGS, 0, rows.append)
-    run = loop.train(Config.drawn(SETTINGS), tmp_path / "run")
+    run = loop.train(Config.from_sweep(SETTINGS), tmp_path / "run")
     losses = [history[-1]["train/loss"] for history in (rows, run.history)]
     scores = [max(row["test/accuracy"] for row in history) for history in (rows, run.history)]
     assert losses[0] == pytest.approx(losses[1], abs=0.1)

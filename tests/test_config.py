@@ -3,12 +3,13 @@ import logging
 
 import pytest
 
-from study.config import FIELDS, TRAIN_IMAGES, Config, Refused, labels, number, slug
+from study.config import FIELDS, TRAIN_IMAGES, Config, labels, number, slug
+from study.errors import UsageError
 
 
 def refusal(**settings) -> str:
-    with pytest.raises(Refused) as refused:
-        Config.drawn(settings)
+    with pytest.raises(UsageError) as refused:
+        Config.from_sweep(settings)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -43,15 +44,15 @@ def test_what_is_refused_names_the_field_the_value_and_what_is_allowed(settings,
 
 
 def test_a_setting_without_effect_is_refused_unless_it_was_drawn(caplog):
-    with pytest.raises(Refused, match="groups=5: has no effect unless norm=group"):
+    with pytest.raises(UsageError, match="groups=5: has no effect unless norm=group"):
         Config(norm="batch", groups=5)
     with caplog.at_level(logging.INFO, logger="study"):
-        assert Config.drawn({"norm": "batch", "groups": 5}) == Config(norm="batch")
+        assert Config.from_sweep({"norm": "batch", "groups": 5}) == Config(norm="batch")
     assert "groups=5 has no effect unless norm=group" in caplog.text
 
 
 def test_every_field_is_documented_and_its_default_is_allowed():
-    assert Config() == Config.drawn({})
+    assert Config() == Config.from_sweep({})
     for name, field in FIELDS.items():
         assert field.canonical(field.default) == field.default, name
     assert FIELDS["dataset"].choices == tuple(TRAIN_IMAGES)
@@ -59,14 +60,14 @@ def test_every_field_is_documented_and_its_default_is_allowed():
 
 def test_equal_settings_of_other_types_are_one_configuration():
     config = Config(lr=1, l1=0, epochs=5)
-    same = Config.drawn({"lr": 1.0, "l1": -0.0, "epochs": 5.0})
+    same = Config.from_sweep({"lr": 1.0, "l1": -0.0, "epochs": 5.0})
     assert config == same
     assert config.identity == same.identity
     assert isinstance(same.epochs, int)
 
 
 def test_the_identity_is_of_what_differs_from_the_defaults():
-    assert Config().identity == Config.drawn(dataclasses.asdict(Config())).identity
+    assert Config().identity == Config.from_sweep(dataclasses.asdict(Config())).identity
     others = [Config(seed=1), Config(lr=0.1), Config(norm="group"), Config(norm="group", groups=5)]
     assert len({config.identity for config in [Config(), *others]}) == 5
     # Pinned: run folders made by an older version must be found again.
@@ -74,14 +75,14 @@ def test_the_identity_is_of_what_differs_from_the_defaults():
 
 
 def test_a_variant_is_expanded():
-    config = Config.drawn({"variant": "norm=group groups=5", "seed": 2})
+    config = Config.from_sweep({"variant": "norm=group groups=5", "seed": 2})
     assert config == Config(norm="group", groups=5, seed=2)
 
 
 def test_labels_name_what_differs():
     def of(*variants: str, **shared) -> list[str]:
         configs = [
-            Config.drawn({"variant": v, "seed": s} | shared) for v in variants for s in (1, 2)
+            Config.from_sweep({"variant": v, "seed": s} | shared) for v in variants for s in (1, 2)
         ]
         return list(labels(configs).values())
 
@@ -104,7 +105,7 @@ def test_labels_name_what_differs():
 
 def test_labels_are_never_shared():
     configs = [
-        Config.drawn({"norm": norm, "groups": groups, "l1": l1, "l1_reduction": reduction})
+        Config.from_sweep({"norm": norm, "groups": groups, "l1": l1, "l1_reduction": reduction})
         for norm in ("batch", "layer", "group", "none")
         for groups in (2, 4)
         for l1 in (0, 1e-3)

@@ -1,8 +1,11 @@
 """The files around the package keep step with it."""
 
+import ast
+import graphlib
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
 import yaml
 
@@ -18,60 +21,56 @@ def test_conda_users_get_the_same_dependencies():
     assert [*PROJECT["project"]["dependencies"], "-e ."] == pip["pip"]
 
 
-def test_every_package_is_listed():
-    packages = {
-        str(path.parent.relative_to(ROOT)).replace("/", ".")
-        for path in (ROOT / "study").glob("**/__init__.py")
+# Imports point to the left: docs/extending.md says what stands where.
+ORDER = (
+    "errors", "fields", "datasets", "plans", "config", "files", "runs", "train", "report",
+    "tracking", "sweep", "cli", "__main__",
+)  # fmt: skip
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, lazily too, by their full names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in (ROOT / "study").glob("**/*.py")
+}
+IMPORTS = {
+    name: {
+        next((m for m in (found, found.rpartition(".")[0]) if m in MODULES), found)
+        for found in imports(path)
     }
-    assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
+    for name, path in MODULES.items()
+}
 
 
 def test_imports_point_one_way():
-    order = [
-        "fields",
-        "config",
-        "options",
-        "runs",
-        "server",
-        "online",
-        "pull",
-        "train",
-        "sweep",
-        "report",
-        "panels",
-        "publish",
-        "check",
-        "progress",
-        "__main__",
-    ]
-    for path in (ROOT / "study").glob("**/*.py"):
-        noun = path.relative_to(ROOT / "study").parts[0].removesuffix(".py")
-        if noun == "__init__":
+    for name, found in IMPORTS.items():
+        if name == "study.__init__":
             continue
-        for package, names in re.findall(
-            r"^\s*from study(?:\.(\w+))?[\w.]* import (.+)$", path.read_text(), re.MULTILINE
-        ):
-            for name in [package] if package else re.split(r", ", names):
-                name = name.split(" as ")[0]
-                assert order.index(name) <= order.index(noun), f"{path} imports {name}"
+        place = ORDER.index(name.split(".")[1])
+        for other in found & MODULES.keys():
+            assert ORDER.index(other.split(".")[1]) <= place, f"{name} imports {other}"
 
 
-def test_wandb_is_imported_in_few_places():
-    allowed = {
-        "server.py",
-        "online.py",
-        "pull.py",
-        "panels.py",
-        "publish.py",
-        "sweep/agent.py",
-        "sweep/suggestions.py",
-    }
-    importing = {
-        str(path.relative_to(ROOT / "study"))
-        for path in (ROOT / "study").glob("**/*.py")
-        if re.search(r"^\s*(import|from) wandb", path.read_text(), re.MULTILINE)
-    }
-    assert importing <= allowed
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {name: found & MODULES.keys() for name, found in IMPORTS.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_wandb_is_imported_by_tracking_alone():
+    for name, found in IMPORTS.items():
+        if any(re.match(r"wandb(_workspaces)?(\.|$)", other) for other in found):
+            assert name.startswith("study.tracking."), name
 
 
 def test_make_help_lists_the_targets():

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from study.report import published
+from study.report.text import published
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "sweeps/results"

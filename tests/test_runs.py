@@ -5,9 +5,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from study import runs
-from study.config import Config, Refused
-from study.runs import Failed
+from study import files, runs
+from study.config import Config
+from study.errors import RunError, UsageError
+from study.train import image_grid
 
 
 def test_a_run_folder_reads_back(tiny_run):
@@ -28,56 +29,58 @@ def test_a_run_folder_reads_back(tiny_run):
 
 
 def test_the_misclassified_grid_shows_ten_images(tiny_run):
-    figure = runs.draw_misclassified(tiny_run.misclassified(), "0123456789", "mistakes")
+    figure = image_grid.draw_misclassified(tiny_run.misclassified(), "0123456789", "mistakes")
     (axes,) = figure.axes
     assert len(axes.images) == 10
     assert sum("sure" in words.get_text() for words in axes.texts) == 10
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path):
-    with pytest.raises(Refused, match="no run folder"):
+    with pytest.raises(UsageError, match="no run folder"):
         runs.read(tmp_path)
-    with pytest.raises(Refused, match="no run in it"):
+    with pytest.raises(UsageError, match="no run in it"):
         runs.find(tmp_path)
-    with pytest.raises(Refused, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         runs.find(tmp_path / "nothing")
 
 
 def test_a_damaged_file_is_named(tmp_path):
     runs.write_config(tmp_path, Config())
     (tmp_path / "history.jsonl").write_text('{"epoch": 1}\n{"epo')
-    with pytest.raises(Refused, match=r"history\.jsonl: is damaged"):
+    with pytest.raises(UsageError, match=r"history\.jsonl: is damaged"):
         runs.read(tmp_path)
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "summary.json"
-    runs.write_json(path, {"state": "running"})
+    files.write_json(path, {"state": "running"})
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runs.os, "replace", full)
-    with pytest.raises(Failed, match=r"summary\.json: cannot be written \(No space left on device"):
-        runs.write_json(path, {"state": "finished"})
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(
+        RunError, match=r"summary\.json: cannot be written \(No space left on device"
+    ):
+        files.write_json(path, {"state": "finished"})
     assert json.loads(path.read_text()) == {"state": "running"}
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]
 
 
 def test_nan_never_reaches_a_file(tmp_path):
     with pytest.raises(ValueError):
-        runs.write_json(tmp_path / "summary.json", {"loss": float("nan")})
+        files.write_json(tmp_path / "summary.json", {"loss": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_folder_is_held_by_one_and_gone_if_nothing_was_written(tmp_path):
     folder = tmp_path / "run"
-    refused = pytest.raises(Refused, match="another process is training this run")
-    with runs.claim(folder), refused, runs.claim(folder):
+    refused = pytest.raises(UsageError, match="another process is training this run")
+    with files.claim(folder), refused, files.claim(folder):
         pass
     assert not folder.exists()
-    with runs.claim(folder):
-        runs.write_json(folder / "summary.json", {})
+    with files.claim(folder):
+        files.write_json(folder / "summary.json", {})
     assert (folder / "summary.json").exists()
 
 

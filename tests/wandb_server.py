@@ -533,7 +533,7 @@ class GraphQL:
         return {"createAgent": {"agent": {"id": agent.id}}}
 
     def _heartbeat(self, given: Json) -> Json:
-        """Tell an agent which of its runs to stop or, if it has none, what to do next."""
+        """PipeCallback an agent which of its runs to stop or, if it has none, what to do next."""
         agent = self._server.agents[given["id"]]
         active = [run_id for run_id, on in json.loads(given["runState"]).items() if on]
         commands = self._commands(agent, active)

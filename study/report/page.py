@@ -14,21 +14,12 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from study import runs
+from study import files
 from study.config import FIELDS, text
-from study.report import (
-    between,
-    drawing,
-    explain,
-    figures,
-    findings,
-    graphs,
-    mistakes,
-    published,
-    search,
-    weights,
-)
-from study.report.drawing import Drawn
+from study.report.explain import figures as explained
+from study.report.figures import charts, drawing, live, misclassified, weights
+from study.report.figures.drawing import SavedFigure
+from study.report.text import across_sweeps, findings, published, search
 from study.report.variants import Study, Variant, collect, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
 from study.train import l1
@@ -49,64 +40,64 @@ def write(
     """Write the report of a sweep's folder, beside those of others; the path of its index.html.
 
     Raises:
-        Refused: nothing to report, or `out` cannot be written.
+        UsageError: nothing to report, or `out` cannot be written.
     """
     study = collect(folder, *others)
-    return render(tell(study, [folder, *others], out, target), out)
+    return render(build_report(study, [folder, *others], out, target), out)
 
 
-def tell(
+def build_report(
     study: Study, folders: Sequence[Path], out: Path, target: float | None = None
 ) -> dict[str, Any]:
     """Draw a study's figures and write its tables into `out`: what its report shows.
 
     Raises:
-        Refused: `out` cannot be written.
+        UsageError: `out` cannot be written.
     """
-    runs.check_writable(out)
+    files.check_writable(out)
     drawn = _draw(study, out / "figures", target)
     drawing.write_csv(out / "results.csv", *results(study))
     compared = findings.pairs(study)
     drawing.write_csv(out / "pairs.csv", findings.PAIRS, [pair.row() for pair in compared])
     found = search.find(study, out / "figures")
     return _context(study, drawn) | {
-        "findings": findings.say(study, compared, target),
+        "findings": findings.summarize(study, compared, target),
         "folders": shlex.join(map(str, folders)),
         "found": found,
         "between": _between(study, out),
         "published": _published(study, out / "figures"),
         "explained": _explained(study, out / "figures"),
-        "graphs": graphs.make(study, drawn["compared"] + (found.figures if found else []), target),
-        "plotly": graphs.plotly(),
+        "graphs": live.make(study, drawn["compared"] + (found.figures if found else []), target),
+        "plotly": live.plotly(),
         "runs": _run_rows(study, out),
     }
 
 
-def render(story: dict[str, Any], out: Path) -> Path:
+def render(report: dict[str, Any], out: Path) -> Path:
     """Write what `tell` told as report.md and index.html; the path of the latter."""
     for template, name in (("page.md.j2", "report.md"), ("page.html.j2", "index.html")):
-        body = _render(template, story, out / "figures")
-        runs.write(out / name, lambda file, b=body: file.write(b.encode()))
+        body = _render(template, report, out / "figures")
+        files.write(out / name, lambda file, b=body: file.write(b.encode()))
     return out / "index.html"
 
 
-def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Drawn]]:
+def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[SavedFigure]]:
     """All figures but the search's: of the variants compared, and of each in detail."""
     compared = [
-        figures.final(folder, study),
-        figures.comparison(folder, study, "test/accuracy", target),
-        figures.comparison(folder, study, "test/loss"),
-        figures.tradeoff(folder, study, "parameters", lambda v: v.parameters["total"]),
-        figures.tradeoff(folder, study, "seconds", lambda v: v.last("seconds").mean),
+        charts.final(folder, study),
+        charts.comparison(folder, study, "test/accuracy", target),
+        charts.comparison(folder, study, "test/loss"),
+        charts.tradeoff(folder, study, "parameters", lambda v: v.parameters["total"]),
+        charts.tradeoff(folder, study, "seconds", lambda v: v.last("seconds").mean),
         weights.draw(folder, study),
-        mistakes.shared(folder, study),
+        misclassified.shared(folder, study),
     ]
     drawn = {"compared": [figure for figure in compared if figure]}
     for variant in study.detailed:
         own = [
-            figures.train_test(folder, variant),
-            *mistakes.draw(folder, variant),
-            mistakes.confusion(folder, variant),
+            charts.train_test(folder, variant),
+            *misclassified.draw(folder, variant),
+            misclassified.confusion(folder, variant),
         ]
         drawn[variant.label] = [figure for figure in own if figure]
     return drawn
@@ -114,12 +105,12 @@ def _draw(study: Study, folder: Path, target: float | None) -> dict[str, list[Dr
 
 def _between(study: Study, out: Path) -> dict[str, Any] | None:
     """Several sweeps against each other; None for one."""
-    matches = between.match(study)
+    matches = across_sweeps.match(study)
     if matches is None:
         return None
     rows = [match.row() for match in matches]
-    drawing.write_csv(out / "sweeps.csv", between.HEADER, rows)
-    return {"sentences": between.say(study, matches), "matches": matches}
+    drawing.write_csv(out / "sweeps.csv", across_sweeps.HEADER, rows)
+    return {"sentences": across_sweeps.summarize(study, matches), "matches": matches}
 
 
 def _published(study: Study, folder: Path) -> dict[str, Any] | None:
@@ -136,10 +127,10 @@ def _published(study: Study, folder: Path) -> dict[str, Any] | None:
     }
 
 
-def _explained(study: Study, folder: Path) -> list[Drawn]:
+def _explained(study: Study, folder: Path) -> list[SavedFigure]:
     """The normalizations by hand, where the sweep compares some."""
     norms = {run.config.norm for run in study.all} - {"none"}
-    return explain.write(folder) if len(norms) > 1 else []
+    return explained.write(folder) if len(norms) > 1 else []
 
 
 def results(study: Study) -> tuple[list[str], list[list[Any]]]:
@@ -184,7 +175,7 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     return row
 
 
-def _context(study: Study, drawn: dict[str, list[Drawn]]) -> dict[str, Any]:
+def _context(study: Study, drawn: dict[str, list[SavedFigure]]) -> dict[str, Any]:
     """What the two templates show."""
     configs = [dataclasses.asdict(run.config) for run in study.all]
     shared = {
@@ -200,7 +191,7 @@ def _context(study: Study, drawn: dict[str, list[Drawn]]) -> dict[str, Any]:
         "best": study.ranked()[0].label,
         "by_validation": study.by_validation,
         "layers": {v.label: v.parameters for v in study.detailed},
-        "classes": {v.label: mistakes.by_class(v) for v in study.detailed},
+        "classes": {v.label: misclassified.by_class(v) for v in study.detailed},
         "shared": shared,
         "states": Counter(run.state for run in study.all),
         "unfinished": [
@@ -280,14 +271,14 @@ def _provenance(summaries: Sequence[dict[str, Any]]) -> dict[str, str]:
     } | {package: seen(values) for package, values in versions.items()}
 
 
-def table(story: dict[str, Any], name: str = "variants") -> str:
+def table(report: dict[str, Any], name: str = "variants") -> str:
     """A table of the report in Markdown: its variants, or what was published beside them."""
-    return _render(f"{name}.md.j2", story, Path())
+    return _render(f"{name}.md.j2", report, Path())
 
 
 def _render(template: str, context: dict[str, Any], folder: Path) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("study.report", "."),
+        loader=jinja2.PackageLoader("study.report", "templates"),
         autoescape=template.endswith(".html.j2"),
         trim_blocks=True,
         lstrip_blocks=True,

@@ -31,14 +31,14 @@ class Interval(NamedTuple):
     n: int
 
     @property
-    def half(self) -> float:
+    def half_width(self) -> float:
         return (self.high - self.low) / 2
 
     @property
-    def reach(self) -> float:
-        """How far from the mean one further value lies, 19 times in 20: the half of Student's t
+    def prediction_half_width(self) -> float:
+        """How far from the mean one further value lies, 19 times in 20: half of Student's t
         prediction interval (Hahn 1969, Journal of Quality Technology 1)."""
-        return self.half * np.sqrt(self.n + 1)
+        return self.half_width * np.sqrt(self.n + 1)
 
 
 class Difference(NamedTuple):
@@ -72,8 +72,8 @@ def mean_interval(values: ArrayLike) -> Interval:
     mean = float(values.mean())
     if n == 1:
         return Interval(mean, np.nan, np.nan, 1)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    return Interval(mean, float(mean - reach), float(mean + reach), n)
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return Interval(mean, float(mean - half_width), float(mean + half_width), n)
 
 
 def curve_interval(values: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,8 +82,8 @@ def curve_interval(values: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarra
     n, mean = len(values), values.mean(axis=0)
     if n < 2:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return mean, mean - reach, mean + reach
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, mean - half_width, mean + half_width
 
 
 def difference(one: Mapping[int, float], two: Mapping[int, float]) -> Difference:
@@ -144,9 +144,9 @@ def seeds_needed(mean: float, deviation: float, level: float = 1 - CONFIDENCE) -
     if not abs(mean) > 0 or not deviation > 0:
         return np.nan
     n = np.arange(2, MOST_SEEDS + 1)
-    far = abs(mean) / deviation * np.sqrt(n)
+    noncentrality = abs(mean) / deviation * np.sqrt(n)
     edge = stats.t.isf(level / 2, n - 1)
-    power = stats.nct.sf(edge, n - 1, far) + stats.nct.cdf(-edge, n - 1, far)
+    power = stats.nct.sf(edge, n - 1, noncentrality) + stats.nct.cdf(-edge, n - 1, noncentrality)
     # The noncentral t underflows to NaN far out, where the power is 1.
     enough = n[np.nan_to_num(power, nan=1.0) >= POWER]
     return float(enough[0]) if len(enough) else np.nan
@@ -169,7 +169,9 @@ def share_at_target(curves: ArrayLike, target: float) -> float:
     return float((np.asarray(curves, dtype=float)[:, -LATE:] >= target).mean())
 
 
-def first_held(curve: Sequence[float], epochs: Sequence[int], target: float) -> int | None:
+def first_epoch_at_target(
+    curve: Sequence[float], epochs: Sequence[int], target: float
+) -> int | None:
     """The first epoch from which on a curve stays at or above a target; None where it never does
     so to its end."""
     held = None

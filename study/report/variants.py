@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from study import runs
-from study.config import FIELDS, Config, Refused, labels, number, slug
-from study.report import drawing, stats
+from study.config import FIELDS, Config, labels, number, slug
+from study.errors import UsageError
+from study.report import stats
+from study.report.figures import drawing
 from study.runs import FINISHED, Run
 from study.train import networks
 
@@ -61,15 +63,17 @@ class Variant:
         moves = stats.late_deviation(self.curves("test/accuracy"))
         return {run.config.seed: float(value) for run, value in zip(self.runs, moves)}
 
-    def held(self, target: float) -> int | None:
+    def first_epoch_at_target(self, target: float) -> int | None:
         """The first epoch from which on the mean test accuracy stays at or above a target."""
-        return stats.first_held(self.curves("test/accuracy").mean(axis=0), self.epochs, target)
+        return stats.first_epoch_at_target(
+            self.curves("test/accuracy").mean(axis=0), self.epochs, target
+        )
 
     @functools.cached_property
     def parameters(self) -> dict[str, Any]:
         """The layer table; counted again where the run, pulled from W&B, came without."""
         for run in self.runs:
-            if run.has("parameters.json"):
+            if run.has(runs.PARAMETERS):
                 return run.parameters()
         return networks.parameter_table(self.config)
 
@@ -142,19 +146,19 @@ def collect(folder: Path, *others: Path) -> Study:
     """The study that the folder of a sweep holds, or those of several together.
 
     Raises:
-        Refused: no runs, or none finished, or a folder given twice.
+        UsageError: no runs, or none finished, or a folder given twice.
     """
     folders = [folder, *others]
     names = [path.resolve().name for path in folders]
     if len(set(names)) < len(names):  # such as old/mnist and new/mnist
         names = [str(path) for path in folders]
     if len(set(names)) < len(names):
-        raise Refused(f"{folders[-1]}: given twice; compare a sweep with another")
+        raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")
     study = gather({name: runs.find(path) for name, path in zip(names, folders)})
     for name, path in zip(names, folders):
         if not any(variant.sweep == name for variant in study.variants):
             count = sum(run.path.parent == path for run in study.all)
-            raise Refused(f"{path}: none of its {count} runs has finished; run the sweep first")
+            raise UsageError(f"{path}: none of its {count} runs has finished; run the sweep first")
     return study
 
 
@@ -218,7 +222,7 @@ def percent(interval: stats.Interval) -> str:
     """An accuracy in words: its mean, and half its interval where it has one."""
     if np.isnan(interval.mean):
         return "unknown"
-    reach = f" ± {interval.half:.2f}" if np.isfinite(interval.half) else ""
+    reach = f" ± {interval.half_width:.2f}" if np.isfinite(interval.half_width) else ""
     return f"{interval.mean:.2f}{reach} %"
 
 

@@ -12,11 +12,9 @@ import threading
 import traceback
 from typing import Any
 
-from study import online, server
-from study.config import Refused
-from study.runs import Failed
-from study.sweep import handed
-from study.sweep.handed import Preempted, Signals
+from study.errors import RunError, UsageError
+from study.tracking import assigned, client, logger
+from study.tracking.assigned import Preempted, Signals
 
 
 class Orders(Signals):
@@ -34,7 +32,7 @@ class Orders(Signals):
     def follow(self) -> None:
         if not self.told or self.stopping.is_set():
             return
-        if not online.asked_to_stop(self.log):
+        if not logger.asked_to_stop(self.log):
             raise Preempted
         self.stopping.set()
 
@@ -42,15 +40,15 @@ class Orders(Signals):
 def main() -> int:
     """Train one run of a sweep; the exit code: 0, 1 failed, 2 refused, 143 preempted."""
     if not os.environ.get("WANDB_SWEEP_ID"):
-        return _told("no sweep: launch agents with `wandb agent SWEEP`, " + server.OFFLINE, 2)
+        return _told("no sweep: launch agents with `wandb agent SWEEP`, " + client.OFFLINE, 2)
     orders = Orders()
     try:
-        server.check_reachable()
-        server.check_login()
-        orders.log = online.begin(orders.stopping.set)
-    except Failed as error:
+        client.check_reachable()
+        client.check_login()
+        orders.log = logger.begin(orders.stopping.set)
+    except RunError as error:
         return _told(error, 1)
-    except Refused as error:
+    except UsageError as error:
         return _told(error, 2)
     try:
         code = _train(orders)
@@ -63,16 +61,16 @@ def main() -> int:
 
 def _train(orders: Orders) -> int:
     try:
-        run = handed.take(orders.log, os.environ["WANDB_SWEEP_ID"], orders.stopping)
-    except Refused as error:
+        run = assigned.take(orders.log, os.environ["WANDB_SWEEP_ID"], orders.stopping)
+    except UsageError as error:
         return _told(error, 2)
     from study.train import loop  # imports torch: after the run was opened, which W&B waits for
 
     try:
-        trained = loop.train(run.config, run.folder, watch=handed.Logged(run, orders.follow))
+        trained = loop.train(run.config, run.folder, callback=assigned.Logged(run, orders.follow))
     except Preempted:
         return _told("preempted: another agent goes on from the last whole epoch", run.hand_back())
-    except (Refused, Failed) as error:
+    except (UsageError, RunError) as error:
         return _told(error, run.fail(str(error)))
     except Exception as error:
         traceback.print_exc()

@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from study import online, runs, server
+from study import files, runs
 from study.config import Config, labels
-from study.sweep import record, worker
-from study.sweep.record import Trial
+from study.sweep import trials, worker
 from study.sweep.search import STARTUP, Search
 from study.sweep.spec import Sweep
+from study.sweep.trials import Trial
 from study.sweep.worker import Job, Task, Worker
-from study.train import augment, data, devices, fused
+from study.tracking import client, logger
+from study.train import augment, data, devices, pack_runs
 
 
 @dataclass
@@ -65,22 +66,22 @@ def run(
     a database that machines without a common file system share.
 
     Raises:
-        Refused: a data set, the bank, the folder or the database cannot be used, the search would
-            never end, or mode is online without an API key; nothing was trained.
-        Failed: mode is online and no server answers, or no database; nothing was trained.
+        UsageError: a data set, the bank, the folder or the database cannot be used, the search
+            would never end, or mode is online without an API key; nothing was trained.
+        RunError: mode is online and no server answers, or no database; nothing was trained.
     """
     if mode == "online":
-        server.check_login()
-        server.check_reachable()
+        client.check_login()
+        client.check_reachable()
     sweep.check_end(limit)
     if storage is None:
-        runs.check_writable(out)
+        files.check_writable(out)
     search = Search(sweep, out, seed=search_seed, storage=storage)
     ahead = search.ahead(limit)
     only_logged = _unlogged(search.trained(), out, mode)
     outcome = Outcome(found=search.found)
     if ahead or only_logged:
-        runs.check_writable(out)
+        files.check_writable(out)
         _prepare(ahead)
         multiprocessing.get_context("forkserver").set_forkserver_preload(worker.PRELOAD)
         places = _devices(device)
@@ -132,9 +133,9 @@ class _Jobs:
 
     def _room(self, config: Config, device: str) -> int:
         """How many runs like this are trained at once: no more than the devices' even share."""
-        if fused.bucket(config) is None:
+        if pack_runs.bucket(config) is None:
             return 1
-        room = self.pack or fused.fits(config, torch.device(device))
+        room = self.pack or pack_runs.fits(config, torch.device(device))
         if self.search.sweep.method == "bayes" and not self.pack:
             room = min(room, STARTUP)  # drawn all at once, they would know nothing of each other
         left = self.count + len(self.waiting) + 1
@@ -142,10 +143,10 @@ class _Jobs:
 
     def _like(self, first: Trial, room: int) -> list[Trial]:
         """At most so many more of the same bucket; of a search, what else it has drawn waits."""
-        bucket = fused.bucket(first.config)
+        bucket = pack_runs.bucket(first.config)
 
         def same(config: Config) -> bool:
-            return fused.bucket(config) == bucket
+            return pack_runs.bucket(config) == bucket
 
         found = [trial for trial in self.waiting if same(trial.config)][:room]
         self.waiting = [trial for trial in self.waiting if trial not in found]
@@ -177,7 +178,7 @@ def _devices(device: str | None) -> list[str]:
 def _unlogged(configs: Iterable[Config], out: Path, mode: str) -> list[Config]:
     """Those of the trained configurations whose W&B run is not there."""
     folders = {config: out / runs.name(config) for config in configs}
-    return [c for c, path in folders.items() if not online.recorded(path, mode)]
+    return [c for c, path in folders.items() if not logger.recorded(path, mode)]
 
 
 def _prepare(configs: Iterable[Config]) -> None:
@@ -212,14 +213,14 @@ def _work_off(jobs: _Jobs, slots: int, clerks: int, outcome: Outcome) -> None:
             if not busy:
                 return
             asks = False  # until a run has ended here, or a lease elsewhere
-            ready = wait([one.pipe for one in busy], timeout=record.RENEW)
+            ready = wait([one.pipe for one in busy], timeout=trials.RENEW)
             for one in [one for one in busy if one.pipe in ready]:
                 if _heard(one, jobs, progress, outcome):
                     busy.remove(one)
                     if one.job.trains:
                         free.append(one.slot)
                     asks = True
-            if time.monotonic() > renewed + record.RENEW:
+            if time.monotonic() > renewed + trials.RENEW:
                 search.renew()
                 asks, renewed = True, time.monotonic()
     finally:
@@ -260,7 +261,7 @@ def _note_end(one: Worker, index: int, cause: str | None, jobs: _Jobs, outcome: 
         if trial:
             search.fail(trial, cause)
     elif trial is None:
-        outcome.logged += not one.job.told and online.recorded(task.folder, one.job.mode)
+        outcome.logged += not one.job.told and logger.recorded(task.folder, one.job.mode)
     else:
         run = runs.read(task.folder)
         outcome.trained += 1

@@ -19,17 +19,15 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study import runs
-from study.config import Config, Refused
-from study.runs import Failed
-from study.sweep import record
-from study.sweep.record import Record, Trial
+from study import files, runs
+from study.config import Config
+from study.errors import RunError, UsageError
 from study.sweep.spec import Sweep
+from study.sweep.trials import ABANDONED, FAILED, JOURNAL, Record, Trial
 from study.train import seeds
 
 log = logging.getLogger(__name__)
 
-SEARCH = "search.json"
 STARTUP = 10  # random draws before the Gaussian process has something to go by
 REDRAWS = 1000  # of what was drawn before, until the space counts as searched
 
@@ -69,8 +67,8 @@ class Search:
     `found`: runs that were there at the start.
 
     Raises:
-        Refused: a database that cannot be used, or a damaged record.
-        Failed: the database does not answer.
+        UsageError: a database that cannot be used, or a damaged record.
+        RunError: the database does not answer.
     """
 
     def __init__(
@@ -79,10 +77,10 @@ class Search:
         self.sweep, self.out, self.seed = sweep, out, seed
         self.grid = sweep.method == "grid"
         maximize = bool(sweep.metric and sweep.metric.maximize)
-        self.record = Record(storage or out / record.JOURNAL, self._name(), maximize)
+        self.record = Record(storage or out / JOURNAL, self._name(), maximize)
         self.record.free()
         trials = self.record.trials()
-        self.failed_before = {t.number for t in trials if t.user_attrs.get("why") == record.FAILED}
+        self.failed_before = {t.number for t in trials if t.user_attrs.get("why") == FAILED}
         self.mine: dict[str, Trial] = {}
         self.asked: set[str] = set()
         self.exhausted = False
@@ -209,7 +207,7 @@ class Search:
             return self._is_gone(name)
         if trial.state != TrialState.FAIL:
             return False
-        if trial.user_attrs.get("why") == record.ABANDONED:
+        if trial.user_attrs.get("why") == ABANDONED:
             return name not in self.mine
         return trial.number in self.failed_before and name not in self.asked
 
@@ -242,7 +240,7 @@ class Search:
                 seen = self.sweep.draw(self.seed, number)
             try:
                 config = self.sweep.config(seen)
-            except Refused as error:  # the far tail of a normal, say
+            except UsageError as error:  # the far tail of a normal, say
                 log.info("drawn again: %s", error)
                 continue
             if runs.name(config) not in before:
@@ -262,7 +260,7 @@ class Search:
                 values[draw] = trial.params, trial.value
             elif trial.state == TrialState.RUNNING:
                 in_flight[draw] = trial.params
-            elif why == record.FAILED:
+            elif why == FAILED:
                 failed[draw] = trial.params
         if values:
             worst = min if self.sweep.metric and self.sweep.metric.maximize else max
@@ -313,7 +311,7 @@ class Search:
     def close(self) -> None:
         """Give back what is still in hand, as far as the record can still be written: a lease ends
         with its process."""
-        with contextlib.suppress(Failed):
+        with contextlib.suppress(RunError):
             for trial in self.mine.values():
                 self.record.abandon(trial)
         self.mine.clear()
@@ -330,4 +328,4 @@ class Search:
             "seed": self.seed,
             "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.record.trials())),
         }
-        runs.write_json(self.out / SEARCH, content)
+        files.write_json(self.out / runs.SEARCH, content)

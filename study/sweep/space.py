@@ -20,7 +20,8 @@ from optuna.distributions import (
 )
 from scipy import stats
 
-from study.config import FIELDS, Refused, number, parse_variant, text
+from study.config import FIELDS, number, parse_variant, text
+from study.errors import UsageError
 from study.fields import finite
 from study.train import seeds
 
@@ -63,30 +64,32 @@ def parameter(name: str, given: Any, method: str) -> Parameter:
     """A parameter as a sweep YAML gives it.
 
     Raises:
-        Refused: not one of W&B's distributions, or bounds and values that cannot be.
+        UsageError: not one of W&B's distributions, or bounds and values that cannot be.
     """
     where = f"parameters.{name}"
     if not isinstance(given, Mapping):
-        raise Refused(f"{where}: write `value: {text(given)}` or `values: [...]` below it")
+        raise UsageError(f"{where}: write `value: {text(given)}` or `values: [...]` below it")
     if "parameters" in given:
-        raise Refused(f"{where}.parameters: nested parameters are not supported; write them flat")
+        raise UsageError(
+            f"{where}.parameters: nested parameters are not supported; write them flat"
+        )
     given = dict(given)
     kind = given.pop("distribution", None) or _kind(given)
     if not isinstance(kind, str) or kind not in ALLOWED:
         known = ", ".join(sorted(ALLOWED))
-        raise Refused(f"{where}.distribution={text(kind)}: allowed are {known}")
+        raise UsageError(f"{where}.distribution={text(kind)}: allowed are {known}")
     needed, optional = ALLOWED[kind]
     lacks = [key for key in needed if key not in given]
     extra = [str(key) for key in given if key not in (*needed, *optional)]
     if lacks or extra:
         what = f"lacks {', '.join(lacks)}" if lacks else f"has no {', '.join(extra)}"
-        raise Refused(f"{where}: distribution {kind} {what}")
+        raise UsageError(f"{where}: distribution {kind} {what}")
     if kind in ("constant", "categorical", "categorical_w_probabilities"):
         return _choice(name, given)
     if method == "grid":
-        raise Refused(f"{where}.distribution={kind}: a grid needs value or values")
+        raise UsageError(f"{where}.distribution={kind}: a grid needs value or values")
     if name == VARIANT or FIELDS[name].kind not in (int, float):
-        raise Refused(f"{where}.distribution={kind}: {name} is no number; give it values")
+        raise UsageError(f"{where}.distribution={kind}: {name} is no number; give it values")
     return _numeric(name, kind, given)
 
 
@@ -98,7 +101,7 @@ def fixed(name: str, values: list[Any]) -> Parameter:
 def _kind(given: Mapping[str, Any]) -> str | None:
     """W&B's default where the file names no distribution."""
     if "value" in given and "values" in given:
-        raise Refused("value and values: give one of the two")
+        raise UsageError("value and values: give one of the two")
     if "values" in given:
         return "categorical_w_probabilities" if "probabilities" in given else "categorical"
     if "min" in given or "max" in given:
@@ -111,7 +114,7 @@ def _choice(name: str, given: Mapping[str, Any]) -> Parameter:
     values = [given["value"]] if "value" in given else given["values"]
     if not isinstance(values, list) or not values:
         where = f"parameters.{name}.values={text(values)}"
-        raise Refused(f"{where}: allowed is a list of at least one value")
+        raise UsageError(f"{where}: allowed is a list of at least one value")
     values = tuple(_value(name, value) for value in values)
     ends = np.cumsum(_probabilities(name, given.get("probabilities"), len(values)))
 
@@ -129,7 +132,7 @@ def _probabilities(name: str, given: Any, count: int) -> list[float]:
         isinstance(p, (int, float)) and not isinstance(p, bool) and p >= 0 for p in given
     )
     if not numbers or len(given) != count or not math.isclose(sum(given), 1, rel_tol=1e-5):
-        raise Refused(
+        raise UsageError(
             f"parameters.{name}.probabilities={text(given)}: allowed are {count} numbers, one a"
             " value, that sum to 1"
         )
@@ -150,21 +153,23 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
         if isinstance(value, str):
             FIELDS["lr"].canonical(value)  # told how YAML wants 1e-6 written
         if not finite(value):
-            raise Refused(f"{where}.{key}={text(value)}: allowed is a number")
+            raise UsageError(f"{where}.{key}={text(value)}: allowed is a number")
         if key in ("sigma", "a", "b", "q") and value <= 0:
-            raise Refused(f"{where}.{key}={text(value)}: allowed is a number above 0")
+            raise UsageError(f"{where}.{key}={text(value)}: allowed is a number above 0")
     low, high, q = given.get("min"), given.get("max"), given.get("q", 1)
     if low is not None and low >= high:
-        raise Refused(f"{where}: min={text(low)} must be below max={text(high)}")
+        raise UsageError(f"{where}: min={text(low)} must be below max={text(high)}")
     if kind.endswith("log_uniform_values") and low <= 0:
-        raise Refused(f"{where}.min={text(low)}: {kind} allows numbers above 0")
+        raise UsageError(f"{where}.min={text(low)}: {kind} allows numbers above 0")
     if kind == "int_uniform":
         return _whole(name, low, high)
     quantile = QUANTILES[kind.removeprefix("q_")](given)
     rounded = kind.startswith("q_")
     field = FIELDS[name]
     if field.kind is int and not (rounded and q == int(q)):
-        raise Refused(f"{where}.distribution={kind}: {name} is whole; use int_uniform or q_uniform")
+        raise UsageError(
+            f"{where}.distribution={kind}: {name} is whole; use int_uniform or q_uniform"
+        )
 
     def value(u: float) -> Any:
         drawn = float(quantile(u))
@@ -176,7 +181,7 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
         try:
             value(u)
         except OverflowError as error:
-            raise Refused(
+            raise UsageError(
                 f"{where}: {kind} takes natural logarithms as min and max; {kind}_values takes the"
                 " bounds themselves"
             ) from error
@@ -199,7 +204,7 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
 
 def _whole(name: str, low: float, high: float) -> Parameter:
     if low != int(low) or high != int(high):
-        raise Refused(f"parameters.{name}: int_uniform needs whole numbers min and max")
+        raise UsageError(f"parameters.{name}: int_uniform needs whole numbers min and max")
     low, high = int(low), int(high)
     canonical = FIELDS[name].canonical
     canonical(low), canonical(high)
@@ -243,7 +248,7 @@ def _log_normal(mu: float, sigma: float) -> Any:
     try:
         return stats.lognorm(sigma, scale=math.exp(mu))
     except OverflowError as error:
-        raise Refused(f"mu={text(mu)}: is the natural logarithm of no number") from error
+        raise UsageError(f"mu={text(mu)}: is the natural logarithm of no number") from error
 
 
 QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {

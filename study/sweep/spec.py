@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 
 from study import runs
-from study.config import FIELDS, Config, Refused, check_names, text
-from study.fields import nearest, reason
+from study.config import FIELDS, Config, check_names, text
+from study.errors import UsageError, first_line
+from study.fields import nearest
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import VARIANT, Parameter, fixed, parameter
 
@@ -70,17 +71,17 @@ class Sweep:
         Of a search, some that it may draw.
 
         Raises:
-            Refused: a combination that cannot be.
+            UsageError: a combination that cannot be.
         """
         if self.method == "grid":
             values = itertools.product(*(p.values for p in self.parameters.values()))
-            drawn = (Config.drawn(dict(zip(self.parameters, row))) for row in values)
+            drawn = (Config.from_sweep(dict(zip(self.parameters, row))) for row in values)
             return list(dict.fromkeys(drawn))[: self.run_cap]
         found = []
         for number in range(DRAWS):
-            with contextlib.suppress(Refused):  # the far tail of a normal, which is drawn again
+            with contextlib.suppress(UsageError):  # the far tail of a normal, which is drawn again
                 found.append(self._values(self.draw(0, number)))
-        return list(dict.fromkeys(Config.drawn(values) for values in found))
+        return list(dict.fromkeys(Config.from_sweep(values) for values in found))
 
     def draw(self, seed: int, number: int) -> dict[str, Any]:
         """A random draw, as the search sees it: of the parameters that vary."""
@@ -90,9 +91,9 @@ class Sweep:
         """The configuration of a draw.
 
         Raises:
-            Refused: a combination that cannot be, or a value beyond what its field allows.
+            UsageError: a combination that cannot be, or a value beyond what its field allows.
         """
-        return Config.drawn(self._values(seen))
+        return Config.from_sweep(self._values(seen))
 
     def _values(self, seen: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -107,7 +108,7 @@ class Sweep:
     def check_end(self, limit: int | None) -> None:
         """Refuse a search that would never end."""
         if self.method != "grid" and self.run_cap is None and limit is None:
-            raise Refused(
+            raise UsageError(
                 f"method={self.method}: never ends by itself; add run_cap: 30 to the file,"
                 " or give --limit 30"
             )
@@ -123,25 +124,25 @@ def read(path: str | Path, settings: Iterable[str] = ()) -> Sweep:
     """Read a sweep YAML; `settings` (name=value[,value ...]) replace parameters of it.
 
     Raises:
-        Refused: the file cannot be read, or something in it cannot be; the message names the file
-            and the place.
+        UsageError: the file cannot be read, or something in it cannot be; the message names the
+            file and the place.
     """
     path = Path(path)
     try:
         content = yaml.load(path.read_text(), Loader=_Loader)
     except OSError as error:
-        raise Refused(f"{path}: cannot be read ({error.strerror}); give a sweep YAML") from error
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a sweep YAML") from error
     except UnicodeDecodeError as error:
-        raise Refused(f"{path}: is no text file; give a sweep YAML") from error
+        raise UsageError(f"{path}: is no text file; give a sweep YAML") from error
     except yaml.YAMLError as error:
-        raise Refused(f"{path}: {_where(error)}") from error
+        raise UsageError(f"{path}: {_where(error)}") from error
     except ValueError as error:  # a date or a number that is none
-        raise Refused(f"{path}: not valid YAML ({error})") from error
+        raise UsageError(f"{path}: not valid YAML ({error})") from error
     try:
         sweep = _check(content, path.stem, settings)
         _check_choice(sweep)
-    except Refused as error:
-        raise Refused(f"{path}: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     return sweep
 
 
@@ -149,9 +150,9 @@ def again(config: Config, name: str, settings: Iterable[str]) -> Sweep:
     """A grid of one configuration; `settings` (name=value[,value ...]) replace settings of it.
 
     Raises:
-        Refused: a setting that cannot be.
+        UsageError: a setting that cannot be.
     """
-    parameters = {name: fixed(name, [value]) for name, value in config.changed().items()}
+    parameters = {name: fixed(name, [value]) for name, value in config.non_defaults().items()}
     parameters |= dict(map(_replacement, settings))
     sweep = Sweep(name, "study", name, "grid", parameters)
     _check_choice(sweep)
@@ -160,17 +161,17 @@ def again(config: Config, name: str, settings: Iterable[str]) -> Sweep:
 
 def _check(content: Any, stem: str, settings: Iterable[str]) -> Sweep:
     if not isinstance(content, Mapping):
-        raise Refused("is no sweep; it needs the keys method and parameters")
+        raise UsageError("is no sweep; it needs the keys method and parameters")
     for key in content:
         if key not in READ | FOR_WANDB:
             meant = nearest(key, READ | FOR_WANDB, sorted(READ))
-            raise Refused(f"{key}: not supported by study sweep; {meant}")
+            raise UsageError(f"{key}: not supported by study sweep; {meant}")
     method = content.get("method")
     if method not in METHODS:
-        raise Refused(f"method={text(method)}: allowed are {', '.join(METHODS)}")
+        raise UsageError(f"method={text(method)}: allowed are {', '.join(METHODS)}")
     given = content.get("parameters")
     if not isinstance(given, Mapping) or not given:
-        raise Refused("parameters: is missing or empty; give each setting its value or values")
+        raise UsageError("parameters: is missing or empty; give each setting its value or values")
     check_names(name for name in given if name != VARIANT)
     parameters = {name: parameter(name, value, method) for name, value in given.items()}
     parameters |= dict(map(_replacement, settings))
@@ -192,15 +193,15 @@ def _check_choice(sweep: Sweep) -> None:
     chooses = "early_terminate" if sweep.hyperband else f"method={sweep.method}"
     if metric is None:
         if sweep.method == "bayes" or sweep.hyperband:
-            raise Refused(f"{chooses}: needs a metric (name and goal)")
+            raise UsageError(f"{chooses}: needs a metric (name and goal)")
         return
     if (sweep.method != "grid" or sweep.hyperband) and metric.name.startswith("test/"):
-        raise Refused(
+        raise UsageError(
             f"metric.name={metric.name}: {chooses} would choose on the test images;"
             f" give a holdout and take {metric.name.replace('test/', 'val/')}"
         )
     if metric.name.startswith("val/") and not all(config.holdout for config in configs):
-        raise Refused(f"metric.name={metric.name}: needs the setting holdout above 0")
+        raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
 
 
 def _metric(given: Any) -> Metric | None:
@@ -210,17 +211,17 @@ def _metric(given: Any) -> Metric | None:
     name, goal = given.pop("name", None), given.pop("goal", "minimize")
     target = given.pop("target", None)
     if name not in runs.METRICS:
-        raise Refused(f"metric.name={text(name)}: allowed are {', '.join(runs.METRICS)}")
+        raise UsageError(f"metric.name={text(name)}: allowed are {', '.join(runs.METRICS)}")
     if goal not in ("minimize", "maximize"):
-        raise Refused(f"metric.goal={text(goal)}: allowed are minimize, maximize")
+        raise UsageError(f"metric.goal={text(goal)}: allowed are minimize, maximize")
     if target is not None and (isinstance(target, bool) or not isinstance(target, (int, float))):
-        raise Refused(f"metric.target={text(target)}: allowed is a number")
+        raise UsageError(f"metric.target={text(target)}: allowed is a number")
     for key, only in (("impute", "worst"), ("impute_while_running", "false")):
         value = given.pop(key, only)
         if text(value) != only:
-            raise Refused(f"metric.{key}={text(value)}: study sweep allows {only}")
+            raise UsageError(f"metric.{key}={text(value)}: study sweep allows {only}")
     for key in given:
-        raise Refused(f"metric.{key}: allowed are name, goal, target")
+        raise UsageError(f"metric.{key}: allowed are name, goal, target")
     return Metric(name, goal == "maximize", target)
 
 
@@ -231,31 +232,31 @@ def _hyperband(given: Any) -> Hyperband | None:
     where = "early_terminate"
     if not isinstance(given, Mapping) or given.get("type") != "hyperband":
         kind = given.get("type") if isinstance(given, Mapping) else given
-        raise Refused(f"{where}.type={text(kind)}: allowed is hyperband")
+        raise UsageError(f"{where}.type={text(kind)}: allowed is hyperband")
     for key in given:
         if key not in ("type", "min_iter", "max_iter", "s", "eta", "strict"):
-            raise Refused(f"{where}.{key}: allowed are min_iter, or max_iter and s; eta, strict")
+            raise UsageError(f"{where}.{key}: allowed are min_iter, or max_iter and s; eta, strict")
     eta, strict = given.get("eta", 3), given.get("strict", True)
     if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not eta > 1:
-        raise Refused(f"{where}.eta={text(eta)}: allowed is a number above 1")
+        raise UsageError(f"{where}.eta={text(eta)}: allowed is a number above 1")
     if not isinstance(strict, bool):
-        raise Refused(f"{where}.strict={text(strict)}: allowed are true and false")
+        raise UsageError(f"{where}.strict={text(strict)}: allowed are true and false")
     low, high, s = (
         _whole(f"{where}.{key}", given.get(key)) for key in ("min_iter", "max_iter", "s")
     )
     if high and s:  # W&B looks at max_iter first
         rule = Hyperband.from_max_iter(high, s, eta, strict)
         if not rule.brackets:
-            raise Refused(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
+            raise UsageError(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
         return rule
     if low is None or high or s:
-        raise Refused(f"{where}: needs min_iter, or max_iter and s")
+        raise UsageError(f"{where}: needs min_iter, or max_iter and s")
     return Hyperband.from_min_iter(low, eta, strict)
 
 
 def _whole(where: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise Refused(f"{where}={text(value)}: allowed is a whole number at least 1")
+        raise UsageError(f"{where}={text(value)}: allowed is a whole number at least 1")
     return value
 
 
@@ -263,7 +264,7 @@ def _replacement(setting: str) -> tuple[str, Parameter]:
     """`seed=1` or `seed=1,2,3` of the command line, as a parameter and its values."""
     name, equals, words = setting.partition("=")
     if not equals or not words:
-        raise Refused(f"--set {setting}: write name=value, or name=value,value")
+        raise UsageError(f"--set {setting}: write name=value, or name=value,value")
     if name == VARIANT:
         return name, fixed(name, [words])
     check_names([name])
@@ -287,12 +288,12 @@ class _Loader(yaml.SafeLoader):
 def _where(error: yaml.YAMLError) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}not valid YAML ({problem or reason(error)})"
+    return f"{place}not valid YAML ({problem or first_line(error)})"
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server
     try:
         sweep = read(sys.argv[1])
-    except Refused as error:
+    except UsageError as error:
         sys.exit(f"study: {error}")
     print(f"{sys.argv[1]}: {sweep}", file=sys.stderr)

@@ -19,11 +19,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from study import online, runs
-from study.config import Config, Refused
-from study.runs import Failed
-from study.sweep.record import Trial
-from study.train import fused, loop
+from study import runs
+from study.config import Config
+from study.errors import RunError, UsageError
+from study.sweep.trials import Trial
+from study.tracking import logger
+from study.train import loop, pack_runs
+from study.train.callback import Callback
 
 # Imported by the server of forks before the first fork, also what wandb imports for its first run,
 # or each worker would import it anew.
@@ -58,7 +60,7 @@ class Job:
     stoppable: bool = False
 
 
-class Tell(loop.Watch):
+class PipeCallback(Callback):
     """Sends what a job's run reports through a pipe, and hears whether it is to stop."""
 
     def __init__(self, pipe: Connection, index: int, stoppable: bool) -> None:
@@ -112,7 +114,7 @@ class Worker:
         return [(kind, index, content)]
 
     def answer(self, stops: bool) -> None:
-        """Tell a run that asks after its epoch whether it stops there."""
+        """PipeCallback a run that asks after its epoch whether it stops there."""
         if self.job.stoppable:
             with contextlib.suppress(OSError):  # it died meanwhile: its end is read next
                 self.pipe.send(stops)
@@ -151,7 +153,7 @@ def _work(job: Job, pipe: Connection) -> None:
     if job.trains:
         try:
             causes = _train(job, pipe)
-        except (Refused, Failed) as error:
+        except (UsageError, RunError) as error:
             causes = [str(error)] * len(job.tasks)
         except Exception as error:
             traceback.print_exc()
@@ -168,21 +170,21 @@ def _work(job: Job, pipe: Connection) -> None:
 
 def _train(job: Job, pipe: Connection) -> list[str | None]:
     """Why each run failed, None where it did not."""
-    tells = [Tell(pipe, index, job.stoppable) for index in range(len(job.tasks))]
+    tells = [PipeCallback(pipe, index, job.stoppable) for index in range(len(job.tasks))]
     where = {"device": job.device, "threads": job.threads}
     if len(job.tasks) == 1:
-        loop.train(job.tasks[0].config, job.tasks[0].folder, watch=tells[0], **where)
+        loop.train(job.tasks[0].config, job.tasks[0].folder, callback=tells[0], **where)
         return [None]
     configs, folders = [t.config for t in job.tasks], [t.folder for t in job.tasks]
-    found = fused.train(configs, folders, watches=tells, **where)
-    return [str(result) if isinstance(result, Failed) else None for result in found]
+    found = pack_runs.train(configs, folders, callbacks=tells, **where)
+    return [str(result) if isinstance(result, RunError) else None for result in found]
 
 
 def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
     """Write the W&B run of a trained one, where it is missing."""
     try:
-        if not online.recorded(task.folder, job.mode):
-            online.record(runs.read(task.folder), job.sweep, job.project, job.mode)
+        if not logger.recorded(task.folder, job.mode):
+            logger.record(runs.read(task.folder), job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         pipe.send(("warning", index, f"{UNLOGGED} ({reason})"))

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from study import runs
-from study.config import Config, Refused
+from study import files
+from study.config import Config
+from study.errors import UsageError
 from study.train import data, seeds
 
 SMALL = 100_000  # images that one process augments sooner than others are started for it
@@ -35,13 +36,13 @@ def limit() -> float:
     """The largest bank, in bytes: STUDY_CACHE_GB gigabytes, else 50.
 
     Raises:
-        Refused: STUDY_CACHE_GB is no number.
+        UsageError: STUDY_CACHE_GB is no number.
     """
     words = os.environ.get("STUDY_CACHE_GB") or "50"
     try:
         return float(words) * GIGABYTE
     except ValueError:
-        raise Refused(f"STUDY_CACHE_GB={words}: allowed is a number of gigabytes") from None
+        raise UsageError(f"STUDY_CACHE_GB={words}: allowed is a number of gigabytes") from None
 
 
 # Policy -> albumentations' transforms and their settings ("size": the images' own). Interpolation
@@ -128,8 +129,8 @@ def prepare(config: Config) -> None:
     """Make the copies that a run of this configuration draws from, where they are missing.
 
     Raises:
-        Refused: the bank would pass its size limit or the disk's free space.
-        Failed: it cannot be written.
+        UsageError: the bank would pass its size limit or the disk's free space.
+        RunError: it cannot be written.
     """
     if config.augment == "none":
         return
@@ -205,7 +206,7 @@ def _path(bank: Path, copy: int) -> Path:
 
 def _make(bank: Path, dataset: str, policy: str, copy: int) -> None:
     images = augmented(dataset, policy, copy)
-    runs.write(_path(bank, copy), lambda file: np.save(file, images, allow_pickle=False))
+    files.write(_path(bank, copy), lambda file: np.save(file, images, allow_pickle=False))
 
 
 def _whole(path: Path, images: np.ndarray) -> bool:
@@ -216,14 +217,14 @@ def _check_room(config: Config, bank: Path, copy_bytes: int, missing: int) -> No
     need, most = copy_bytes * missing, limit()
     what = f"augment={config.augment}: its bank of {config.epochs} copies"
     if copy_bytes * config.epochs > most:
-        raise Refused(
+        raise UsageError(
             f"{what} takes {copy_bytes * config.epochs / GIGABYTE:.2f} GB, over the limit of"
             f" {most / GIGABYTE:g} GB: train fewer epochs or raise STUDY_CACHE_GB"
         )
-    runs.check_writable(bank)
+    files.check_writable(bank)
     free = shutil.disk_usage(bank).free
     if need > free:
-        raise Refused(
+        raise UsageError(
             f"{what} takes {need / GIGABYTE:.2f} GB more in {bank}, which has"
             f" {free / GIGABYTE:.2f} GB free: make room, or point STUDY_CACHE to another disk"
         )

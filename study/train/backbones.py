@@ -12,9 +12,11 @@ from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from study.config import CLASSES, TRAIN_IMAGES, Config, Refused
-from study.fields import reason
-from study.train import networks, norms
+from study.config import CLASSES, TRAIN_IMAGES, Config
+from study.errors import UsageError, first_line
+from study.plans import PLANS
+from study.train import norms
+from study.train.blocks import Network
 
 __all__ = ["build", "swap"]  # timm adds our networks' names
 
@@ -25,12 +27,12 @@ def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
     `dropout` is timm's drop_rate, before the classifier.
 
     Raises:
-        Refused: it has no BatchNorm to swap, cannot take such images, or one of its maps is too
+        UsageError: it has no BatchNorm to swap, cannot take such images, or one of its maps is too
             small for the norm; the message names the backbone and the layer.
     """
     name = config.network
     if config.norm_affine == "element":
-        raise Refused(
+        raise UsageError(
             f"norm_affine=element: needs a network of fixed map sizes, not network={name}"
             " (allowed here: channel, none)"
         )
@@ -41,7 +43,9 @@ def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
         raise _unfit(config, shape, error) from error
     swapped = swap(network, config)
     if not swapped:
-        raise Refused(f"network={name}: has no BatchNorm2d that norm={config.norm} could replace")
+        raise UsageError(
+            f"network={name}: has no BatchNorm2d that norm={config.norm} could replace"
+        )
     if config.norm != "batch":
         _check_all_swapped(network, config)
     _check(network, swapped, config, shape)
@@ -74,7 +78,7 @@ def _check_all_swapped(network: nn.Module, config: Config) -> None:
     """Refuse a backbone that would keep some batch norm, under the name of another norm."""
     for layer, module in network.named_modules():
         if isinstance(module, _BatchNorm):
-            raise Refused(
+            raise UsageError(
                 f"norm={config.norm}: {layer} of network={config.network} is a"
                 f" {type(module).__name__}, which cannot be replaced; take norm=batch or another"
                 " backbone"
@@ -98,7 +102,7 @@ def _check(
     try:
         with torch.inference_mode():  # in evaluation: neither running statistics nor dropout
             output = network.eval()(torch.zeros(2, *shape))
-    except Refused:
+    except UsageError:
         raise
     except Exception as error:  # whatever a backbone raises that such images do not suit
         raise _unfit(config, shape, error) from error
@@ -107,7 +111,9 @@ def _check(
             handle.remove()
         network.train()
     if output.shape != (2, CLASSES):
-        raise Refused(f"network={config.network}: gives {list(output.shape)}, not [2, {CLASSES}]")
+        raise UsageError(
+            f"network={config.network}: gives {list(output.shape)}, not [2, {CLASSES}]"
+        )
 
 
 def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
@@ -117,20 +123,20 @@ def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
     images = TRAIN_IMAGES[config.dataset] - config.holdout
     alone = 1 in (config.batch_size, images % config.batch_size)
     if isinstance(norm, nn.BatchNorm2d) and alone and height * width == 1:
-        raise Refused(
+        raise UsageError(
             f"batch_size={config.batch_size}: of {images:,} images the last batch has one, and"
             f" {where}, a mean over one value"
         )
     if isinstance(norm, nn.GroupNorm) and values == norm.num_groups:
-        raise Refused(
+        raise UsageError(
             f"norm={config.norm}: {where}, a mean over one value; take norm=batch or layer, or"
             " fewer groups"
         )
 
 
-def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> Refused:
-    size, why = "x".join(map(str, shape)), reason(error)
-    return Refused(
+def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> UsageError:
+    size, why = "x".join(map(str, shape)), first_line(error)
+    return UsageError(
         f"network={config.network}: cannot take the {size} images of {config.dataset} ({why})"
     )
 
@@ -138,12 +144,12 @@ def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> Refused:
 def _register(name: str) -> None:
     """Make one of our networks known to timm: timm.create_model(name, norm=..., in_chans=...)."""
 
-    def create(pretrained: bool = False, **options: Any) -> networks.Network:
+    def create(pretrained: bool = False, **options: Any) -> Network:
         if pretrained:
-            raise Refused(f"{name}: has no pretrained weights; leave pretrained out")
+            raise UsageError(f"{name}: has no pretrained weights; leave pretrained out")
         for ours_not in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
             options.pop(ours_not, None)
-        return networks.Network(networks.PLANS[name], **options)
+        return Network(PLANS[name], **options)
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"{name} of the published studies; options as Network's."
@@ -151,5 +157,5 @@ def _register(name: str) -> None:
     register_model(create)
 
 
-for _name in networks.PLANS:
+for _name in PLANS:
     _register(_name)

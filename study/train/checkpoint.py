@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study import runs
-from study.config import Refused
+from study import files
+from study.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Checkpoint:
     history: list[dict[str, Any]]
 
     def write(self, path: Path) -> None:
-        """Raises Failed where the disk does not take it (see runs.write)."""
+        """Raises RunError where the disk does not take it (see files.write)."""
         state = {"network": self.network, "momentum": self.momentum, "history": self.history}
-        runs.write(path, lambda file: torch.save(state, file))
+        files.write(path, lambda file: torch.save(state, file))
 
 
 def read(path: Path, device: torch.device) -> Checkpoint:
     """A checkpoint, its tensors on the device.
 
     Raises:
-        Refused: it is damaged.
+        UsageError: it is damaged.
     """
     try:
         return Checkpoint(**torch.load(path, map_location=device, weights_only=True))
@@ -38,6 +38,6 @@ def read(path: Path, device: torch.device) -> Checkpoint:
         raise damaged(path) from error
 
 
-def damaged(path: Path) -> Refused:
+def damaged(path: Path) -> UsageError:
     """What to say of a checkpoint that cannot be used."""
-    return Refused(f"{path}: is damaged; delete it to train this run anew")
+    return UsageError(f"{path}: is damaged; delete it to train this run anew")

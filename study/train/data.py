@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from study.config import TRAIN_IMAGES, Config, Refused
+from study.config import TRAIN_IMAGES, Config
+from study.errors import UsageError
 
 DIGITS = tuple("0123456789")
 GARMENTS = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
@@ -117,7 +118,7 @@ def load(config: Config) -> Dataset:
     """The data set of a configuration, its validation images split off.
 
     Raises:
-        Refused: a file is missing and cannot be downloaded, or is not what it should be.
+        UsageError: a file is missing and cannot be downloaded, or is not what it should be.
     """
     full, test = read(config.dataset)
     kept, held = _holdout(config.dataset, config.holdout)
@@ -145,7 +146,7 @@ def read(name: str) -> tuple[Split, Split]:
     """The full training set and the test set, downloaded first where they are missing.
 
     Raises:
-        Refused: as `load`.
+        UsageError: as `load`.
     """
     if name == "digits":
         return _read_digits()
@@ -232,9 +233,9 @@ def _check(name: str, path: Path, md5: str) -> None:
         with open(path, "rb") as stream:
             found = hashlib.file_digest(stream, "md5").hexdigest()
     except OSError as error:
-        raise Refused(f"{path}: cannot be read ({error.strerror}); allow reading it") from error
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); allow reading it") from error
     if found != md5:
-        raise Refused(
+        raise UsageError(
             f"{path}: {path.stat().st_size:,} bytes with MD5 {found}, expected MD5 {md5}:"
             f" truncated or altered; delete it and run `study check --dataset {name}`"
             " to download it again"
@@ -258,7 +259,7 @@ def _download(name: str, source: _Source, folder: Path) -> None:
         reason = str(error).strip().splitlines()[0].rstrip(":")
         with contextlib.suppress(OSError):
             root().rmdir()  # only where it is empty
-        raise Refused(
+        raise UsageError(
             f"{folder / missing[0]}: missing, and {name} could not be downloaded ({reason}):"
             " connect to the network, point STUDY_DATA to a folder that has"
             f" {source.folder}, or use dataset=digits, which needs neither"

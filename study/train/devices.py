@@ -7,15 +7,15 @@ import resource
 
 import torch
 
-from study.config import Config, Refused
-from study.fields import reason
+from study.config import Config
+from study.errors import UsageError, first_line
 
 
 def pick(name: str | None = None) -> torch.device:
     """The device asked for, else the best there is: CUDA, MPS, CPU.
 
     Raises:
-        Refused: there is no such device.
+        UsageError: there is no such device.
     """
     if name is None:
         cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -24,8 +24,8 @@ def pick(name: str | None = None) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        why = reason(error)
-        raise Refused(f"device={name}: not available ({why}); allowed here: cpu") from error
+        why = first_line(error)
+        raise UsageError(f"device={name}: not available ({why}); allowed here: cpu") from error
     return device
 
 
@@ -33,10 +33,10 @@ def prepare(device: torch.device, config: Config, threads: int) -> None:
     """Set this process up to train on the device.
 
     Raises:
-        Refused: the device lacks the configuration's precision.
+        UsageError: the device lacks the configuration's precision.
     """
     if device.type == "mps" and config.precision == "float64":
-        raise Refused("precision=float64: MPS has none; allowed there: float32, bfloat16")
+        raise UsageError("precision=float64: MPS has none; allowed there: float32, bfloat16")
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # CUDA graphs and streams belong to the current one
     torch.set_num_threads(threads)

@@ -33,7 +33,7 @@ def _tensors_by_weights(config: Config) -> float:
     return len(sizes) / sum(sizes)
 
 
-def told(config: Config) -> str:
+def describe_equivalence(config: Config) -> str:
     """The same in a sentence: `L1 0.001 (mean) pulls as much in all as 1.7e-6 (sum)`."""
     other = {"mean": "sum", "sum": "mean"}[config.l1_reduction]
     equal = number(float(f"{equivalent(config):.1e}"))

@@ -20,29 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import sgd
 
-from study import runs
-from study.config import Config, Refused
-from study.runs import Failed, Run
+from study import files, runs
+from study.config import Config
+from study.errors import RunError, UsageError
+from study.runs import Run
 from study.train import augment, checkpoint, data, devices, l1, networks, results, schedule, seeds
+from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-TELL_SECONDS = 0.5  # between two reports within an epoch: on a GPU each waits for the device
-
-
-class Watch:
-    """What is told while a run trains. This one keeps silent; others override what they need."""
-
-    def begin(self, history: list[dict[str, float]]) -> None:
-        """Before the first epoch, with the history so far: not empty where a run goes on."""
-
-    def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        """Within an epoch: batches done, and the epoch's mean loss and accuracy so far."""
-
-    def epoch(self, row: dict[str, float]) -> bool:
-        """After an epoch, with its line of the history. True: stop the run here."""
-        return False
+PROGRESS_INTERVAL = 0.5  # between two reports within an epoch: on a GPU each waits for the device
 
 
 def initialized(config: Config) -> nn.Module:
@@ -71,11 +59,11 @@ class Training:
         self.labels = self._on_device(self.dataset.train.labels)
         self.steps = math.ceil(len(self.dataset.train) / config.batch_size)
 
-    def epoch(self, watch: Watch) -> dict[str, float]:
+    def epoch(self, callback: Callback) -> dict[str, float]:
         """Train one epoch and evaluate; the line of the history, which is also appended."""
         began = time.perf_counter()
         epoch = len(self.history) + 1
-        loss, accuracy = self._train(epoch, watch)
+        loss, accuracy = self._train(epoch, callback)
         row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
         if self.config.l1:
             row["train/l1"] = self._l1()
@@ -92,7 +80,7 @@ class Training:
         self.history.append(row)
         return row
 
-    def _train(self, epoch: int, watch: Watch) -> tuple[float, float]:
+    def _train(self, epoch: int, callback: Callback) -> tuple[float, float]:
         """One pass over the training images; mean loss and accuracy (percent) during it."""
         config = self.config
         images = self._on_device(augment.epoch_images(config, self.dataset, epoch))
@@ -101,7 +89,7 @@ class Training:
         loss_sum = torch.zeros((), device=self.device, dtype=self.dtype)
         correct = torch.zeros((), device=self.device, dtype=torch.int64)
         self.network.train()
-        told = time.perf_counter()
+        reported = time.perf_counter()
         for step, batch in enumerate(order.split(config.batch_size)):
             torch.manual_seed(seeds.derive(config.seed, seeds.NOISE, epoch, step))  # dropout
             done = (epoch - 1) * self.steps + step
@@ -109,24 +97,26 @@ class Training:
             logits = self._logits(images[batch])
             loss = F.cross_entropy(logits, target)
             smoothing = config.label_smoothing
-            goal = F.cross_entropy(logits, target, label_smoothing=smoothing) if smoothing else loss
-            gradients = self._gradients(goal)
+            objective = (
+                F.cross_entropy(logits, target, label_smoothing=smoothing) if smoothing else loss
+            )
+            gradients = self._gradients(objective)
             self._add_l1_gradient(gradients)
             self._step(gradients, schedule.learning_rate(config, done, self.steps))
             with torch.no_grad():
                 loss_sum += loss * len(batch)
                 correct += (logits.argmax(1) == target).sum()
-            if time.perf_counter() - told > TELL_SECONDS:
-                told = time.perf_counter()
+            if time.perf_counter() - reported > PROGRESS_INTERVAL:
+                reported = time.perf_counter()
                 seen = min((step + 1) * config.batch_size, len(images))
                 mean, share = loss_sum.item() / seen, 100 * correct.item() / seen
-                watch.batch(epoch, step + 1, self.steps, mean, share)
+                callback.batch(epoch, step + 1, self.steps, mean, share)
         return loss_sum.item() / len(images), 100 * correct.item() / len(images)
 
-    def _gradients(self, goal: Tensor) -> list[Tensor]:
+    def _gradients(self, objective: Tensor) -> list[Tensor]:
         """The gradient of each parameter, 0 of one that a backbone leaves unused."""
         self.network.zero_grad()
-        goal.backward()
+        objective.backward()
         return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
 
     def _add_l1_gradient(self, gradients: list[Tensor]) -> None:
@@ -190,7 +180,7 @@ class Training:
         """Go on from a checkpoint.
 
         Raises:
-            Refused: it is damaged.
+            UsageError: it is damaged.
         """
         state = checkpoint.read(path, self.device)
         try:
@@ -208,25 +198,25 @@ def train(
     *,
     device: str | None = None,
     threads: int = 1,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
 ) -> Run:
     """Train a configuration in a run folder, or go on where it was left, or find it done.
 
     Raises:
-        Refused: a setting, a data file or the folder cannot be used; nothing was trained.
-        Failed: the run ended before its time; its summary has the cause, and its checkpoint the
+        UsageError: a setting, a data file or the folder cannot be used; nothing was trained.
+        RunError: the run ended before its time; its summary has the cause, and its checkpoint the
             last whole epoch, from which the next call goes on.
     """
-    out, watch = Path(out), watch or Watch()
-    place = devices.pick(device)
-    devices.prepare(place, config, threads)
-    with runs.claim(out):
+    out, callback = Path(out), callback or Callback()
+    device = devices.pick(device)
+    devices.prepare(device, config, threads)
+    with files.claim(out):
         if done := found_done(config, out):
             return done
-        with ending_told(out, config, place):
-            training = Training(config, place)
+        with recording_failure(out, config, device):
+            training = Training(config, device)
             _begin(training, out)
-            state = _epochs(training, out, watch)
+            state = _epochs(training, out, callback)
             _finish(training, out, state, threads)
     return runs.read(out)
 
@@ -235,13 +225,13 @@ def found_done(config: Config, out: Path) -> Run | None:
     """The run in a folder, where nothing is left of it to train.
 
     Raises:
-        Refused: another run is there.
+        UsageError: another run is there.
     """
-    if not (out / "config.json").is_file():
+    if not (out / runs.CONFIG).is_file():
         return None
     before = runs.read(out)
     if before.config != config:
-        raise Refused(f"{out}: holds another run ({before.config.changed()})")
+        raise UsageError(f"{out}: holds another run ({before.config.non_defaults()})")
     return before if before.done else None
 
 
@@ -252,14 +242,14 @@ def _begin(training: Training, out: Path) -> None:
     results.begin(out, training.config, training.history)
 
 
-def _epochs(training: Training, out: Path, watch: Watch) -> str:
+def _epochs(training: Training, out: Path, callback: Callback) -> str:
     """The epochs that are left, each saved as it ends; the state the run ends in."""
-    watch.begin(training.history)
+    callback.begin(training.history)
     while len(training.history) < training.config.epochs:
-        row = training.epoch(watch)
+        row = training.epoch(callback)
         training.checkpoint().write(out / runs.CHECKPOINT)
         runs.write_history(out, training.history)
-        if watch.epoch(row) and row["epoch"] < training.config.epochs:
+        if callback.epoch(row) and row["epoch"] < training.config.epochs:
             return runs.STOPPED
     return runs.FINISHED
 
@@ -278,10 +268,10 @@ def _finish(training: Training, out: Path, state: str, threads: int) -> None:
 
 
 def check_finite(row: dict[str, float]) -> None:
-    """Raises Failed where a line of the history has a loss that is none."""
+    """Raises RunError where a line of the history has a loss that is none."""
     for name, value in row.items():
         if not math.isfinite(value):
-            raise Failed(
+            raise RunError(
                 f"{name} became {value:g} in epoch {row['epoch']} (lr {row['lr']:g}):"
                 " lower lr or l1"
             )
@@ -296,11 +286,11 @@ def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def ending_told(out: Path, config: Config, device: torch.device) -> Iterator[None]:
+def recording_failure(out: Path, config: Config, device: torch.device) -> Iterator[None]:
     """Write into the summary why a run failed, also where the cause is an error of ours."""
     try:
         yield
-    except Refused:
+    except UsageError:
         raise
     except Exception as error:
         failure = as_failure(error, config, device)
@@ -311,18 +301,18 @@ def ending_told(out: Path, config: Config, device: torch.device) -> Iterator[Non
         raise
 
 
-def as_failure(error: Exception, config: Config, device: torch.device) -> Failed | None:
+def as_failure(error: Exception, config: Config, device: torch.device) -> RunError | None:
     """The error as one with a remedy, where it is of the world's making and not of ours."""
-    if isinstance(error, Failed):
+    if isinstance(error, RunError):
         return error
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         where = "memory" if device.type == "cpu" else "GPU memory"
-        return Failed(
+        return RunError(
             f"out of {where} on {device}: lower batch_size (now {config.batch_size}) or"
             " --workers, or free what else uses it"
         )
     if isinstance(error, OSError):
-        return Failed(
+        return RunError(
             f"{error.filename or ''}: {error.strerror or error}: run it again".lstrip(": ")
         )
     return None

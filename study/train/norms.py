@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from study.config import Refused
+from study.errors import UsageError
 
 SMALL = 2**18  # values of a map, up to which torch's own batch norm is as fast on a CPU
 
@@ -34,11 +34,13 @@ def build(
     2CHW. Instance norm is GroupNorm(C, C).
 
     Raises:
-        Refused: affine="element" with another norm than layer, or without the map's size.
+        UsageError: affine="element" with another norm than layer, or without the map's size.
     """
     if affine == "element":
         if norm != "layer" or size is None:
-            raise Refused("norm_affine=element: needs norm=layer and a network of fixed map sizes")
+            raise UsageError(
+                "norm_affine=element: needs norm=layer and a network of fixed map sizes"
+            )
         shape = [channels, *size]
         return nn.LayerNorm(shape) if copies == 1 else ElementwiseLayerNorms(copies, shape)
     scaled = affine == "channel"

@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from study.config import CLASSES, Config
 from study.train import augment, data, l1, loop, networks, schedule, seeds
+from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts
 
@@ -71,7 +72,7 @@ class Pack:
             values = [buffer[name] for buffer in buffers]
             own[name].copy_(torch.cat(values) if values[0].dim() else values[0])
         self.decay = self._column("weight_decay")
-        self.friction = self._column("momentum")
+        self.momentum_coef = self._column("momentum")
         self.nesterov = self._column("nesterov").bool()
         self.smoothing = self._column("label_smoothing")[:, 0]
         one = self._shaped(self.weights[0])
@@ -96,13 +97,13 @@ class Pack:
 
     # One epoch.
 
-    def epoch(self, epoch: int, watches: Sequence[loop.Watch]) -> list[dict[str, float]]:
+    def epoch(self, epoch: int, callbacks: Sequence[Callback]) -> list[dict[str, float]]:
         """Train one epoch and evaluate: a line of the history for each model.
 
         `seconds` is a model's share of the time that the pack took.
         """
         began = time.perf_counter()
-        self._train(epoch, watches)
+        self._train(epoch, callbacks)
         images = len(self.dataset.train)
         loss, correct = (self.loss / images).tolist(), self.correct.tolist()
         rows = [
@@ -120,22 +121,22 @@ class Pack:
             row["seconds"] = round((time.perf_counter() - began) / len(rows), 3)
         return rows
 
-    def _train(self, epoch: int, watches: Sequence[loop.Watch]) -> None:
+    def _train(self, epoch: int, callbacks: Sequence[Callback]) -> None:
         self.network.train()
         self.loss.zero_()
         self.correct.zero_()
         order, copies = self._order(epoch)
         rates = self._rates(epoch)
-        told, size = time.perf_counter(), self.configs[0].batch_size
+        reported, size = time.perf_counter(), self.configs[0].batch_size
         for step in range(self.steps):
             self._seed(epoch, step)
             batch = slice(step * size, (step + 1) * size)
             self._step(order[batch], copies[batch], rates[step])
-            if time.perf_counter() - told > loop.TELL_SECONDS:
-                told, seen = time.perf_counter(), min(batch.stop, len(order))
+            if time.perf_counter() - reported > loop.PROGRESS_INTERVAL:
+                reported, seen = time.perf_counter(), min(batch.stop, len(order))
                 losses, correct = self.loss.tolist(), self.correct.tolist()
-                for watch, loss, right in zip(watches, losses, correct):
-                    watch.batch(epoch, step + 1, self.steps, loss / seen, 100 * right / seen)
+                for callback, loss, right in zip(callbacks, losses, correct):
+                    callback.batch(epoch, step + 1, self.steps, loss / seen, 100 * right / seen)
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
         """The image that each model sees at each place of the epoch, and the copy of the bank that
@@ -199,13 +200,13 @@ class Pack:
         logs = logits.log_softmax(2)
         losses = -logs.gather(2, target.unsqueeze(2)).squeeze(2).mean(0)
         even = -logs.mean(2).mean(0)
-        goal = (1 - self.smoothing) * losses + self.smoothing * even
-        (gradient,) = torch.autograd.grad(goal.sum(), self.weights)
+        objective = (1 - self.smoothing) * losses + self.smoothing * even
+        (gradient,) = torch.autograd.grad(objective.sum(), self.weights)
         with torch.no_grad():
             gradient.addcmul_(self.weights.sign(), self.scales)
             gradient.addcmul_(self.weights, self.decay)
-            self.momentum.mul_(self.friction).add_(gradient)
-            ahead = gradient.addcmul_(self.momentum, self.friction)
+            self.momentum.mul_(self.momentum_coef).add_(gradient)
+            ahead = gradient.addcmul_(self.momentum, self.momentum_coef)
             self.weights.addcmul_(torch.where(self.nesterov, ahead, self.momentum), -rates)
             self.loss += losses * len(order)
             self.correct += (logits.argmax(2) == target).sum(0)
@@ -263,7 +264,7 @@ class Pack:
             for k in range(models)
         ]
 
-    def keep(self, which: Sequence[int]) -> None:
+    def select(self, which: Sequence[int]) -> None:
         """Go on with these models alone; the others cost nothing any more."""
         buffers = self._buffers()
         self.configs = [self.configs[k] for k in which]

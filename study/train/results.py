@@ -1,8 +1,5 @@
 """What a run leaves at its end, whichever way it was trained."""
 
-import contextlib
-import importlib.metadata
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +7,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from study import runs
+from study import files, runs
 from study.config import Config
 from study.runs import Misclassified
-from study.train import data, networks
-
-PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
+from study.train import data, image_grid, networks, provenance
 
 
 def begin(out: Path, config: Config, history: list[dict[str, float]]) -> None:
     """Write what is known of a run before it trains, or trains on."""
     runs.write_config(out, config)
-    runs.write_json(out / "parameters.json", networks.parameter_table(config))
+    files.write_json(out / runs.PARAMETERS, networks.parameter_table(config))
     runs.write_history(out, history)
-    runs.write_json(out / "summary.json", {"state": runs.RUNNING})
+    runs.write_summary(out, {"state": runs.RUNNING})
 
 
 def write(
@@ -44,13 +39,13 @@ def write(
     wrong = misclassified(probabilities, test)
     runs.write_misclassified(out, wrong)
     title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"
-    figure = runs.draw_misclassified(wrong, classes, title)
-    runs.write(out / "misclassified.png", lambda file: figure.savefig(file, dpi=100))
+    figure = image_grid.draw_misclassified(wrong, classes, title)
+    files.write(out / runs.GRID, lambda file: figure.savefig(file, dpi=100))
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
-    runs.write_json(out / "confusion.json", confusion.tolist())
-    runs.write(out / "weights.pt", lambda file: torch.save(network.state_dict(), file))
-    runs.write_json(out / "summary.json", _summary(state, history, dataset, network, how))
+    files.write_json(out / runs.CONFUSION, confusion.tolist())
+    files.write(out / runs.WEIGHTS, lambda file: torch.save(network.state_dict(), file))
+    runs.write_summary(out, _summary(state, history, dataset, network, how))
     (out / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -86,15 +81,6 @@ def _summary(
         "parameters": sum(p.numel() for p in network.parameters()),
         "images_per_second": round(images / max(scores["seconds"], 1e-9), 1),
         **how,
-        "git_commit": runs.git_commit(),
-        "versions": versions(),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Python's version and those of the packages that a run's numbers depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found

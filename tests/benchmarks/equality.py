@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from study.config import Config
-from study.train import fused, loop
+from study.train import loop, pack_runs
 
 
 def main(seeds: int = 20, epochs: int = 5) -> None:
@@ -26,7 +26,7 @@ def main(seeds: int = 20, epochs: int = 5) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         alone = [loop.train(c, home / f"loop{c.seed}") for c in configs]
-        packed = fused.train(configs, [home / f"pack{c.seed}" for c in configs])
+        packed = pack_runs.train(configs, [home / f"pack{c.seed}" for c in configs])
         scores = [[run.summary["test_accuracy_last"] for run in found] for found in (alone, packed)]
     means = [statistics.mean(score) for score in scores]
     errors = [statistics.stdev(score) / seeds**0.5 for score in scores]

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from study import online
+from study import runs
 from study.config import Config
 from study.train import loop
 from tests.wandb_server import Server
@@ -22,7 +22,7 @@ PULL = """
 import sys, time
 from pathlib import Path
 import wandb
-from study import pull
+from study.tracking import pull
 began = time.perf_counter()
 pull.pull(sys.argv[1], Path(sys.argv[2]))
 seconds = time.perf_counter() - began
@@ -35,7 +35,7 @@ def main(count: int = 300, epochs: int = 20) -> None:
     with tempfile.TemporaryDirectory() as folder, Server() as server:
         home = Path(folder)
         run = loop.train(Config(epochs=1, batch_size=256), home / "run")
-        files = {name: (run.path / name).read_bytes() for name in online.FILES}
+        files = {name: (run.path / name).read_bytes() for name in runs.UPLOADED}
         sweep = server.add_sweep("{method: grid, name: large, parameters: {seed: {value: 0}}}")
         rows = [run.history[0] | {"epoch": epoch} for epoch in range(1, epochs + 1)]
         for seed in range(count):

@@ -40,13 +40,14 @@ ROOT = Path(__file__).parent.parent.parent
 PACK_OF_ONE = """
 import sys
 from pathlib import Path
-from study import online, runs
+from study.tracking import logger
+from study import runs
 from study.sweep import spec
-from study.train import fused
+from study.train import pack_runs
 sweep = spec.read(Path(sys.argv[1]))
 for config in sweep.configs:
-    [run] = fused.train([config], [Path("runs") / sweep.name / runs.name(config)])
-    online.record(run, sweep.name, sweep.project)
+    [run] = pack_runs.train([config], [Path("runs") / sweep.name / runs.name(config)])
+    logger.record(run, sweep.name, sweep.project)
 """
 
 
@@ -85,7 +86,7 @@ class Plan:
         }
 
     def config(self) -> Config:
-        return Config.drawn(self.first())
+        return Config.from_sweep(self.first())
 
 
 @dataclass

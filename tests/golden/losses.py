@@ -15,6 +15,7 @@ import torch
 
 from study.config import Config
 from study.train import data, loop
+from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
 
@@ -72,7 +73,7 @@ def dataset(config: Config) -> data.Dataset:
     )
 
 
-class Steps(loop.Watch):
+class Steps(Callback):
     """Keeps the mean loss of each step, from the epoch's mean so far."""
 
     def __init__(self) -> None:
@@ -90,7 +91,7 @@ def as_golden():
     """Within it, runs train on the made-up images, and tell of every step."""
     torch.set_num_threads(1)
     return mock.patch.multiple(data, load=dataset), mock.patch.multiple(
-        loop, initialized=untied.initialized, TELL_SECONDS=-1.0
+        loop, initialized=untied.initialized, PROGRESS_INTERVAL=-1.0
     )
 
 

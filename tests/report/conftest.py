@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study import runs
+from study import files, runs
 from study.config import Config
 from study.runs import Run
 
@@ -30,7 +30,7 @@ def made(tmp_path, tiny_run):
         runs.write_history(path, history)
         kept = ("parameters", "versions", "device", "threads", "path", "pack")
         summary = {"state": state} | {key: tiny_run.summary[key] for key in kept}
-        runs.write_json(path / "summary.json", summary | runs.scores(history) | more)
+        files.write_json(path / "summary.json", summary | runs.scores(history) | more)
         return path
 
     return make
@@ -42,7 +42,7 @@ def curve(last: float, epochs: int = 10) -> list[float]:
 
 def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
     """A run that lies nowhere."""
-    config = Config(**{**config.changed(), "seed": seed})
+    config = Config(**{**config.non_defaults(), "seed": seed})
     history = [
         {"epoch": i, "train/accuracy": a - 1, "train/loss": 0.1, "test/accuracy": a}
         | {"test/loss": 0.1, "lr": 0.1 * 0.5**i, "seconds": 30.0}

@@ -5,9 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from study import runs
-from study.config import Config, Refused
-from study.report import drawing, figures, page, variants
+from study import files, runs
+from study.config import Config
+from study.errors import UsageError
+from study.report import page, variants
+from study.report.figures import charts, drawing
 from study.train import data
 from tests.report.conftest import curve
 
@@ -76,10 +78,10 @@ def test_norms_that_are_compared_are_worked_by_hand(made, tmp_path, quick):
 
 def test_one_seed_has_no_interval(made, tmp_path, quick):
     path = made(Config(seed=1), curve(99.4))
-    table = runs.read_json(path / "parameters.json")
+    table = files.read_json(path / "parameters.json")
     for layer in table["layers"]:
         del layer["receptive_field"]  # as runs of before left it
-    runs.write_json(path / "parameters.json", table)
+    files.write_json(path / "parameters.json", table)
     page.write(tmp_path / "runs/mine", tmp_path / "out")
     with open(tmp_path / "out/results.csv") as file:
         [row] = csv.DictReader(file)
@@ -112,7 +114,7 @@ def test_a_duplicate_is_counted_once(made, tmp_path):
 
 def test_nothing_finished_is_refused(made, tmp_path):
     made(Config(), curve(99.0), runs.FAILED, cause="x")
-    with pytest.raises(Refused, match="none of its 1 runs has finished"):
+    with pytest.raises(UsageError, match="none of its 1 runs has finished"):
         page.write(tmp_path / "runs/mine", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -158,7 +160,7 @@ def test_the_axes_tell_99_3_from_99_5_beside_a_ruined_variant(made, tmp_path, mo
         lambda figure, *rest: limits.append(figure.axes[0].get_ylim()) or save(figure, *rest),
     )
     study = variants.collect(tmp_path / "runs/mine")
-    figures.comparison(tmp_path, study, "test/accuracy")
+    charts.comparison(tmp_path, study, "test/accuracy")
     [(low, high)] = limits
     assert low < 99.3 and high > 99.5 and high - low < 2
 

@@ -20,7 +20,7 @@ def test_the_mean_has_scipys_t_interval():
     assert (ours.mean, ours.low, ours.high, ours.n) == pytest.approx(
         (np.mean(values), low, high, 4)
     )
-    assert ours.half == pytest.approx((high - low) / 2)
+    assert ours.half_width == pytest.approx((high - low) / 2)
 
 
 def test_one_value_has_no_interval_and_none_no_mean():
@@ -62,7 +62,9 @@ def test_how_often_the_interval_covers_the_truth(draw, truth, seeds, low, high):
 def test_how_often_one_more_value_is_within_reach(seeds):
     draws = np.random.default_rng(0).normal(99.4, 0.05, (2000, seeds + 1))
     found = [stats.mean_interval(draw[1:]) for draw in draws]
-    share = np.mean([abs(draw[0] - one.mean) <= one.reach for draw, one in zip(draws, found)])
+    share = np.mean(
+        [abs(draw[0] - one.mean) <= one.prediction_half_width for draw, one in zip(draws, found)]
+    )
     assert 0.935 <= share <= 0.965
 
 
@@ -162,10 +164,10 @@ def test_how_steady_a_run_is_at_its_end():
 
 def test_the_first_epoch_that_reaches_and_holds():
     epochs = [1, 2, 3, 4]
-    assert stats.first_held([99, 99.5, 99.3, 99.4], epochs, 99.4) == 4
-    assert stats.first_held([99, 99.5, 99.4, 99.4], epochs, 99.4) == 2
-    assert stats.first_held([99.5, 99.5, 99.5, 99.3], epochs, 99.4) is None
-    assert stats.first_held([99.5, np.nan, 99.5, 99.5], epochs, 99.4) == 3
+    assert stats.first_epoch_at_target([99, 99.5, 99.3, 99.4], epochs, 99.4) == 4
+    assert stats.first_epoch_at_target([99, 99.5, 99.4, 99.4], epochs, 99.4) == 2
+    assert stats.first_epoch_at_target([99.5, 99.5, 99.5, 99.3], epochs, 99.4) is None
+    assert stats.first_epoch_at_target([99.5, np.nan, 99.5, 99.5], epochs, 99.4) == 3
 
 
 def test_the_binomial_error_of_the_test_set():

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from study import online, runs
+from study import runs
 from study.config import Config
 from study.report import page
 from study.sweep import local, spec
+from study.tracking import logger
 from study.train import loop
 from tests.conftest import ROOT, without_times
-from tests.sweep.conftest import SECRET, WANDB, Machine, epochs, finish, sweep_text
+from tests.machines import SECRET, WANDB, Machine, epochs, finish, sweep_text
 from tests.wandb_server import Server
 
 
@@ -63,7 +64,7 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
         assert key in one.rows[-1], key
     trained = runs.find(machine.home / "runs" / sweep.id)  # whose folders tell where they are
     paths = {f"{sweep.entity}/{sweep.project}/{run_id}" for run_id in sweep.runs}
-    assert {online.address(run) for run in trained} == paths
+    assert {logger.address(run) for run in trained} == paths
 
     code, told = machine.study("pull", sweep.path, "--out", "pulled")
     assert code == 0 and "3 runs fetched, 0 unchanged" in told, told

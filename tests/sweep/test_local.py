@@ -9,8 +9,9 @@ import time
 import pytest
 from tqdm import tqdm
 
-from study import online, runs
+from study import files, runs
 from study.sweep import local, spec, worker
+from study.tracking import logger
 from study.train import loop
 from tests.conftest import without_times
 
@@ -62,7 +63,7 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     assert "0 runs trained now, 4 were there" in third.stdout
     found = runs.find(tmp_path / "runs/mine")
     assert len(found) == 4
-    assert all(run.done and online.recorded(run.path) for run in found)
+    assert all(run.done and logger.recorded(run.path) for run in found)
     for run in found:  # by a worker as alone, to the bit
         alone = loop.train(run.config, tmp_path / "alone" / run.path.name)
         assert without_times(run.history) == without_times(alone.history)
@@ -90,7 +91,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     assert len(trained) == 4
     for run in trained:
         assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("fused", 3, 2)
-        assert online.recorded(run.path)
+        assert logger.recorded(run.path)
     again = command("sweep", sweep, "--pack", 3, "--set", "lr=0.05")
     assert "0 runs trained now, 4 were there" in again.stdout
 
@@ -145,7 +146,7 @@ def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path,
     found = runs.find(folder)
     assert {run.path.name for run in found} == states.keys()
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
-    order = runs.read_json(folder / "search.json")["runs"]
+    order = files.read_json(folder / "search.json")["runs"]
     assert sorted(order) == sorted(states) and len({run.config.l1 for run in found}) == 4
     [killed] = [run for run in found if states[run.path.name] == runs.FAILED]
     alone = loop.train(killed.config, tmp_path / "alone")
@@ -192,7 +193,7 @@ def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
     plan = spec.read(search)  # the draws of one seed, as if nothing had happened
     drawn = [runs.name(plan.config(plan.draw(0, number))) for number in range(4)]
-    assert runs.read_json(folder / "search.json")["runs"] == drawn
+    assert files.read_json(folder / "search.json")["runs"] == drawn
 
 
 def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
@@ -236,11 +237,11 @@ def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
     [config] = plan.configs
     folder = tmp_path / "out" / runs.name(config)
     run = loop.train(config, folder)
-    assert not online.recorded(folder)
+    assert not logger.recorded(folder)
     outcome = local.run(plan, tmp_path / "out")
     assert (outcome.trained, outcome.logged, outcome.found) == (0, 1, 1)
     assert not outcome.warnings
-    assert online.recorded(folder)
+    assert logger.recorded(folder)
     assert without_times(runs.read(folder).history) == without_times(run.history)
 
 

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from optuna.storages.journal import JournalFileOpenLock
 
-from study import runs
-from study.config import Refused
-from study.runs import Failed
-from study.sweep import local, record, spec
+from study import files, runs
+from study.errors import RunError, UsageError
+from study.sweep import local, spec, trials
 from study.sweep.search import Search
-from study.train import fused
+from study.train import pack_runs
 
 BAYES = """
 method: bayes
@@ -54,7 +53,7 @@ def ended(folder, trial, state=runs.FINISHED, best=None) -> runs.Run:
     path = folder / runs.name(trial.config)
     runs.write_config(path, trial.config)
     runs.write_history(path, rows)
-    runs.write_json(path / "summary.json", {"state": state})
+    files.write_json(path / "summary.json", {"state": state})
     return runs.read(path)
 
 
@@ -108,7 +107,7 @@ def test_a_longer_search_goes_on_and_another_begins_anew(sweep, tmp_path):
 
 def test_a_search_without_end_is_refused(sweep, tmp_path):
     endless = sweep(BAYES.replace("run_cap: 16\n", ""))
-    with pytest.raises(Refused, match="run_cap"):
+    with pytest.raises(UsageError, match="run_cap"):
         local.run(endless, tmp_path / "a")
     assert not (tmp_path / "a").exists()
     assert len(Search(endless, tmp_path / "a").ahead(4)) == 4
@@ -116,9 +115,9 @@ def test_a_search_without_end_is_refused(sweep, tmp_path):
 
 def test_a_damaged_journal_is_refused_and_its_runs_are_found_again(sweep, tmp_path):
     first = work(Search(sweep(RANDOM), tmp_path / "a"), 3)
-    journal = tmp_path / "a" / record.JOURNAL
+    journal = tmp_path / "a" / trials.JOURNAL
     journal.write_text("garbage\n" + journal.read_text())
-    with pytest.raises(Refused, match="journal: is damaged"):
+    with pytest.raises(UsageError, match="journal: is damaged"):
         Search(sweep(RANDOM), tmp_path / "a")
     journal.unlink()
     assert work(Search(sweep(RANDOM), tmp_path / "a"), 3) == first
@@ -222,7 +221,7 @@ def test_what_another_machine_has_trained_is_not_looked_for_here(sweep, tmp_path
 
 
 def test_a_pack_of_a_bayes_search_leaves_it_something_to_learn_from(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(fused, "fits", lambda *_: 512)
+    monkeypatch.setattr(pack_runs, "fits", lambda *_: 512)
     for body, asked in ((BAYES, 10), (RANDOM, 16)):
         search = Search(sweep(body), tmp_path / body.split()[1])
         local._Jobs(search, tmp_path, [], 16, ["cpu"], 1, "offline", None).train(0)
@@ -256,11 +255,11 @@ def test_a_killed_worker_frees_what_it_held(sweep, tmp_path, database):
 
 
 def test_the_lock_of_a_killed_command_is_broken(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "STALE", 3)
+    monkeypatch.setattr(trials, "STALE", 3)
     monkeypatch.chdir(tmp_path)
     out = Path("runs/mine")  # as the command line gives it
     Search(sweep(RANDOM), out).close()
-    held = JournalFileOpenLock(str(out / record.JOURNAL))
+    held = JournalFileOpenLock(str(out / trials.JOURNAL))
     held.acquire()  # and never released
     search = Search(sweep(RANDOM), out)
     assert search.ask() is not None
@@ -273,11 +272,11 @@ def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
     trial = far.ask()
     near = Search(sweep(GRID), tmp_path)
     assert near.ask().config != trial.config
-    later = record.time.time() + record.LEASE
-    monkeypatch.setattr(record.time, "time", lambda: later + 1)
+    later = trials.time.time() + trials.LEASE
+    monkeypatch.setattr(trials.time, "time", lambda: later + 1)
     far.renew()
     assert near.ask().config not in (trial.config, None)
-    monkeypatch.setattr(record.time, "time", lambda: later + record.LEASE + 2)
+    monkeypatch.setattr(trials.time, "time", lambda: later + trials.LEASE + 2)
     assert near.ask().config == trial.config
 
 
@@ -289,7 +288,7 @@ def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_pa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(search.record.storage, "set_trial_state_values", full)
-    with pytest.raises(Failed, match=r"search\.journal: No space left on device; make room"):
+    with pytest.raises(RunError, match=r"search\.journal: No space left on device; make room"):
         search.record.abandon(trial)
     search.close()
     monkeypatch.undo()
@@ -308,6 +307,6 @@ def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_pa
     ],
 )
 def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, told):
-    with pytest.raises(Refused, match=told) as refused:
+    with pytest.raises(UsageError, match=told) as refused:
         Search(sweep(), tmp_path, storage=url)
     assert "secret" not in str(refused.value) and "\n" not in str(refused.value)

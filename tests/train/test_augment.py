@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from study.config import FIELDS, Config, Refused
+from study.config import FIELDS, Config
+from study.errors import UsageError
 from study.train import augment, data
 
 
@@ -119,14 +120,14 @@ def test_a_bank_over_the_limit_or_the_disk_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
     config = Config(augment="rotate7", epochs=2)
     monkeypatch.setenv("STUDY_CACHE_GB", "0.001")
-    with pytest.raises(Refused, match=r"augment=rotate7.*over the limit.*STUDY_CACHE_GB"):
+    with pytest.raises(UsageError, match=r"augment=rotate7.*over the limit.*STUDY_CACHE_GB"):
         augment.prepare(config)
     monkeypatch.setenv("STUDY_CACHE_GB", "much")
-    with pytest.raises(Refused, match="STUDY_CACHE_GB=much"):
+    with pytest.raises(UsageError, match="STUDY_CACHE_GB=much"):
         augment.prepare(config)
     monkeypatch.delenv("STUDY_CACHE_GB")
     little = shutil._ntuple_diskusage(10**9, 10**9, 10**6)
     monkeypatch.setattr(augment.shutil, "disk_usage", lambda _: little)
-    with pytest.raises(Refused, match=r"0\.00 GB free: make room, or point STUDY_CACHE"):
+    with pytest.raises(UsageError, match=r"0\.00 GB free: make room, or point STUDY_CACHE"):
         augment.prepare(config)
     assert not list(tmp_path.glob("*/*.npy"))

@@ -5,7 +5,8 @@ import timm
 import torch
 from torch import nn
 
-from study.config import FIELDS, Config, Refused, labels
+from study.config import FIELDS, Config, labels
+from study.errors import UsageError
 from study.train import backbones, loop, networks
 
 SMALL = {"resnet18": 20, "test_efficientnet": 13, "mobilenetv3_small_050": 34}  # and their norms
@@ -21,7 +22,7 @@ def test_timm_builds_ours_too(network):
     assert network in backbones.__all__
     built = timm.create_model(network, norm="group", groups=5, num_classes=10)
     assert sum(p.numel() for p in built.parameters()) == int(network.split("_")[1])
-    with pytest.raises(Refused, match="no pretrained weights"):
+    with pytest.raises(UsageError, match="no pretrained weights"):
         timm.create_model(network, pretrained=True)
 
 
@@ -108,7 +109,7 @@ def test_a_layer_table_and_a_run(tmp_path):
     ],
 )
 def test_what_cannot_work_is_refused_by_name(settings, told):
-    with pytest.raises(Refused, match=told) as refused:
+    with pytest.raises(UsageError, match=told) as refused:
         networks.build(Config(**settings))
     assert "\n" not in str(refused.value)
 
@@ -121,9 +122,11 @@ def test_batch_norm_may_stay_under_its_own_name():
 
 
 def test_names_are_checked_and_sorted_behind_ours():
-    with pytest.raises(Refused, match=r"network=resnet81.*timm's backbones \(did you mean resnet"):
+    with pytest.raises(
+        UsageError, match=r"network=resnet81.*timm's backbones \(did you mean resnet"
+    ):
         Config(network="resnet81")
-    with pytest.raises(Refused, match=r"network=mnist_7648.*did you mean mnist_7684\?"):
+    with pytest.raises(UsageError, match=r"network=mnist_7648.*did you mean mnist_7684\?"):
         Config(network="mnist_7648")
     field = FIELDS["network"]
     values = ["resnet18", "cifar_48178", "densenet121", "mnist_7684"]

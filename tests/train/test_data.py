@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from study.config import TRAIN_IMAGES, Config, Refused
+from study.config import TRAIN_IMAGES, Config
+from study.errors import UsageError
 from study.train import data
 from tests.conftest import needs
 
@@ -68,7 +69,7 @@ def test_a_spoilt_file_is_refused_with_path_expectation_and_remedy(copied, damag
     content = bytearray(path.read_bytes())
     path.unlink()
     path.write_bytes(content[:-100] if damage == "truncated" else content[:-1] + b"\x0b")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsageError) as refused:
         data.read("mnist")
     message = str(refused.value)
     assert str(path) in message
@@ -107,7 +108,7 @@ def test_no_data_and_no_network_is_one_line_and_leaves_nothing(name, monkeypatch
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
     data.read.cache_clear()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UsageError) as refused:
         data.read(name)
     message = str(refused.value)
     assert "\n" not in message

@@ -38,7 +38,7 @@ def test_a_mean_of_1e_3_is_a_sum_of_a_few_1e_6(network, equal):
 
 def test_it_is_said_in_a_sentence():
     config = Config(dataset="mnist", network="mnist_9680", l1=1e-3, l1_reduction="mean")
-    assert l1.told(config) == (
+    assert l1.describe_equivalence(config) == (
         "L1 0.001 (mean) pulls as much in all at the weights of mnist_9680 as 1.7e-6 (sum) would"
     )
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from study import runs
-from study.config import Config, Refused
-from study.runs import Failed
+from study import files, runs
+from study.config import Config
+from study.errors import RunError, UsageError
 from study.train import devices, loop, networks
+from study.train.callback import Callback
 from tests.conftest import needs, without_times
 
 FULL = Config(
@@ -26,7 +27,7 @@ FULL = Config(
 def test_what_is_no_number_is_named():
     row = {"epoch": 3, "lr": 0.1, "train/loss": 2.3, "val/loss": float("nan")}
     with pytest.raises(
-        Failed, match=r"^val/loss became nan in epoch 3 \(lr 0\.1\): lower lr or l1$"
+        RunError, match=r"^val/loss became nan in epoch 3 \(lr 0\.1\): lower lr or l1$"
     ):
         loop.check_finite(row)
 
@@ -71,7 +72,7 @@ def test_an_epoch_is_plain_sgd(tmp_path):
         optimizer.zero_grad()
         (loss + 1e-4 * l1).backward()
         optimizer.step()
-    row = training.epoch(loop.Watch())
+    row = training.epoch(Callback())
     assert row["train/loss"] == pytest.approx(sum(losses) / len(y), rel=1e-9)
     for ours, theirs in zip(training.network.parameters(), twin.parameters()):
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
@@ -96,7 +97,7 @@ def test_runs_of_one_seed_see_the_same_batches(tmp_path):
             seen.append(images.sum().item()) or torch.zeros(len(images), 10, requires_grad=True)
         )
         training._add_l1_gradient = training._step = lambda *of_zeros: None
-        training._train(1, loop.Watch())
+        training._train(1, Callback())
     half = len(seen) // 2
     assert seen[:half] == seen[half:]
     assert len(set(seen[:half])) == half == 12  # the last, partial batch included
@@ -105,7 +106,9 @@ def test_runs_of_one_seed_see_the_same_batches(tmp_path):
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     whole = loop.train(FULL, tmp_path / "whole")
     out = tmp_path / "killed"
-    options = [f"--{k.replace('_', '-')}={v}" for k, v in FULL.changed().items() if k != "nesterov"]
+    options = [
+        f"--{k.replace('_', '-')}={v}" for k, v in FULL.non_defaults().items() if k != "nesterov"
+    ]
     command = [sys.executable, "-m", "study", "train", *options, "--nesterov", "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     history = out / "history.jsonl"
@@ -133,14 +136,14 @@ def test_a_gap_between_checkpoint_and_history_is_mended(tmp_path):
     class Killed(BaseException):
         pass
 
-    class Kill(loop.Watch):
+    class Kill(Callback):
         def epoch(self, row):
             if row["epoch"] == 2:
                 raise Killed
 
     config = Config(epochs=3, batch_size=512)
     with pytest.raises(Killed):
-        loop.train(config, tmp_path, watch=Kill())
+        loop.train(config, tmp_path, callback=Kill())
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     (tmp_path / "history.jsonl").write_text(lines[0] + "\n")
     assert [row["epoch"] for row in loop.train(config, tmp_path).history] == [1, 2, 3]
@@ -150,16 +153,16 @@ def test_a_finished_run_is_left_alone_and_another_is_not_overwritten(tiny_run, t
     stamp = (tiny_run.path / "summary.json").stat().st_mtime_ns
     loop.train(tiny_run.config, tiny_run.path)
     assert (tiny_run.path / "summary.json").stat().st_mtime_ns == stamp
-    with pytest.raises(Refused, match="holds another run"):
+    with pytest.raises(UsageError, match="holds another run"):
         loop.train(Config(epochs=1), tiny_run.path)
 
 
 def test_a_watch_can_stop_a_run(tmp_path):
-    class Stop(loop.Watch):
+    class Stop(Callback):
         def epoch(self, row):
             return row["epoch"] == 2
 
-    run = loop.train(Config(epochs=5, batch_size=512), tmp_path, watch=Stop())
+    run = loop.train(Config(epochs=5, batch_size=512), tmp_path, callback=Stop())
     assert run.state == runs.STOPPED
     assert len(run.history) == 2
     assert run.done
@@ -167,7 +170,7 @@ def test_a_watch_can_stop_a_run(tmp_path):
 
 def test_a_diverging_run_fails_with_its_cause(tmp_path):
     config = Config(norm="none", lr=1e9, epochs=2)
-    with pytest.raises(Failed, match=r"train/loss became (nan|inf) in epoch 1 .*lower lr"):
+    with pytest.raises(RunError, match=r"train/loss became (nan|inf) in epoch 1 .*lower lr"):
         loop.train(config, tmp_path)
     failed = runs.read(tmp_path)
     assert failed.state == runs.FAILED
@@ -177,7 +180,7 @@ def test_a_diverging_run_fails_with_its_cause(tmp_path):
 
 def test_a_disk_that_fills_up_loses_no_finished_epoch(tmp_path, monkeypatch):
     config = Config(epochs=3, batch_size=512)
-    replace, calls = runs.os.replace, []
+    replace, calls = files.os.replace, []
 
     def fill_up(source, target):
         calls.append(str(target))
@@ -185,8 +188,8 @@ def test_a_disk_that_fills_up_loses_no_finished_epoch(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(runs.os, "replace", fill_up)
-    with pytest.raises(Failed, match=r"No space left on device.*make room"):
+    monkeypatch.setattr(files.os, "replace", fill_up)
+    with pytest.raises(RunError, match=r"No space left on device.*make room"):
         loop.train(config, tmp_path / "run")
     monkeypatch.undo()
     assert [row["epoch"] for row in runs.read(tmp_path / "run").history] == [1]
@@ -200,7 +203,7 @@ def test_out_of_memory_names_its_remedy(tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(loop.Training, "_logits", exhausted)
-    with pytest.raises(Failed, match="out of memory on cpu: lower batch_size"):
+    with pytest.raises(RunError, match="out of memory on cpu: lower batch_size"):
         loop.train(Config(epochs=1), tmp_path)
 
 
@@ -226,7 +229,7 @@ def test_the_summary_follows_from_the_history(tmp_path):
 
 
 def test_an_unknown_device_is_refused():
-    with pytest.raises(Refused, match=r"device=gpu: not available"):
+    with pytest.raises(UsageError, match=r"device=gpu: not available"):
         devices.pick("gpu")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.config import Refused
+from study.errors import UsageError
 from study.train import norms
 
 
@@ -82,5 +82,5 @@ def test_parameters_of_each_affine_mode():
     assert count("none", 8) == 0
     assert count("layer", 8, affine="element", size=(5, 6)) == 2 * 8 * 5 * 6
     assert isinstance(norms.build("layer", 8, affine="element", size=(5, 6)), nn.LayerNorm)
-    with pytest.raises(Refused, match="norm_affine=element"):
+    with pytest.raises(UsageError, match="norm_affine=element"):
         norms.build("layer", 8, affine="element")

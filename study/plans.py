@@ -1,0 +1,71 @@
+"""The networks of the published studies, each a list of blocks. (No torch: Config reads it.)"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution to `channels`, with the plan's norm, activation and dropout unless `bare`.
+
+    `save_skip` saves its output after the activation, and `add_skip` adds it before the norm.
+    """
+
+    channels: int
+    kernel: int = 3
+    bare: bool = False
+    dropout: bool = True
+    save_skip: bool = False
+    add_skip: bool = False
+
+
+POOL = "pool"  # max-pool 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network: its blocks, the order within a block, how its convolutions are made.
+
+    size, channels: of the images it was made for; it takes others. padding: convolutions keep a
+    map's size. bias: they have one. whole_channels: dropout drops channels, not values.
+
+    Every network ends in global average pooling and a bare 1x1 convolution to the classes.
+    """
+
+    blocks: tuple[Conv | str, ...]
+    order: tuple[str, ...]
+    size: int = 28
+    channels: int = 1
+    padding: bool = False
+    bias: bool = False
+    whole_channels: bool = False
+
+
+PLANS = {
+    "mnist_7684": Plan(
+        (Conv(10), Conv(10), Conv(15), POOL,
+         Conv(10, 1), Conv(10), Conv(10), Conv(32)),
+        order=("norm", "dropout", "relu"),
+    ),
+    "mnist_8008": Plan(
+        (Conv(8, dropout=False), Conv(8, dropout=False), Conv(8), POOL,
+         Conv(16), Conv(16), Conv(8, 1), Conv(32), Conv(16, 1)),
+        order=("norm", "dropout", "relu"),
+    ),
+    "mnist_9680": Plan(
+        (Conv(16), Conv(16), POOL,
+         Conv(16), Conv(16), Conv(16)),
+        order=("relu", "norm", "dropout"),
+    ),
+    "mnist_9802": Plan(
+        (Conv(10), Conv(18), Conv(10, 1, bare=True), POOL,
+         Conv(16), Conv(20), Conv(10, 1, bare=True), Conv(32)),
+        order=("relu", "norm", "dropout"),
+    ),
+    "cifar_48178": Plan(
+        (Conv(16), Conv(16), Conv(8, 1, bare=True), POOL,
+         Conv(32, save_skip=True), Conv(32), Conv(32, add_skip=True), Conv(16, 1, bare=True), POOL,
+         Conv(32, save_skip=True), Conv(32), Conv(32, add_skip=True)),
+        order=("norm", "relu", "dropout"),
+        size=32, channels=3, padding=True, bias=True, whole_channels=True,
+    ),
+}  # fmt: skip

@@ -1,0 +1,114 @@
+"""The normalizations explained: figures with the numbers in their cells, and a spreadsheet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from study import files
+from study.report.explain import workbook
+from study.report.explain.examples import EXAMPLES, NORMS, Example, Worked, work
+from study.report.figures import drawing
+from study.report.figures.drawing import SavedFigure
+
+WORKBOOK = "normalization.xlsx"
+
+
+def write(folder: Path) -> list[SavedFigure]:
+    """Write the figures and the spreadsheet into a folder; the figures drawn.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    files.check_writable(folder)
+    drawn = [draw(folder, example) for example in EXAMPLES]
+    body = workbook.build(EXAMPLES)
+    files.write(folder / WORKBOOK, lambda file: file.write(body))
+    return drawn
+
+
+CELL, GAP, HEAD = 0.44, 0.12, 0.42  # inches: a value's cell, between two tiles, above a share
+TOP = 0.68  # above a panel, for its heading
+
+
+def draw(folder: Path, example: Example) -> SavedFigure:
+    """The four norms on an example, numbers in cells, coloured by what shares mean and variance."""
+    images, channels, height, width = example.values.shape
+    wide = channels * (width * CELL + GAP) + 0.75
+    high = images * (height * CELL + HEAD) + TOP + 0.15
+    rows = []
+    with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 150}):
+        figure = Figure(figsize=(2 * wide, 2 * high))
+        panels = figure.subplots(2, 2, gridspec_kw={"wspace": 0, "hspace": 0}).ravel()
+        figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
+        for axes, norm in zip(panels, NORMS):
+            axes.set(xlim=(0, wide), ylim=(high, 0))
+            axes.axis("off")
+            worked = work(example, norm)
+            _panel(axes, example, norm, worked)
+            rows += _rows(example, norm, worked)
+        name = f"normalization_{example.name}"
+        header = ["norm", "image", "channel", "row", "column", "share"]
+        header += ["value", "mean", "variance", "normalized"]
+        drawing.save(figure, folder, name, header, rows)
+    caption = (
+        "Values of one colour, within one outline, share the mean μ and the variance σ² above"
+        " them. In each cell the value, and below it (value - μ) / √(σ² + ε)."
+    )
+    if example.used_groups < example.groups:
+        caption += (
+            f" {example.groups} does not divide {channels} channels: groups={example.groups} gives"
+            f" {example.used_groups}, the largest divisor up to it."
+        )
+    return SavedFigure(name, f"The normalizations by hand: {example.title}", caption)
+
+
+def _panel(axes: Axes, example: Example, norm: str, worked: Worked) -> None:
+    """One norm: images from top to bottom, channels from left to right."""
+    images, channels, height, width = example.values.shape
+    left, pitch, step = 0.55, width * CELL + GAP, height * CELL + HEAD
+    axes.text(left, 0.16, example.name_of(norm), fontsize=10, fontweight="bold", va="center")
+    axes.text(left, 0.35, f"mean and variance {NORMS[norm][1]}", fontsize=8, va="center")
+    for c in range(channels):
+        x = left + c * pitch + width * CELL / 2
+        axes.text(x, TOP - 0.09, f"channel {c + 1}", fontsize=7, ha="center", va="center")
+    for i in range(images):
+        y = TOP + i * step + HEAD + height * CELL / 2
+        axes.text(left - 0.08, y, f"image\n{i + 1}", fontsize=7, ha="right", va="center")
+    for k, (share, colour) in enumerate(zip(worked.shares, worked.colours)):
+        x, y = left + share.channels.start * pitch, TOP + share.images.start * step
+        size = len(share.channels) * pitch - GAP, len(share.images) * step - 0.06
+        axes.add_patch(Rectangle((x, y), *size, facecolor=colour, edgecolor="0.1", linewidth=1.3))
+        many = len(share.channels) > 1
+        told = f"{' ' * 3 if many else chr(10)}".join(
+            [f"μ {worked.mean[k]:.2f}", f"σ² {worked.variance[k]:.2f}"]
+        )
+        axes.text(x + 0.06, y + HEAD / 2, told, fontsize=8, va="center", linespacing=1.25)
+    for (i, c, row, column), value in np.ndenumerate(example.values):
+        x = left + c * pitch + column * CELL
+        y = TOP + i * step + HEAD + row * CELL - 0.06
+        inset = 0.03
+        box = Rectangle(
+            (x + inset, y + inset), CELL - 2 * inset, CELL - 2 * inset,
+            facecolor="white", alpha=0.55, linewidth=0,
+        )  # fmt: skip
+        axes.add_patch(box)
+        middle = {"ha": "center", "va": "center"}
+        axes.text(x + CELL / 2, y + 0.15, f"{value:g}", fontsize=10, fontweight="bold", **middle)
+        normal = f"{worked.normalized[i, c, row, column]:.2f}".replace("-", "−")
+        axes.text(x + CELL / 2, y + 0.32, normal, fontsize=7.5, **middle)
+
+
+def _rows(example: Example, norm: str, worked: Worked) -> Iterator[list[Any]]:
+    """The figure's csv: a line a value."""
+    for place, value in np.ndenumerate(example.values):
+        k = worked.index[place]
+        yield [
+            norm, *(p + 1 for p in place), k + 1,
+            value, worked.mean[k], worked.variance[k], worked.normalized[place],
+        ]  # fmt: skip

@@ -1,0 +1,260 @@
+"""What a Report and a saved workspace on W&B show: the same sections of panels, and words."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study import files, runs
+from study.config import slug
+from study.report import page
+from study.report.axis import Axis, varying
+from study.report.figures.drawing import SavedFigure
+from study.report.variants import SHOWN, Study, Variant
+from study.tracking import logger
+
+BANDS = (
+    f"Of the best {SHOWN} variants at most. Bands are one standard error over seeds; the figures"
+    " below have 95 % t intervals."
+)
+REPLACED = "Made by `study publish`, which replaces all of it the next time; comments stay."
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of both: panels over runs (W&B ids), and the settings these are grouped by."""
+
+    title: str
+    ids: list[str]
+    panels: list[Any]
+    text: str = ""
+    groups: tuple[str, ...] = ()
+
+
+def key(figure: SavedFigure) -> str:
+    """The image's key in the history, where a `.` would part it in two."""
+    return "figures/" + re.sub(r"\W", "_", figure.name)
+
+
+def figures_of(report: dict[str, Any]) -> dict[str, list[SavedFigure]]:
+    """The report's figures, by section."""
+    drawn = dict(report["drawn"])
+    sections = {"The variants compared": drawn.pop("compared")}
+    if report["published"]:
+        sections["Published and reproduced"] = [report["published"]["figure"]]
+    if report["found"]:
+        sections["What the search found"] = report["found"].figures
+    sections |= drawn | {"What the norms do": report["explained"]}
+    return {title: figures for title, figures in sections.items() if figures}
+
+
+def _parts(log: Any, study: Study, report: dict[str, Any]) -> list[Part]:
+    """The sections, the same for both; made anew for each, since they lay out their panels."""
+    settings = varying(study)
+    best = [logger.wandb_id(variant.runs[0]) for variant in study.detailed]
+    figures = figures_of(report)
+    groups = tuple(setting.name for setting in settings)
+    compared = [
+        Part("Curves", _ids(study.shown), _curves(study, figures), BANDS, groups),
+        Part("Settings", _ids(study.variants), _settings(study, settings)),
+        Part("Misclassified images", best, _tables(), "Of one run of each variant."),
+    ]
+    shown = [
+        Part(title, [log.id], [_picture(figure) for figure in drawn])
+        for title, drawn in figures.items()
+    ]
+    return [part for part in compared + shown if part.panels]
+
+
+def _ids(variants: Iterable[Variant]) -> list[str]:
+    return [logger.wandb_id(run) for variant in variants for run in variant.runs]
+
+
+def _metric(study: Study) -> str:
+    """What the variants are ranked by, as it is logged."""
+    return "val/accuracy" if study.by_validation else "test/accuracy"
+
+
+def _curves(study: Study, figures: dict[str, list[SavedFigure]]) -> list[Any]:
+    """Line plots of the metrics that were logged, in the windows of our figures."""
+    import wandb_workspaces.reports.v2 as wr
+
+    windows = {figure.name: figure.window for drawn in figures.values() for figure in drawn}
+    logged = {key for variant in study.variants for run in variant.runs for key in run.history[-1]}
+    return [
+        wr.LinePlot(
+            title=metric,
+            x="epoch",
+            y=[metric],
+            range_y=windows.get(slug(metric.replace("/", " "))) or (None, None),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="stderr",
+            max_runs_to_show=SHOWN,
+            layout=wr.Layout(w=12, h=8),
+        )
+        for metric in reversed(runs.METRICS)
+        if metric in logged
+    ]
+
+
+def _settings(study: Study, settings: list[Axis]) -> list[Any]:
+    """Parallel coordinates and importance, where settings vary."""
+    import wandb_workspaces.reports.v2 as wr
+
+    if not settings:
+        return []
+    columns = [
+        wr.ParallelCoordinatesPlotColumn(
+            wr.Config(setting.name),
+            display_name=setting.title,
+            log=setting.log and 0 not in setting.values,
+        )
+        for setting in settings
+    ]
+    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(_metric(study))))
+    return [
+        wr.ParallelCoordinatesPlot(columns=columns, layout=wr.Layout(w=24, h=9)),
+        wr.ParameterImportancePlot(with_respect_to=_metric(study), layout=wr.Layout(w=24, h=7)),
+    ]
+
+
+def _tables() -> list[Any]:
+    import wandb_workspaces.reports.v2 as wr
+
+    table = wr.WeavePanelSummaryTable(table_name="misclassified", layout=wr.Layout(w=24, h=14))
+    return [table]
+
+
+def _picture(figure: SavedFigure) -> Any:
+    import wandb_workspaces.reports.v2 as wr
+
+    return wr.MediaBrowser(
+        title=figure.title, media_keys=[key(figure)], num_columns=1, layout=wr.Layout(w=12, h=10)
+    )
+
+
+def _title(study: Study) -> str:
+    """The sweep's name, in letters that a Report's address and a workspace's name may have."""
+    return files.file_name(study.name)[:128]
+
+
+def _only(ids: Iterable[str]) -> list[Any]:
+    """A filter of runs: these."""
+    from wandb_workspaces import expr
+
+    return [expr.Metric("ID").isin(list(ids))]
+
+
+def _known(load: Callable[[str], Any], url: str | None) -> Any:
+    """What was published before; None where nothing was, or it was deleted since."""
+    if not url:
+        return None
+    try:
+        return load(url)
+    except (TypeError, ValueError):  # so wandb-workspaces answers for one that is gone
+        return None
+
+
+# The Report.
+
+
+def write_report(log: Any, study: Study, report: dict[str, Any]) -> str:
+    """Write the Report, the one that is known or a new one; its address."""
+    import wandb_workspaces.reports.v2 as wr
+
+    known = _known(wr.Report.from_url, log.summary.get("report"))
+    online = known or wr.Report(entity=log.entity, project=log.project)
+    online.title = _title(study)
+    online.description = REPLACED
+    online.width = "fluid"
+    online.blocks = [
+        wr.H2("Findings"),
+        _findings(log, report),
+        wr.MarkdownBlock(page.table(report)),
+        *_searched(report),
+        *[block for part in _parts(log, study, report) for block in _section(log, study, part)],
+        wr.H2("Provenance"),
+        wr.UnorderedList([f"{name}: {value}" for name, value in report["provenance"].items()]),
+    ]
+    return online.save().url
+
+
+def _findings(log: Any, report: dict[str, Any]) -> Any:
+    """The findings, each with a link to the file that its figures stand in."""
+    import wandb_workspaces.reports.v2 as wr
+
+    items = []
+    for finding in report["findings"]:
+        file = Path(finding.source).name
+        link = wr.Link(text=file, url=f"{log.url}/files/{file}")
+        items.append([f"{finding.text} (", link, ")"])
+    return wr.UnorderedList(items)
+
+
+def _searched(report: dict[str, Any]) -> list[Any]:
+    """What else the report says in words: published figures, the search and its best."""
+    import wandb_workspaces.reports.v2 as wr
+
+    blocks: list[Any] = []
+    if report["published"]:
+        table = wr.MarkdownBlock(page.table(report, "published"))
+        blocks += [wr.UnorderedList(report["published"]["sentences"]), table]
+    if report["found"]:
+        command = wr.InlineCode(report["found"].command)
+        blocks += [wr.UnorderedList(report["found"].sentences)]
+        blocks += [wr.P(["To train the best again over seeds of its own: ", command])]
+    return blocks
+
+
+def _section(log: Any, study: Study, part: Part) -> list[Any]:
+    import wandb_workspaces.reports.v2 as wr
+
+    runset = wr.Runset(
+        entity=log.entity,
+        project=log.project,
+        name=part.title,
+        filters=_only(part.ids),
+        groupby=[f"config.{name}" for name in part.groups],
+        order=[wr.OrderBy(wr.SummaryMetric(_metric(study)), ascending=False)],
+    )
+    grid = wr.PanelGrid(runsets=[runset], panels=part.panels, hide_run_sets=part.ids == [log.id])
+    return [wr.H2(part.title), *([wr.P(part.text)] if part.text else []), grid]
+
+
+# The workspace.
+
+
+def write_workspace(log: Any, study: Study, report: dict[str, Any]) -> str:
+    """Write the saved workspace, the one that is known or a new one; its address."""
+    import wandb_workspaces.workspaces as ws
+
+    parts = _parts(log, study, report)
+    known = _known(ws.Workspace.from_url, log.summary.get("workspace"))
+    workspace = known or ws.Workspace(entity=log.entity, project=log.project)
+    workspace.name = _title(study)
+    workspace.sections = [_workspace_section("Findings", [_words(report)])] + [
+        _workspace_section(part.title, part.panels) for part in parts
+    ]
+    workspace.settings.x_axis = "epoch"
+    workspace.settings.max_runs = SHOWN
+    shown = workspace.runset_settings
+    shown.filters = _only([*_ids(study.variants), log.id])
+    shown.groupby = [ws.Config(setting.name) for setting in varying(study)]
+    shown.order = [ws.Ordering(ws.Summary(_metric(study)), ascending=False)]
+    return workspace.save().url
+
+
+def _workspace_section(title: str, panels: list[Any]) -> Any:
+    import wandb_workspaces.workspaces as ws
+
+    layout = ws.SectionLayoutSettings(columns=min(2, len(panels)), rows=min(2, len(panels)))
+    return ws.Section(title, panels=panels, is_open=True, layout_settings=layout)
+
+
+def _words(report: dict[str, Any]) -> Any:
+    """The findings and the table in one panel."""
+    import wandb_workspaces.reports.v2 as wr
+
+    findings = "\n".join(f"- {finding.text}" for finding in report["findings"])
+    return wr.MarkdownPanel(f"{findings}\n\n{page.table(report)}")

@@ -1,0 +1,113 @@
+"""A network built from a plan: blocks of convolution, norm, activation and dropout."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from study.config import CLASSES
+from study.errors import UsageError
+from study.plans import POOL, Plan
+from study.train import norms
+from study.train.dropout import Dropout, Dropout2d, Dropouts
+
+
+class Block(nn.Module):
+    """A convolution and what follows it, in the plan's order."""
+
+    def __init__(self, conv: nn.Conv2d, after: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.conv = conv
+        for name, module in after.items():
+            self.add_module(name, module)
+        self.after = tuple(after)
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """[N, C, H, W], and what to add before the norm -> the output, and it after the ReLU."""
+        x = self.conv(x)
+        if skip is not None:
+            x = x + skip
+        activated = x
+        for name in self.after:
+            x = getattr(self, name)(x)
+            if name == "relu":
+                activated = x
+        return x, activated
+
+
+class Network(nn.Module):
+    """A plan, built: images [N, channels, size, size] to logits [N, classes].
+
+    With `copies`, as many networks side by side, none seeing another: images [N, copies *
+    channels, size, size] to logits [N, copies * classes], every parameter and buffer those of
+    the single networks one after the other along its first axis. `dropout` is then one
+    probability a copy.
+
+    Raises:
+        UsageError: the images are too small, or a norm that cannot be (see norms.build).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        norm: str = "batch",
+        groups: int = 4,
+        norm_affine: str = "channel",
+        dropout: float | Sequence[float] = 0.0,
+        num_classes: int = CLASSES,
+        in_chans: int | None = None,
+        img_size: int | None = None,
+        copies: int = 1,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.plan = plan
+        self.features = nn.ModuleList()
+        channels, size = in_chans or plan.channels, img_size or plan.size
+        for spec in plan.blocks:
+            if spec == POOL:
+                self.features.append(nn.MaxPool2d(2))
+                size //= 2
+                continue
+            padding = spec.kernel // 2 if plan.padding else 0
+            conv = nn.Conv2d(
+                copies * channels, copies * spec.channels, spec.kernel,
+                padding=padding, bias=plan.bias, groups=copies,
+            )  # fmt: skip
+            channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
+            if size < 1:
+                raise UsageError(f"img_size={img_size}: too small for this network")
+            options = {"groups": groups, "affine": norm_affine, "size": (size, size)}
+            after = {
+                "norm": norms.build(norm, channels, **options, copies=copies),
+                "dropout": _dropout(plan, dropout, norm) if spec.dropout else None,
+                "relu": nn.ReLU(inplace=True),
+            }
+            order = () if spec.bare else [name for name in plan.order if after[name] is not None]
+            self.features.append(Block(conv, {name: after[name] for name in order}))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Conv2d(
+            copies * channels, copies * num_classes, 1, bias=plan.bias, groups=copies
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = None
+        for spec, module in zip(self.plan.blocks, self.features):
+            if spec == POOL:
+                x = module(x)
+                continue
+            x, activated = module(x, skip if spec.add_skip else None)
+            if spec.save_skip:
+                skip = activated
+        return self.head(self.pool(x)).flatten(1)
+
+
+def _dropout(plan: Plan, p: float | Sequence[float], norm: str) -> nn.Module | None:
+    """A plan's dropout with one probability, or one a copy; None where nothing is dropped."""
+    if not isinstance(p, (int, float)):
+        return Dropouts(p, plan.whole_channels) if any(p) else None
+    if not p:
+        return None
+    # A norm needs its output no more; a ReLU does, also behind no norm.
+    behind_norm = plan.order[plan.order.index("dropout") - 1] == "norm" and norm != "none"
+    return (Dropout2d if plan.whole_channels else Dropout)(p, inplace=behind_norm)

@@ -1,0 +1,86 @@
+"""What the tests of agents share: the stand-in backend, machines that work on its sweeps."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.wandb_server import Server
+
+ROOT = Path(__file__).parent.parent
+WANDB = Path(sys.executable).parent / "wandb"
+SECRET = "planted0secret1" * 3
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        yield running
+
+
+class Machine:
+    """A folder and an environment of its own: one machine that works on sweeps."""
+
+    def __init__(self, server: Server, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.server, self.home = server, home
+        self.environment = server.environment(home) | {
+            "WANDB_API_KEY": SECRET,
+            "PYTHONPATH": str(ROOT),
+            "STUDY_RUNS": str(home / "runs"),
+            "WANDB_SILENT": "true",
+        }
+        self.environment.pop("WANDB_MODE", None)
+
+    def start(self, *words, **more: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*map(str, words)],
+            cwd=self.home,
+            env=self.environment | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *words, **more: str) -> tuple[int, str]:
+        process = self.start(*words, **more)
+        told, _ = process.communicate(timeout=300)
+        return process.returncode, told
+
+    def study(self, *words, **more: str) -> tuple[int, str]:
+        return self.run(sys.executable, "-m", "study", *words, **more)
+
+    def agent(self, sweep, *words) -> subprocess.Popen:
+        return self.start(WANDB, "agent", "--forward-signals", *words, sweep.path)
+
+
+@pytest.fixture
+def machine(server, tmp_path):
+    return Machine(server, tmp_path / "one")
+
+
+def sweep_text(**parameters) -> str:
+    values = {
+        name: {"values": value} if isinstance(value, list) else {"value": value}
+        for name, value in ({"batch_size": 256} | parameters).items()
+    }
+    return yaml.safe_dump(
+        {
+            "method": "grid",
+            "program": "study/sweep/agent.py",
+            "command": ["${env}", "${interpreter}", "-m", "study.sweep.agent"],
+            "parameters": values,
+        },
+        sort_keys=False,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    told, _ = process.communicate(timeout=300)
+    return told
+
+
+def epochs(run) -> list[int]:
+    return [row["epoch"] for row in run.rows]

@@ -1,0 +1,80 @@
+"""Sweeps against each other."""
+
+import csv
+
+import pytest
+
+from study import runs
+from study.__main__ import main
+from study.config import Config
+from study.report import variants
+from study.report.text import across_sweeps
+from tests.report.conftest import curve, run, spread
+
+BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group")
+
+
+def test_shared_configurations_are_paired_by_seed():
+    study = variants.gather(
+        {
+            "old": [*spread(BN, 99.30, 99.31, 99.29), *spread(LN, 99.1, 99.2, 99.15)],
+            "new": [*spread(BN, 99.40, 99.42, 99.39), *spread(LN, 99.2, 99.1, 99.15),
+                    *spread(GN, 99.5)],
+        }
+    )  # fmt: skip
+    assert [variant.label for variant in study.variants] == [
+        "old: BN", "old: LN", "new: BN", "new: LN", "new: GN",
+    ]  # fmt: skip
+    bn, ln = across_sweeps.match(study)
+    assert (bn.label, bn.one.sweep, bn.two.sweep) == ("BN", "old", "new")
+    assert bn.difference.interval.mean == pytest.approx(0.1033, abs=1e-4) and bn.significant
+    assert bn.p_holm == pytest.approx(2 * bn.difference.p)
+    assert not ln.significant and ln.difference.interval.mean == pytest.approx(0, abs=1e-9)
+    best_new, best_old, shared = across_sweeps.summarize(study, [bn, ln])
+    assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
+    assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
+    assert "2 configurations stand in both" in shared and "1 are surely better, 0 surely" in shared
+    assert across_sweeps.match(variants.gather({"old": spread(BN, 99.3)})) is None
+
+
+def test_sweeps_that_share_nothing_say_so():
+    study = variants.gather({"old": spread(BN, 99.3), "new": spread(LN, 99.1)})
+    assert across_sweeps.match(study) == []
+    assert "share no configuration" in across_sweeps.summarize(study, [])[-1]
+
+
+def test_a_configuration_of_two_sweeps_is_no_duplicate():
+    twice = [run(BN, 99.3, 1), run(BN, 99.3, 1)]
+    assert len(variants.gather({"old": twice}).duplicates) == 1
+    assert not variants.gather({"old": twice[:1], "new": twice[1:]}).duplicates
+
+
+def test_the_command_reports_two_sweeps(made, tmp_path, quick, capsys):
+    for sweep, last in (("old", 99.2), ("new", 99.4)):
+        for seed in (1, 2):
+            made(Config(seed=seed), curve(last + seed / 100), sweep=sweep)
+    folders = [str(tmp_path / "runs" / name) for name in ("old", "new")]
+    assert main(["report", *folders, "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out/index.html")
+    html = (tmp_path / "out/index.html").read_text()
+    assert "Sweep against sweep" in html and "old and new" in html
+    assert f"study report {' '.join(folders)}" in html
+    with open(tmp_path / "out/sweeps.csv") as file:
+        [row] = csv.DictReader(file)
+    assert (row["one"], row["two"], row["seeds"]) == ("old", "new", "2")
+    assert float(row["difference"]) == pytest.approx(0.2)
+    assert "Sweep against sweep" in (tmp_path / "out/report.md").read_text()
+
+
+def test_a_sweep_is_not_compared_with_itself_or_nothing(made, tmp_path, capsys):
+    made(Config(), curve(99.0), sweep="old")
+    made(Config(), curve(99.0), runs.FAILED, sweep="new", cause="x")
+    old, new = (str(tmp_path / "runs" / name) for name in ("old", "new"))
+    for words, told in (
+        ([], "give the folder of a sweep"),
+        ([old, old], "given twice"),
+        ([old, new], "none of its 1 runs has finished"),
+    ):
+        assert main(["report", *words, "--out", str(tmp_path / "out")]) == 2
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

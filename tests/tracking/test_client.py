@@ -1,0 +1,78 @@
+"""Whether the W&B server is found, or who is told why it is not."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from study import files
+from study.errors import RunError, UsageError
+from study.tracking import client, pull
+
+
+@pytest.fixture
+def listening():
+    """The port of a server that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        yield one.getsockname()[1]
+
+
+@pytest.fixture
+def address(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(client, "PATIENCE", 0)
+
+    def use(url: str) -> None:
+        monkeypatch.setattr(client, "_base_url", lambda: url)
+
+    return use
+
+
+def test_a_server_is_reached_directly_or_through_a_proxy(listening, address, monkeypatch):
+    address(f"http://127.0.0.1:{listening}")
+    client.check_reachable()
+    address("http://wandb.invalid")
+    for proxy in (f"http://127.0.0.1:{listening}", f"127.0.0.1:{listening}"):
+        monkeypatch.setenv("http_proxy", proxy)
+        client.check_reachable()
+    monkeypatch.setenv("no_proxy", "wandb.invalid")
+    with pytest.raises(RunError, match=r"no W&B server at http://wandb\.invalid"):
+        client.check_reachable()
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"WANDB_BASE_URL": "localhost:8080"}, "WANDB_BASE_URL=localhost:8080: write it as https:"),
+        ({"WANDB_MODE": "of line"}, "wandb's settings: "),
+    ],
+)
+def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, told):
+    """In a process of its own: wandb reads its settings once."""
+    ask = (
+        "from study.tracking import client\n"
+        "try: client.check_login()\nexcept ValueError as e: print(e)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask], env=os.environ | setting, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(told) and len(done.stdout.splitlines()) == 1, done
+
+
+def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
+    folder = pull._folder(tmp_path, "norms: 1", "team/study/abc")
+    assert folder == tmp_path / "norms__1"
+    files.write_json(folder / pull.INDEX, {"sweep": "team/study/abc", "runs": {}})
+    assert pull._folder(tmp_path, "norms: 1", "team/study/abc") == folder
+    assert pull._folder(tmp_path, "norms: 1", "team/study/def").name == "norms__1-def"
+
+
+def test_no_key_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setattr(client, "_base_url", lambda: "https://api.wandb.ai")
+    with pytest.raises(UsageError, match="no W&B API key: run `wandb login`"):
+        client.check_login()

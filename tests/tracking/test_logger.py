@@ -1,0 +1,84 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from study import runs
+from study.runs import Run
+from study.tracking import logger
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny_run, tmp_path_factory):
+    logger.record(tiny_run, "mine", "norm-study")
+    return tiny_run
+
+
+def inspect(run, *words: str) -> str:
+    """What wandb's own reader finds in the offline run."""
+    [folder] = (run.path / "wandb").glob("offline-run-*")
+    command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(folder)]
+    done = subprocess.run([*command, *words], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"wandb leet cannot read it: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_the_offline_run_has_history_config_and_summary(recorded):
+    assert logger.recorded(recorded.path)
+    told = inspect(recorded)
+    for row in recorded.history:
+        assert json.dumps(row["test/loss"])[:12] in told
+    for words in ("mnist_7684", "misclassified", "norm-study", "test_accuracy_last"):
+        assert words in told
+
+
+def test_its_files_lie_in_the_run_folder(recorded):
+    [folder] = (recorded.path / "wandb").glob("offline-run-*")
+    assert {path.name for path in (folder / "files").iterdir()} >= set(runs.UPLOADED)
+    assert list((recorded.path / "wandb/data").glob("**/*"))
+
+
+def test_its_folder_tells_where_it_goes(recorded, tiny_run, tmp_path):
+    assert logger.address(recorded) == f"norm-study/{logger.run_id('mine', recorded)}"
+    url = {"url": "https://wandb.ai/team/runs/runs/abc"}
+    pulled = Run(tmp_path, tiny_run.config, [], url)
+    assert logger.address(pulled) == "team/runs/abc"
+    assert logger.address(Run(tmp_path, tiny_run.config, [], {})) == ""
+
+
+def test_what_is_online_needs_no_run_offline(tiny_run, tmp_path):
+    log = SimpleNamespace(path="team/project/abc")
+    logger.mark(log, tmp_path)
+    assert logger.recorded(tmp_path, "online") and logger.recorded(tmp_path)
+    (tmp_path / "other").mkdir()
+    logger.mark(log, tmp_path / "other", "offline")
+    assert not logger.recorded(tmp_path / "other", "online")
+
+
+@pytest.mark.parametrize(("rows", "fetched"), [(None, True), (3, True), (8, False), (9, False)])
+def test_a_checkpoint_is_fetched_where_this_machine_is_behind(rows, fetched, tmp_path, monkeypatch):
+    """The server has 8 epochs; this machine no folder of the run, or one with so many rows."""
+    if rows is not None:
+        (tmp_path / "config.json").write_text("{}")
+        runs.write_history(tmp_path, [{"epoch": epoch} for epoch in range(1, rows + 1)])
+
+    class File(SimpleNamespace):
+        def download(self, root, replace):
+            (Path(root) / self.name).write_bytes(b"8 epochs")
+            return open(Path(root) / self.name)
+
+    file = File(name=runs.CHECKPOINT, size=8)
+    theirs = SimpleNamespace(run=lambda path: SimpleNamespace(file=lambda name: file))
+    monkeypatch.setattr("wandb.Api", lambda: theirs)
+    logger.restore(SimpleNamespace(starting_step=9, path="team/project/abc"), tmp_path)
+    assert (tmp_path / runs.CHECKPOINT).is_file() == fetched
+
+
+def test_the_id_is_of_the_sweep_and_the_configuration(recorded):
+    [folder] = (recorded.path / "wandb").glob("offline-run-*")
+    assert folder.name.endswith(logger.run_id("mine", recorded))
+    assert logger.run_id("mine", recorded) != logger.run_id("other", recorded)

@@ -1,0 +1,118 @@
+"""`study agent`: the real wandb client, many runs in one process, against the stand-in backend."""
+
+import signal
+import sys
+
+import pytest
+
+from study import runs
+from study.config import Config
+from study.sweep import spec
+from study.train import loop
+from tests.machines import Machine, epochs, finish, sweep_text
+
+SHORT = {"holdout": 1300, "batch_size": 64}  # epochs of 137 images
+OFTEN = """
+from study.tracking import agent_api
+agent_api.HEARTBEAT = 0.5
+from study.__main__ import run
+run()
+"""
+
+
+def start(machine, sweep, *words):
+    """`study agent`, with more heartbeats, so that stops come sooner."""
+    return machine.start(sys.executable, "-c", OFTEN, "agent", sweep.path, *words)
+
+
+def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, machine):
+    text = sweep_text(
+        **SHORT, epochs=2, variant=["norm=batch l1=1.0e-4", "norm=layer"], lr=[0.05, 0.1]
+    )
+    sweep = server.add_sweep(text)
+    agent = start(machine, sweep, "--pack", "3")
+    told = finish(agent)
+    assert agent.returncode == 0 and "4 runs trained (0 stopped by the server), 0 failed" in told
+    assert sweep.state == "FINISHED" and server.requests["CreateAgent"] == 3
+    for run in sweep.runs.values():
+        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), told
+        assert epochs(run) == [1, 2]
+        assert (run.group, run.job_type) == (sweep.id, "train")
+        assert {"norm-study", "digits"} <= set(run.tags) and "variant" in run.config
+        assert run.summary["test_accuracy_last"] == run.rows[-1]["test/accuracy"]
+        for key in ("misclassified", "misclassified_grid", "layers", "confusion"):
+            assert key in run.rows[-1], key
+        assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
+    packs = sorted(run.summary["pack"] for run in sweep.runs.values())
+    assert packs == [1, 1, 2, 2]  # two and one of the first three, then the last
+    (machine.home / "mine.yaml").write_text(text)
+    offline = spec.read(machine.home / "mine.yaml").configs
+    trained = runs.find(machine.home / "runs" / sweep.id)
+    assert {run.config for run in trained} == set(offline)
+    assert not server.unknown
+
+
+def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, machine):
+    sweep = server.add_sweep(sweep_text(epochs=1, norm="none", lr=[0.05, -1.0, 1.0e9, 0.05]))
+    agent = start(machine, sweep, "--pack", "4")
+    told = finish(agent)
+    assert agent.returncode == 1 and "2 runs trained" in told and "2 failed" in told
+    fine, refused, diverged, again = sweep.runs.values()
+    assert (refused.state, refused.exit_code) == ("failed", 2)
+    assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
+    assert (diverged.state, diverged.exit_code) == ("failed", 1)
+    assert "train/loss became" in diverged.summary["cause"]
+    assert fine.state == again.state == "finished"
+    assert fine.summary["test_loss_last"] == pytest.approx(again.summary["test_loss_last"])
+    assert "Traceback" not in told
+
+
+def test_what_the_server_stops_ends_as_stopped_and_the_others_go_on(server, machine):
+    sweep = server.add_sweep(sweep_text(**SHORT, epochs=12, seed=[1, 2, 3]))
+    agent = start(machine, sweep, "--pack", "2", "--count", "2")
+    run = server.wait_for(lambda: next((r for r in sweep.runs.values() if r.rows), None), 120)
+    server.stop_run(run.id)
+    told = finish(agent)
+    assert agent.returncode == 0 and "(1 stopped by the server)" in told
+    assert len(sweep.runs) == 2
+    [other] = [r for r in sweep.runs.values() if r is not run]
+    assert (run.state, run.exit_code, run.summary["state"]) == ("finished", 0, "stopped")
+    assert epochs(run) == list(range(1, len(run.rows) + 1)) and len(run.rows) < 12
+    assert "misclassified" in run.rows[-1]
+    assert epochs(other) == list(range(1, 13)) and other.summary["state"] == "finished"
+
+
+def test_a_pack_preempted_goes_on_elsewhere_as_if_nothing_had_happened(server, tmp_path):
+    sweep = server.add_sweep(sweep_text(**SHORT, epochs=6, norm=["batch", "none"], lr=[1e-3, 2e-3]))
+    lost, found = Machine(server, tmp_path / "lost"), Machine(server, tmp_path / "found")
+    agent = start(lost, sweep, "--pack", "4")
+    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    agent.send_signal(signal.SIGTERM)
+    told = finish(agent)
+    assert agent.returncode == 143 and "another agent goes on" in told
+    assert "Traceback" not in told
+    assert len(sweep.runs) == 4  # of the first pack, which may have ended, and of the second
+    cut = [run for run in sweep.runs.values() if run.state == "preempted"]
+    assert len(cut) >= 2 and all(run.preempting and run.exit_code == 143 for run in cut), told
+    assert all(("checkpoint.pt" in run.files) == bool(run.rows) for run in cut)
+    longest = max(cut, key=lambda run: len(run.rows))
+    told = finish(start(found, sweep, "--pack", "4"))
+    for run in sweep.runs.values():
+        assert (run.state, run.starts) == ("finished", 2 if run in cut else 1), told
+        assert epochs(run) == list(range(1, 7)), told
+    config = Config(**SHORT, epochs=6, norm=longest.config["norm"], lr=longest.config["lr"])
+    alone = loop.train(config, tmp_path / "alone")
+    for row, expected in zip(longest.rows, alone.history):
+        assert row["test/loss"] == pytest.approx(expected["test/loss"], rel=1e-3)
+
+
+def test_ctrl_c_hands_the_runs_back(server, machine):
+    sweep = server.add_sweep(sweep_text(**SHORT, epochs=500))
+    agent = start(machine, sweep, "--pack", "2")
+    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    agent.send_signal(signal.SIGINT)
+    told = finish(agent)
+    assert agent.returncode == 130 and "the same command goes on" in told
+    assert "Traceback" not in told
+    [run] = sweep.runs.values()
+    assert run.state == "preempted" and "checkpoint.pt" in run.files

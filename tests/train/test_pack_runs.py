@@ -1,0 +1,273 @@
+"""A pack leaves what the loop leaves, whoever the neighbours are, and however it ends.
+
+Equal to 1e-8 in float64 on any processor: the images and weights have no ties (tests/untied.py).
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from study import runs
+from study.config import Config
+from study.errors import RunError
+from study.train import data, loop, pack_runs
+from study.train.callback import Callback
+from study.train.pack import Pack
+from tests import untied
+
+# What the models of a pack differ in, together: every field that may differ, every schedule.
+OWN = (
+    {"schedule": "constant", "l1": 1e-4, "dropout": 0.1, "seed": 1},
+    {"schedule": "step", "gamma": 0.5, "step_size": 1, "l1": 1e-2, "l1_reduction": "mean"}
+    | {"nesterov": True, "seed": 2},
+    {"schedule": "onecycle", "weight_decay": 1e-3, "label_smoothing": 0.1, "lr": 0.02, "seed": 1},
+    {"schedule": "cosine", "momentum": 0.0, "dropout": 0.05, "seed": 3},
+)
+NORMS = (
+    {"norm": "batch"},
+    {"norm": "layer"},
+    {"norm": "layer", "norm_affine": "element"},
+    {"norm": "layer", "norm_affine": "none"},
+    {"norm": "group", "groups": 2},
+    {"norm": "group", "groups": 4},
+    {"norm": "group", "groups": 5},
+    {"norm": "instance"},
+)
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch, tmp_path):
+    """A hundred digits to train on, fifty to test on: float64 takes its time. Without ties, and so
+    with a bank of their own."""
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "read", untied.digits)
+    monkeypatch.setattr(loop, "initialized", untied.initialized)
+    load = data.load
+
+    def first(split, count):
+        return data.Split(split.images[:count], split.labels[:count])
+
+    def few(config):
+        whole = load(config)
+        return dataclasses.replace(
+            whole, train=first(whole.train, 100), test=first(whole.test, 50), kept=whole.kept[:100]
+        )
+
+    monkeypatch.setattr(data, "load", few)
+
+
+def pack_of(**common):
+    return [Config(**({"epochs": 2, "batch_size": 32} | common | own)) for own in OWN]
+
+
+def both_ways(configs, tmp_path):
+    """The same configurations by the loop and as a pack."""
+    alone = [loop.train(c, tmp_path / "loop" / runs.name(c)) for c in configs]
+    packed = pack_runs.train(configs, [tmp_path / "pack" / runs.name(c) for c in configs])
+    return alone, packed
+
+
+def weights(run):
+    return torch.load(run.path / "weights.pt", weights_only=True)
+
+
+def assert_same(one, other, tolerance=1e-8):
+    """Per tensor max|a - b| <= tolerance max|b|, and the same history, times aside."""
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert (tensor - theirs[name]).abs().max() <= tolerance * theirs[name].abs().max(), name
+    for row, wanted in zip(one.history, other.history, strict=True):
+        assert list(row) == list(wanted)
+        del row["seconds"], wanted["seconds"]
+        assert row == pytest.approx(wanted, rel=tolerance)
+
+
+@pytest.mark.parametrize("norm", NORMS, ids=lambda norm: "-".join(map(str, norm.values())))
+def test_a_pack_leaves_the_loops_weights(norm, tmp_path):
+    configs = pack_of(precision="float64", **norm)
+    alone, packed = both_ways(configs, tmp_path)
+    for run, wanted in zip(packed, alone, strict=True):
+        assert_same(run, wanted)
+        mistakes, theirs = run.misclassified(), wanted.misclassified()
+        np.testing.assert_array_equal(mistakes.index, theirs.index)
+        np.testing.assert_array_equal(mistakes.predicted, theirs.predicted)
+        assert run.parameters() == wanted.parameters()
+        assert run.summary["path"] == "pack" and run.summary["pack"] == len(configs)
+
+
+@pytest.mark.parametrize(
+    "network", ["mnist_8008", "mnist_9680", "mnist_9802", "cifar_48178"]
+)  # fmt: skip
+def test_so_does_a_pack_of_each_network(network, tmp_path):
+    configs = pack_of(precision="float64", network=network, epochs=1, augment="rotate7")[:2]
+    for run, wanted in zip(*both_ways(configs, tmp_path), strict=True):
+        assert_same(run, wanted)
+
+
+@pytest.mark.parametrize("norm, truth", [("group", "float32"), ("batch", "float64")])
+def test_one_step_in_float32_is_the_loops(norm, truth, tmp_path):
+    """One, since rounding grows; of batch norm the loop's in float64: a shift's gradient, whose
+    terms nearly cancel, keeps three digits in the loop's float32. Where rounding carries a value
+    across a ReLU's zero its gradient jumps: one model of four may.
+    """
+    configs, worst = pack_of(epochs=1, batch_size=100, norm=norm), []
+    packed = pack_runs.train(configs, [tmp_path / runs.name(c) for c in configs])
+    for run, config in zip(packed, configs, strict=True):
+        exact = dataclasses.replace(config, precision=truth)
+        ours, theirs = weights(run), weights(loop.train(exact, tmp_path / "x" / runs.name(exact)))
+        parameters = [name for name in ours if ours[name].is_floating_point()]
+        worst.append(max((ours[n] - theirs[n]).norm() / theirs[n].norm() for n in parameters))
+    assert sorted(worst)[2] <= 1e-5
+    assert max(worst) <= 2e-2
+
+
+def test_packs_are_of_one_bucket():
+    one = Config(norm="group", groups=5)
+    assert pack_runs.bucket(one) == pack_runs.bucket(
+        dataclasses.replace(one, seed=3, lr=0.1, dropout=0.1)
+    )
+    assert pack_runs.bucket(one) != pack_runs.bucket(dataclasses.replace(one, groups=2))
+    assert pack_runs.bucket(Config(network="resnet18")) is None
+
+
+def test_a_model_does_not_depend_on_its_neighbours(tmp_path):
+    configs = pack_of(precision="float64")
+    few = pack_runs.train(configs[:2], [tmp_path / "few" / str(k) for k in range(2)])
+    turned = configs[::-1]
+    many = pack_runs.train(turned, [tmp_path / "many" / str(k) for k in range(4)])[::-1]
+    for run, wanted in zip(few, many):
+        assert_same(run, wanted)
+
+
+def test_one_that_diverges_is_cut_out_and_the_others_go_on(tmp_path):
+    configs = pack_of(precision="float64", epochs=3)
+    wild = dataclasses.replace(configs[1], lr=1e30, l1=1e300, l1_reduction="sum")  # inf
+    outs = [tmp_path / str(k) for k in range(3)]
+    first, failed, last = pack_runs.train([configs[0], wild, configs[2]], outs)
+    assert isinstance(failed, RunError) and "lower lr or l1" in str(failed)
+    assert runs.read(outs[1]).summary == {"state": "failed", "cause": str(failed)}
+    for run, config in ((first, configs[0]), (last, configs[2])):
+        assert_same(run, loop.train(config, tmp_path / "alone" / runs.name(config)))
+
+
+class Stops(Callback):
+    """Stops a run after an epoch, and counts what it was told."""
+
+    def __init__(self, after=99):
+        self.after, self.begun, self.rows = after, [], []
+
+    def begin(self, history):
+        self.begun.append(len(history))
+
+    def epoch(self, row):
+        self.rows.append(row)
+        return row["epoch"] == self.after
+
+
+def test_one_that_stops_early_is_whole_and_leaves_the_others_theirs(tmp_path):
+    configs = pack_of(precision="float64", epochs=3)[:3]
+    callbacks = [Stops(), Stops(after=1), Stops()]
+    outs = [tmp_path / str(k) for k in range(3)]
+    found = pack_runs.train(configs, outs, callbacks=callbacks)
+    assert [run.state for run in found] == ["finished", "stopped", "finished"]
+    assert [len(callback.rows) for callback in callbacks] == [3, 1, 3]
+    assert found[1].has("misclassified.npz") and not found[1].has(runs.CHECKPOINT)
+    for k in (0, 2):
+        assert_same(found[k], loop.train(configs[k], tmp_path / "alone" / str(k)))
+
+
+def cut_off(epochs):
+    class Cut(Callback):
+        def epoch(self, row):
+            if row["epoch"] == epochs:
+                raise KeyboardInterrupt
+
+    return Cut()
+
+
+def test_what_was_cut_off_goes_on_in_another_pack_or_by_the_loop(tmp_path):
+    configs = pack_of(precision="float64", epochs=3)
+    alone = [loop.train(c, tmp_path / "alone" / str(k)) for k, c in enumerate(configs)]
+    outs = [tmp_path / str(k) for k in range(4)]
+    with pytest.raises(KeyboardInterrupt):  # by the loop, after one epoch
+        loop.train(configs[0], outs[0], callback=cut_off(1))
+    callbacks = [Callback(), Callback(), cut_off(2)]
+    with pytest.raises(KeyboardInterrupt):  # in a pack, after two, or one that is written
+        pack_runs.train(configs[1:], outs[1:], callbacks=callbacks)
+    done = loop.train(configs[1], outs[1])
+    callbacks = [Stops() for _ in configs]
+    found = pack_runs.train(configs, outs, callbacks=callbacks)
+    assert done == found[1] and callbacks[1].begun == []
+    assert [callbacks[k].begun for k in (0, 3)] == [[1], [2]]
+    for run, wanted in zip(found, alone):
+        assert_same(run, wanted)
+
+
+def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch):
+    configs = pack_of(precision="float64")
+    sizes, epoch = [], Pack.epoch
+
+    def narrow(pack, number, callbacks):
+        sizes.append((number, len(pack.configs)))
+        if number == 2 and len(pack.configs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return epoch(pack, number, callbacks)
+
+    monkeypatch.setattr(Pack, "epoch", narrow)
+    found = pack_runs.train(configs, [tmp_path / str(k) for k in range(4)])
+    assert sizes == [(1, 4), (2, 4), (2, 2), (2, 2)]
+    assert [run.summary["pack"] for run in found] == [2] * 4
+    for run, config in zip(found, configs):
+        assert_same(run, loop.train(config, tmp_path / "alone" / runs.name(config)))
+
+
+def test_an_error_of_ours_leaves_what_had_ended(tmp_path, monkeypatch):
+    epoch = Pack.epoch
+
+    def broken(pack, number, callbacks):
+        if number == 2:
+            raise RuntimeError("CUDNN_STATUS_ALLOC_FAILED")
+        return epoch(pack, number, callbacks)
+
+    monkeypatch.setattr(Pack, "epoch", broken)
+    outs = [tmp_path / "stopped", tmp_path / "going"]
+    with pytest.raises(RuntimeError):
+        pack_runs.train(pack_of(epochs=3)[:2], outs, callbacks=[Stops(after=1), Stops()])
+    assert [runs.read(out).state for out in outs] == ["stopped", "failed"]
+
+
+def test_out_of_memory_for_a_single_one_names_the_remedy(tmp_path, monkeypatch):
+    def narrow(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Pack, "epoch", narrow)
+    for failure in pack_runs.train(pack_of()[:2], [tmp_path / "a", tmp_path / "b"]):
+        assert isinstance(failure, RunError) and "lower batch_size (now 32)" in str(failure)
+    assert runs.read(tmp_path / "b").state == "failed"
+
+
+def test_a_damaged_checkpoint_fails_its_run_alone(tmp_path):
+    configs = pack_of(epochs=1)[:2]
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / runs.CHECKPOINT).write_bytes(b"no checkpoint")
+    failed, run = pack_runs.train(configs, [tmp_path / "bad", tmp_path / "good"])
+    assert isinstance(failed, RunError) and "is damaged" in str(failed)
+    assert run.state == "finished"
+
+
+def test_on_a_cpu_a_sweep_packs_nothing_by_itself():
+    assert pack_runs.fits(Config(), torch.device("cpu")) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision, tolerance", [("float64", 1e-7), ("float32", 0.3)])
+def test_a_pack_on_a_gpu_is_the_loop(precision, tolerance, tmp_path):
+    """Without dropout, whose masks a pack draws for all its models at once on a GPU."""
+    configs = [dataclasses.replace(c, dropout=0.0) for c in pack_of(precision=precision)]
+    outs = [tmp_path / str(k) for k in range(len(configs))]
+    for run, config in zip(pack_runs.train(configs, outs, device="cuda"), configs):
+        wanted = loop.train(config, tmp_path / "alone" / runs.name(config), device="cpu")
+        assert_same(run, wanted, tolerance)
