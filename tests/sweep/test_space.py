@@ -1,12 +1,16 @@
 """W&B's distributions: their samples against scipy's, their quantiles against W&B's own."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from study.errors import UsageError
 from study.sweep import space
+from tests.sweep.wandb_reference import DISTRIBUTIONS, FILE, UNIFORM
 
+REFERENCE = json.loads(FILE.read_text())
 CONTINUOUS = {
     "uniform": ({"min": 0.1, "max": 0.5}, stats.uniform(0.1, 0.4)),
     "log_uniform": ({"min": -7.0, "max": -2.0}, stats.loguniform(np.exp(-7), np.exp(-2))),
@@ -53,16 +57,18 @@ def test_samples_are_the_density_rounded(kind):
     assert often.sum() >= 4 and stats.chisquare(counts[often], expected).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("kind", [*CONTINUOUS, *ROUNDED])
+@pytest.mark.parametrize("kind", REFERENCE["quantiles"])
 def test_quantiles_are_those_of_wandb(kind):
     """The same uniform number gives W&B's own value, to the four digits that we keep."""
-    given, _ = (CONTINUOUS | ROUNDED)[kind]
-    parameter = made(kind, given)
-    HyperParameter = pytest.importorskip("sweeps.params").HyperParameter
-    theirs = HyperParameter("l1", {"distribution": kind, **given})
-    for u in np.linspace(0.01, 0.99, 50):
-        ours = parameter.read(parameter.quantile(u))
-        assert ours == pytest.approx(theirs.ppf(u), rel=1e-3, abs=1e-9), u
+    parameter = made(kind, DISTRIBUTIONS[kind], "groups" if kind == "int_uniform" else "l1")
+    values = [parameter.read(parameter.quantile(u)) for u in UNIFORM]
+    assert values == pytest.approx(REFERENCE["quantiles"][kind], rel=1e-3, abs=1e-9)
+
+
+def test_every_distribution_of_wandb_is_known():
+    assert set(REFERENCE["distributions"]) == set(space.ALLOWED)
+    chosen = {"categorical", "categorical_w_probabilities", "constant"}
+    assert set(REFERENCE["quantiles"]) == set(space.ALLOWED) - chosen
 
 
 def test_whole_numbers_and_choices():
@@ -134,14 +140,3 @@ def test_bounds_that_are_perhaps_no_logarithms_are_told(caplog):
     with caplog.at_level("WARNING", "study"):
         made("log_uniform", {"min": 1e-6, "max": 1e-3})
     assert "natural logarithms" in caplog.text and "log_uniform_values" in caplog.text
-
-
-def test_every_distribution_of_wandb_is_known():
-    schema = pytest.importorskip("sweeps.config.schema")
-    sweep_config_jsonschema = schema.sweep_config_jsonschema
-
-    kinds = set()
-    for definition in sweep_config_jsonschema["definitions"].values():
-        for form in definition.get("anyOf", [definition]):
-            kinds |= set(form.get("properties", {}).get("distribution", {}).get("enum", []))
-    assert kinds == set(space.ALLOWED)
