@@ -5,11 +5,16 @@ GPUS ?= 0
 PER_GPU ?= 1
 NAME = $(basename $(notdir $(SWEEP)))
 STUDY = .venv/bin/study
+# What touches each dependency; the whole suite runs on the newest releases.
+LOWEST_TESTS ?= tests/golden tests/train tests/report tests/test_config.py
+# A lower bound becomes the release itself: "torch>=2.7" is "torch==2.7".
+LOWEST = import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*(re.sub(">=([^,]*).*", r"==\1", bound) for bound in project["dependencies"]), sep="\n")
 
-.PHONY: help install study test lint bench report sweep agents clean
+.PHONY: help install study test test-schema test-lowest lint bench report sweep agents clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed ## Set up .venv with the package
 
@@ -23,9 +28,16 @@ report: .venv/installed ## Draw the report of a sweep again (SWEEP=...)
 test: .venv/installed-dev ## Set up and run the tests
 	.venv/bin/python -m pytest
 
-lint: .venv/installed-dev ## Check style with ruff
+test-schema: .venv-schema/installed ## Check the sweeps by W&B's own code (ARGS=--write: and write its answers)
+	.venv-schema/bin/python -W ignore -m tests.sweep.wandb_reference $(ARGS)
+
+test-lowest: .venv-lowest/installed ## Test on the lowest releases that pyproject.toml allows
+	.venv-lowest/bin/python -m pytest $(LOWEST_TESTS)
+
+lint: .venv/installed-dev ## Check style with ruff and types with mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 bench: .venv/installed-dev ## Measure how fast a sweep trains, against a plain W&B script (ARGS=--help)
 	.venv/bin/python -m tests.benchmarks.train $(ARGS)
@@ -37,8 +49,8 @@ sweep: .venv/installed ## Register a sweep with W&B and print its id (SWEEP=swee
 agents: .venv/installed ## Run one W&B agent a GPU (SWEEP=ENTITY/PROJECT/ID GPUS=0,1 PER_GPU=1)
 	@sweeps/launch/agents $(SWEEP) $(GPUS) $(PER_GPU)
 
-clean: ## Remove .venv and caches; runs, reports, data and cache stay
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+clean: ## Remove the environments and caches; runs, reports, data and cache stay
+	rm -rf .venv .venv-schema .venv-lowest build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find study tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -52,3 +64,15 @@ clean: ## Remove .venv and caches; runs, reports, data and cache stay
 .venv/installed-dev: pyproject.toml | .venv/bin/python
 	.venv/bin/python -m pip install --quiet -e '.[dev]'
 	@touch $@ .venv/installed
+
+# W&B's package `sweeps` holds numpy below 2: kept away from what users get.
+.venv-schema/installed: | .venv/bin/python
+	.venv/bin/python -m venv .venv-schema
+	.venv-schema/bin/python -m pip install --quiet 'sweeps>=0.3' jsonschema pyyaml
+	@touch $@
+
+.venv-lowest/installed: pyproject.toml | .venv/bin/python
+	.venv/bin/python -m venv --clear .venv-lowest
+	.venv/bin/python -c '$(LOWEST)' >.venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e '.[dev]'
+	@touch $@
