@@ -7,6 +7,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.conftest import ROOT
@@ -23,59 +24,154 @@ def test_conda_users_get_the_same_dependencies():
 
 # Imports point to the left: docs/extending.md says what stands where.
 ORDER = (
-    "errors", "fields", "datasets", "plans", "config", "files", "runs", "train", "report",
-    "tracking", "sweep", "cli", "__main__",
+    "errors", "fields", "files", "own_data", "datasets", "plans", "config", "runs", "train",
+    "report", "tracking", "sweep", "cli", "__main__",
+)  # fmt: skip
+REPORT_ORDER = (
+    "stats", "variants", "axis", "results", "text", "figures", "explain", "build", "page",
 )  # fmt: skip
 
-
-def imports(path: Path) -> set[str]:
-    """The modules that a file imports, lazily too, by their full names."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: imports are absolute"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-    for path in (ROOT / "study").glob("**/*.py")
+# Modules, and packages, that another file than their namesake tests. May the list grow shorter.
+TESTED_ELSEWHERE = {
+    "study.errors": "test_main.py",
+    "study.files": "test_runs.py",
+    "study.own_data": "test_datasets.py",
+    "study.plans": "train/test_networks.py",
+    "study.report.axis": "report/figures/test_figures.py",
+    "study.report.build": "report/test_page.py",
+    "study.report.explain": "report/explain/test_explain.py",
+    "study.report.figures": "report/figures/test_figures.py",
+    "study.report.results": "report/test_page.py",
+    "study.report.variants": "report/test_page.py",
+    "study.sweep.jobs": "sweep/test_local.py",
+    "study.sweep.progress": "sweep/test_local.py",
+    "study.sweep.trials": "sweep/test_search.py",
+    "study.sweep.worker": "sweep/test_local.py",
+    "study.tracking.assigned": "tracking/test_pack_agent.py",
+    "study.train.blocks": "train/test_networks.py",
+    "study.train.callback": "train/test_loop.py",
+    "study.train.checkpoint": "train/test_loop.py",
+    "study.train.devices": "train/test_loop.py",
+    "study.train.image_grid": "test_runs.py",
+    "study.train.pack": "train/test_pack_runs.py",
+    "study.train.provenance": "train/test_loop.py",
+    "study.train.results": "train/test_loop.py",
+    "study.train.seeds": "train/test_loop.py",
 }
+
+
+def names(source: str) -> set[str]:
+    """What Python source imports, in functions and by importlib too, by full names."""
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                imported |= {alias.name for alias in node.names}
+            case ast.ImportFrom():
+                dots = "." * node.level
+                imported |= {f"{dots}{node.module or ''}.{alias.name}" for alias in node.names}
+            case ast.Call(
+                func=ast.Name("import_module" | "__import__") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(str(name)), *_],
+            ):
+                imported.add(name)
+    return imported
+
+
+def module_name(path: Path) -> str:
+    """`study.train.loop` of study/train/loop.py; a package's name of its __init__.py."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in (ROOT / "study").rglob("*.py")}
+
+
+def module(name: str) -> str:
+    """The module that an import names: `study.files.write` is a function of study.files."""
+    while name.startswith("study.") and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
 IMPORTS = {
-    name: {
-        next((m for m in (found, found.rpartition(".")[0]) if m in MODULES), found)
-        for found in imports(path)
-    }
+    name: {module(imported) for imported in names(path.read_text())}
     for name, path in MODULES.items()
 }
 
 
-def test_imports_point_one_way():
-    for name, found in IMPORTS.items():
-        if name == "study.__init__":
-            continue
-        place = ORDER.index(name.split(".")[1])
-        for other in found & MODULES.keys():
-            assert ORDER.index(other.split(".")[1]) <= place, f"{name} imports {other}"
+def test_an_import_is_seen_wherever_it_stands():
+    source = """
+import study.files
+from study import runs as folders
+from . import near
+from ..train import loop
+if TYPE_CHECKING:
+    from study.config import Config
+def late():
+    import wandb.sdk
+    importlib.import_module("study.cli")
+    __import__("study.sweep", level=0)
+"""
+    assert names(source) == {
+        "study.files", "study.runs", "..near", "..train.loop", "study.config.Config", "wandb.sdk",
+        "study.cli", "study.sweep",
+    }  # fmt: skip
+    assert module("study.files.write") == "study.files" and module("wandb.sdk") == "wandb.sdk"
+
+
+def test_imports_are_absolute():
+    for name, imported in IMPORTS.items():
+        assert not [other for other in imported if other.startswith(".")], name
+
+
+@pytest.mark.parametrize(("package", "order"), [("study", ORDER), ("study.report", REPORT_ORDER)])
+def test_imports_point_one_way(package, order):
+    place = {f"{package}.{name}": index for index, name in enumerate(order)}
+    depth = package.count(".") + 2
+    part = {name: ".".join(name.split(".")[:depth]) for name in MODULES}
+    inside = {name for name in MODULES if name.startswith(f"{package}.")}
+    assert {part[name] for name in inside} == place.keys()
+    for name in inside:
+        for other in IMPORTS[name] & inside:
+            assert place[part[other]] <= place[part[name]], f"{name} imports {other}"
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    graph = {name: found & MODULES.keys() for name, found in IMPORTS.items()}
+    graph = {name: imported & MODULES.keys() for name, imported in IMPORTS.items()}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_wandb_is_imported_by_tracking_alone():
-    for name, found in IMPORTS.items():
-        if any(re.match(r"wandb(_workspaces)?(\.|$)", other) for other in found):
+    for name, imported in IMPORTS.items():
+        if any(re.match(r"wandb(_workspaces)?(\.|$)", other) for other in imported):
             assert name.startswith("study.tracking."), name
 
 
+def test_every_module_has_a_test_file():
+    """tests/train/test_loop.py of study/train/loop.py, or the one that TESTED_ELSEWHERE names."""
+    tests = ROOT / "tests"
+    assert MODULES.keys() >= TESTED_ELSEWHERE.keys()
+    missing = []
+    for name, path in MODULES.items():
+        inside = path.relative_to(ROOT / "study")
+        namesake = tests / inside.with_name(f"test_{path.stem.strip('_')}.py")
+        if path.name == "__init__.py":
+            continue
+        if namesake.exists():
+            assert name not in TESTED_ELSEWHERE, f"{namesake} is there: drop {name} from the list"
+        else:
+            package = name.rpartition(".")[0]
+            other = TESTED_ELSEWHERE.get(name) or TESTED_ELSEWHERE.get(package)
+            if not other or not (tests / other).exists():
+                missing.append(namesake.relative_to(ROOT).as_posix())
+    assert not missing
+
+
 def test_make_help_lists_the_targets():
+    [targets] = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for target in ("help", "install", "study", "test", "lint", "report", "clean"):
+    for target in targets.split():
         assert f"make {target} " in done.stdout
 
 
