@@ -125,7 +125,7 @@ class Trainer:
 
 
 def fit(config: Settings, workers: int, log: Callable[[dict[str, float]], Any]) -> None:
-    """Train a configuration, testing after each epoch; `log` is told each epoch's line."""
+    """Train a configuration, testing after each epoch; `log` gets each epoch's line."""
     trainer = Trainer(config)
     batches = loader(config, True, workers, trainer.device)
     tests = loader(config, False, workers, trainer.device)

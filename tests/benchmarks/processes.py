@@ -47,10 +47,10 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     if code:
         sys.exit(f"{' '.join(command)}: exit code {code}\n{log.read_text()[-2000:]}")
     peak = max((memory for memory, _ in seen), default=0.0)
-    told = [gpu for _, gpu in seen if gpu]
-    if not told:
+    samples = [gpu for _, gpu in seen if gpu]
+    if not samples:
         return Cost(seconds, peak)
-    watts, used = zip(*told)
+    watts, used = zip(*samples)
     return Cost(seconds, peak, max(used), statistics.mean(watts))
 
 
@@ -89,9 +89,9 @@ def _gpu() -> tuple[float, float] | None:
     if not shutil.which("nvidia-smi"):
         return None
     query = ["--query-gpu=power.draw,memory.used", "--format=csv,noheader,nounits"]
-    told = subprocess.run(["nvidia-smi", *query], capture_output=True, text=True).stdout
+    output = subprocess.run(["nvidia-smi", *query], capture_output=True, text=True).stdout
     try:
-        rows = [[float(value) for value in line.split(",")] for line in told.splitlines()]
+        rows = [[float(value) for value in line.split(",")] for line in output.splitlines()]
     except ValueError:  # "[N/A]"
         return None
     return tuple(map(sum, zip(*rows))) if rows else None

@@ -46,9 +46,9 @@ def main(count: int = 300, epochs: int = 20) -> None:
             began = time.perf_counter()
             command = [sys.executable, "-c", PULL, sweep.path, str(home)]
             environment = server.environment(home) | {"WANDB_SILENT": "true"}
-            told = subprocess.run(command, env=environment, check=True, capture_output=True)
+            done = subprocess.run(command, env=environment, check=True, capture_output=True)
             whole = time.perf_counter() - began
-            seconds, peak = told.stdout.split()[-2:]
+            seconds, peak = done.stdout.split()[-2:]
             requests = server.requests.total() - before
             print(
                 f"{name} pull: {float(seconds):.2f} s ({whole:.2f} s with Python's start),"

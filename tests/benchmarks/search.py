@@ -73,8 +73,8 @@ def suggestion_seconds(count: int) -> float:
         path = Path(home) / "known.yaml"
         path.write_text(YAML.format(method="bayes", runs=1000))
         sweep = spec.read(path)
-        drawn = [sweep.draw(0, number) for number in range(count)]
-        known = [(seen, accuracy(sweep.config(seen))) for seen in drawn]
+        suggested = [sweep.draw(0, number) for number in range(count)]
+        known = [(seen, accuracy(sweep.config(seen))) for seen in suggested]
         suggest(sweep, known, [], 0)  # the first compiles
         times = []
         for seed in range(5):

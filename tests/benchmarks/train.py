@@ -226,7 +226,7 @@ def _measure_ours(way: Way, folder: Path, places: dict[str, str]) -> None:
     way.costs.append(timed(words, folder, os.environ | places | {"WANDB_MODE": "offline"}))
     trained = runs.find(folder / "runs/bench")
     way.accuracy.append(mean(run.summary["test_accuracy_last"] for run in trained))
-    way.packs |= {run.summary["pack"] for run in trained if run.summary["path"] == "fused"}
+    way.packs |= {run.summary["pack"] for run in trained if run.summary["path"] == "pack"}
 
 
 def _words(way: str, file: str) -> list[str]:
@@ -289,7 +289,7 @@ def _row(way: Way, first: Way, least: float) -> str:
     images = TRAIN_IMAGES[plan.dataset] * plan.epochs * plan.count
     ratios = [one / other for one, other in zip(way.rates(), first.rates())]
     cells = [
-        way.name + _packs_told(way),
+        way.name + _pack_sizes(way),
         plan.count,
         f"{seconds:.1f}",
         f"{3600 * plan.count / seconds:.0f}",
@@ -304,7 +304,7 @@ def _row(way: Way, first: Way, least: float) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def _packs_told(way: Way) -> str:
+def _pack_sizes(way: Way) -> str:
     """The packs' sizes, where they are not what was asked for: memory held fewer."""
     if not way.packs or way.packs == {_pack(way.name)}:
         return ""
@@ -312,8 +312,8 @@ def _packs_told(way: Way) -> str:
 
 
 def _known(values: Iterable[float | None]) -> str:
-    told = [value for value in values if value is not None]
-    return f"{median(told):.0f}" if told else ""
+    known = [value for value in values if value is not None]
+    return f"{median(known):.0f}" if known else ""
 
 
 if __name__ == "__main__":
