@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -19,13 +19,14 @@ Flat = Annotated[Config, tyro.conf.arg(name="")]
 
 
 def check(
-    dataset: tuple[Literal["digits", "mnist", "fashion_mnist", "cifar10"], ...] = (),
+    dataset: tuple[str, ...] = (),
     online: bool = False,
 ) -> int:
     """Look at the device, memory, disk, data sets and W&B login; exit 1 with the remedy.
 
     Args:
-        dataset: data sets that must be there; they are downloaded where they are missing.
+        dataset: data sets that must be there, own:NAME too; the others are downloaded where they
+            are missing.
         online: also ask for a W&B login.
     """
     from study.cli import check as checks

@@ -1,7 +1,7 @@
-"""Config: the one list of hyperparameters, which says what a run IS.
+"""Config: the one list of hyperparameters, which defines a run.
 
-What one setting allows stands in fields.py; here is what they mean together: settings that have no
-effect, the `variant` strings that couple settings, the identity of a run, its label in a figure.
+fields.py checks one setting; this module checks them together, expands the `variant` strings that
+couple settings, and gives a run its identity and its label.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from study import datasets
 from study.errors import UsageError
 from study.fields import (
     BACKBONES,
@@ -20,6 +21,7 @@ from study.fields import (
     Effect,
     Field,
     Range,
+    Unlisted,
     fields_of,
     nearest,
     number,
@@ -30,26 +32,25 @@ from study.plans import PLANS
 
 log = logging.getLogger(__name__)
 
-# Images in each training set: what `holdout` may take from. data.py checks the files against it.
-TRAIN_IMAGES = {"digits": 1437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
-CLASSES = 10
-
+# A run must be readable where its data set is not, so the file is looked at when data are loaded.
+OWN_DATASETS = Unlisted(datasets.OWN_WORDS, datasets.is_own)
 STEPS = Effect("schedule=step", lambda c: c["schedule"] == "step")
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a run is: flat scalars, each a sweep parameter and a command line option.
+    """The settings of a run: flat scalars, each a sweep parameter and a command line option.
 
     Raises:
         UsageError: a value of the wrong type or out of range, or a setting without effect.
     """
 
-    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10"] = setting(
-        "digits", shapes_network=True
+    dataset: str = setting(
+        "digits", Choices(tuple(datasets.DATASETS), OWN_DATASETS), shapes_network=True
     )
-    """the images: digits (1,797 scans, no download), mnist, fashion_mnist or cifar10"""
+    """the images: digits (1,797 scans, no download), mnist, fashion_mnist, cifar10, cifar100, or
+    own:NAME for NAME.npz in STUDY_DATA"""
     network: str = setting("mnist_7684", Choices(tuple(PLANS), BACKBONES), shapes_network=True)
     """mnist_7684, mnist_8008, mnist_9680, mnist_9802, cifar_48178 (their numbers of parameters), or
     a timm backbone with BatchNorm, such as resnet18, whose norms are swapped"""
@@ -136,19 +137,16 @@ class Config:
                 f"norm_affine=element: needs norm=layer, not norm={self.norm}"
                 " (allowed here: channel, none)"
             )
-        most = TRAIN_IMAGES[self.dataset] - CLASSES
-        if self.holdout and not CLASSES <= self.holdout <= most:
-            raise UsageError(
-                f"holdout={self.holdout}: {self.dataset} allows 0, or {CLASSES} to {most} images"
-            )
+        if self.dataset in datasets.DATASETS:
+            datasets.spec(self.dataset).check_holdout(self.holdout)
 
     @classmethod
     def from_sweep(cls, settings: Mapping[str, Any]) -> "Config":
-        """The configuration that a sweep or a search has drawn.
+        """Make the configuration of a sweep's parameters.
 
-        `variant` is expanded into the fields it names. A field that has no effect beside the
-        others is put back to its default with a line in the log, since a search over norm and
-        groups together must be free to draw both; one that a `variant` names is refused.
+        `variant` is expanded into the fields it names. A field that has no effect is put back to
+        its default with a line in the log, since a search over norm and groups together sets both;
+        one that a `variant` names is refused.
 
         Raises:
             UsageError: as Config, and for unknown names and for a field set twice.
@@ -175,7 +173,7 @@ class Config:
         return cls(**values)
 
     def non_defaults(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, in the order of the fields."""
+        """Return the fields that differ from their defaults, in the order of the fields."""
         return {
             name: value
             for name, value in dataclasses.asdict(self).items()
@@ -184,21 +182,21 @@ class Config:
 
     @property
     def identity(self) -> str:
-        """Ten hexadecimal digits that say which configuration this is, seed included.
+        """Ten hexadecimal digits that stand for the configuration, seed included.
 
-        Only fields that differ from their defaults count, so that a field added later, whose
-        default means "as before", changes no identity.
+        Only fields that differ from their defaults count, so that a field added later does not
+        change the identity of older runs.
         """
         canonical = json.dumps(self.non_defaults(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:10]
 
     def without_seed(self) -> "Config":
-        """The configuration whose seeds are averaged."""
+        """Return it with the default seed: runs that are equal in this are averaged."""
         return dataclasses.replace(self, seed=FIELDS["seed"].default)
 
 
 FIELDS: dict[str, Field] = fields_of(Config)
-# What the configurations of a pack have in common, and what each has of its own.
+# The configurations of a pack share the first fields, and may differ in the second.
 SHARED = tuple(name for name, field in FIELDS.items() if not field.per_model)
 PER_MODEL = tuple(name for name, field in FIELDS.items() if field.per_model)
 
@@ -211,7 +209,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def parse_setting(word: str) -> tuple[str, Any]:
-    """`name=value` as a field's name and its value.
+    """Parse `name=value` into a field's name and its value.
 
     Raises:
         UsageError: no `=`, an unknown name or a value that is not allowed.
@@ -224,7 +222,7 @@ def parse_setting(word: str) -> tuple[str, Any]:
 
 
 def parse_variant(variant: Any) -> dict[str, Any]:
-    """The fields that a variant such as "norm=group groups=5" names.
+    """Parse a variant such as "norm=group groups=5" into the fields it names.
 
     Raises:
         UsageError: not a text of name=value words, or a name twice.
@@ -241,7 +239,7 @@ def parse_variant(variant: Any) -> dict[str, Any]:
 
 
 def labels(configs: Iterable[Config]) -> dict[Config, str]:
-    """A short label for each configuration (without its seed), from the fields that differ.
+    """Make a short label for each configuration (without its seed) from the fields that differ.
 
     The norm is always named; a field is named where it has an effect and differs among the
     configurations in which it has one. So two that differ never share a label.
@@ -279,5 +277,5 @@ def _phrase(name: str, value: Any) -> str:
 
 
 def slug(label: str) -> str:
-    """The label as part of a file's name: lower case letters, digits, `.`, `-` and `_`."""
+    """Turn a label into part of a file's name: lower case letters, digits, `.`, `-` and `_`."""
     return re.sub(r"[^a-z0-9.-]+", "_", label.lower()).strip("_")

@@ -11,7 +11,7 @@ from study.errors import UsageError
 
 
 def nearest(word: Any, known: Iterable[str], allowed: Iterable[str] = ()) -> str:
-    """What to say of a word that is not known: the nearest that is, or else those allowed (all)."""
+    """Return a hint for an unknown word: the nearest known one, or else those allowed (all)."""
     known = list(known)
     near = difflib.get_close_matches(str(word), known, n=1)
     return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(allowed or known)}"
@@ -37,18 +37,23 @@ class Range(NamedTuple):
         return " and ".join(words)
 
 
-class Others(NamedTuple):
-    """What a choice allows beside its list: in words, and its names, found when they are asked."""
+class Unlisted(NamedTuple):
+    """Words that a field allows beside its list.
 
-    words: str
-    names: Callable[[], tuple[str, ...]]
+    description: of them, for messages. allows: the test of one. names: all of them, where they
+    can be listed, so that a message can name the nearest.
+    """
+
+    description: str
+    allows: Callable[[str], bool]
+    names: Callable[[], tuple[str, ...]] = tuple
 
 
 class Choices(NamedTuple):
-    """The words a field allows, and perhaps others."""
+    """The words a field allows: those listed, and perhaps more."""
 
     listed: tuple[str, ...]
-    others: Others | None = None
+    unlisted: Unlisted | None = None
 
 
 class Effect(NamedTuple):
@@ -72,18 +77,18 @@ def setting(
     it changes anything. per_model: models of one pack may differ in it. shapes_network: the
     network's layers follow from it.
     """
-    own = {"allowed": allowed, "effect": effect}
-    own |= {"per_model": per_model, "shapes_network": shapes_network}
-    return dataclasses.field(default=default, metadata=own)
+    metadata = {"allowed": allowed, "effect": effect}
+    metadata |= {"per_model": per_model, "shapes_network": shapes_network}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Field(NamedTuple):
-    """One field of Config: its type, what it allows, its default, and what `setting` says of it."""
+    """One field of Config: its type, its default, and what `setting` declares of it."""
 
     name: str
     kind: type
     choices: tuple[str, ...]
-    others: Others | None
+    unlisted: Unlisted | None
     range: Range | None
     default: Any
     effect: Effect | None
@@ -95,7 +100,7 @@ class Field(NamedTuple):
         return self.effect is None or self.effect.holds(values)
 
     def canonical(self, value: Any) -> Any:
-        """The value in the field's own type (0 and 0.0 are one configuration).
+        """Check a value and return it in the field's type (0 and 0.0 are one configuration).
 
         Raises:
             UsageError: the wrong type, or not allowed.
@@ -109,37 +114,37 @@ class Field(NamedTuple):
         return self._number(value)
 
     def _choice(self, value: Any) -> str:
-        if isinstance(value, str) and value in self.choices:
+        if value in self.choices:
             return value
-        names, more = self.choices, ""
-        if self.others:
-            names, more = (*names, *self.others.names()), f" and {self.others.words}"
-            if value in names:
+        names, allowed = self.choices, ", ".join(self.choices)
+        if self.unlisted:
+            if isinstance(value, str) and self.unlisted.allows(value):
                 return value
+            names += self.unlisted.names()
+            allowed += f" and {self.unlisted.description}"
         near = difflib.get_close_matches(str(value), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        allowed = ", ".join(self.choices) + more
         raise UsageError(f"{self.name}={text(value)}: allowed are {allowed}{hint}")
 
     def rank(self, value: Any) -> Any:
-        """A key that sorts values as the choices are listed, backbones after them, or by size."""
+        """Return a key that sorts values: choices as listed, then by name; numbers by size."""
         if not self.choices:
             return value
-        known = value in self.choices
-        return (self.choices.index(value), "") if known else (len(self.choices), value)
+        listed = value in self.choices
+        return (self.choices.index(value), "") if listed else (len(self.choices), value)
 
     def _number(self, value: Any) -> int | float:
-        what = "a whole number" if self.kind is int else "a number"
+        kind = "a whole number" if self.kind is int else "a number"
         if isinstance(value, str):
-            raise UsageError(f"{self.name}={value!r}: is text, not {what}{_yaml_advice(value)}")
+            raise UsageError(f"{self.name}={value!r}: is text, not {kind}{_yaml_advice(value)}")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UsageError(f"{self.name}={text(value)}: allowed is {what} {self.range}")
+            raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
         if not finite(value) or value not in self.range or value != self.kind(value):
-            raise UsageError(f"{self.name}={text(value)}: allowed is {what} {self.range}")
+            raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 
     def parse(self, word: str) -> Any:
-        """The value that a word of a command line or a `variant` means.
+        """Read the value from a word of a command line or of a `variant`.
 
         Raises:
             UsageError: no such value.
@@ -157,7 +162,7 @@ class Field(NamedTuple):
 
 
 def finite(value: Any) -> bool:
-    """Whether a value is a number, neither infinite nor none, that a float can hold."""
+    """Whether a value is a number that a float can hold, neither infinite nor NaN."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -167,40 +172,42 @@ def finite(value: Any) -> bool:
 
 
 def _yaml_advice(value: str) -> str:
-    """What to write instead of a number that YAML 1.1 reads as text, such as 1e-1."""
+    """Say how to write a number that YAML 1.1 reads as text, such as 1e-1."""
     try:
-        wanted = float(value)
+        meant = float(value)
     except ValueError:
         return ""
     mantissa, _, exponent = value.lower().partition("e")
     if exponent and "." not in mantissa:
         return f"; YAML reads {value} as text: write {mantissa}.0e{exponent}"
-    return f"; write {number(wanted)} without quotes"
+    return f"; write {number(meant)} without quotes"
 
 
 @functools.cache
 def _timm_names() -> tuple[str, ...]:
-    """The backbones of timm, which is imported when one is asked for: it takes seconds."""
+    """The names of timm's backbones. Its import takes seconds, so it waits until one is needed."""
     import timm
 
     return tuple(timm.list_models())
 
 
-BACKBONES = Others("timm's backbones", _timm_names)
+BACKBONES = Unlisted("timm's backbones", lambda name: name in _timm_names(), _timm_names)
 
 
 def fields_of(config: type) -> dict[str, Field]:
     """Read the fields of Config by name."""
-    found, hints = {}, get_type_hints(config)
+    fields, hints = {}, get_type_hints(config)
     for field in dataclasses.fields(config):
-        kind, own = hints[field.name], dict(field.metadata)
-        allowed = own.pop("allowed")
+        kind, metadata = hints[field.name], dict(field.metadata)
+        allowed = metadata.pop("allowed")
         if get_origin(kind) is Literal:
             kind, allowed = str, Choices(get_args(kind))
-        listed, others = allowed if isinstance(allowed, Choices) else ((), None)
+        listed, unlisted = allowed if isinstance(allowed, Choices) else ((), None)
         limits = allowed if isinstance(allowed, Range) else None
-        found[field.name] = Field(field.name, kind, listed, others, limits, field.default, **own)
-    return found
+        fields[field.name] = Field(
+            field.name, kind, listed, unlisted, limits, field.default, **metadata
+        )
+    return fields
 
 
 def number(value: float) -> str:

@@ -19,6 +19,16 @@ LOCK = ".lock"
 PROBE = ".probe"
 
 
+def data_folder() -> Path:
+    """Return the folder of the data sets: STUDY_DATA, else `data`."""
+    return Path(os.environ.get("STUDY_DATA") or "data")
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is computed once from the data sets: STUDY_CACHE, else `cache`."""
+    return Path(os.environ.get("STUDY_CACHE") or "cache")
+
+
 def file_name(name: str) -> str:
     """Turn a name from elsewhere into one of a file: letters, digits, `.`, `-` and `_`."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"

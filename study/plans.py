@@ -25,8 +25,8 @@ POOL = "pool"  # max-pool 2
 class Plan:
     """A network: its blocks, the order within a block, how its convolutions are made.
 
-    size, channels: of the images it was made for; it takes others. padding: convolutions keep a
-    map's size. bias: they have one. whole_channels: dropout drops channels, not values.
+    size, channels, classes: of the data set it was made for; it takes others. padding: convolutions
+    keep a map's size. bias: they have one. whole_channels: dropout drops channels, not values.
 
     Every network ends in global average pooling and a bare 1x1 convolution to the classes.
     """
@@ -35,9 +35,21 @@ class Plan:
     order: tuple[str, ...]
     size: int = 28
     channels: int = 1
+    classes: int = 10
     padding: bool = False
     bias: bool = False
     whole_channels: bool = False
+
+    @property
+    def smallest(self) -> int:
+        """The side of the smallest image that leaves the last block a map."""
+        side = 1
+        for block in reversed(self.blocks):
+            if block == POOL:
+                side *= 2
+            elif not self.padding:
+                side += block.kernel - 1
+        return side
 
 
 PLANS = {

@@ -85,7 +85,8 @@ def tiny_run(tmp_path_factory):
 def needs(dataset: str):
     """Skip where the data set's files are not at hand; tests download nothing."""
     return pytest.mark.skipif(
-        not data.there(dataset), reason=f"{dataset} is not in STUDY_DATA ({data.root()})"
+        not data.is_present(dataset),
+        reason=f"{dataset} is not in STUDY_DATA ({files.data_folder()})",
     )
 
 

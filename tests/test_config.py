@@ -3,7 +3,8 @@ import logging
 
 import pytest
 
-from study.config import FIELDS, TRAIN_IMAGES, Config, labels, number, slug
+from study import datasets
+from study.config import FIELDS, Config, labels, number, slug
 from study.errors import UsageError
 
 
@@ -15,7 +16,7 @@ def refusal(**settings) -> str:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         ({"drpout": 0.1}, ["drpout", "did you mean dropout?"]),
         ({"l1": -1.0e-3}, ["l1=-0.001", "at least 0"]),
@@ -30,6 +31,12 @@ def refusal(**settings) -> str:
         ({"dropout": 1.0}, ["dropout=1", "below 1"]),
         ({"norm": "batch", "norm_affine": "element"}, ["norm_affine=element", "norm=layer"]),
         ({"holdout": 1437}, ["holdout=1437", "10 to 1427"]),
+        ({"holdout": 9}, ["holdout=9", "10 to 1427"]),
+        ({"dataset": "cifar100", "holdout": 99}, ["holdout=99", "100 to 49900"]),
+        ({"dataset": "mnits"}, ["dataset=mnits", "own:NAME", "did you mean mnist?"]),
+        ({"dataset": "own:"}, ["dataset=own:", "NAME.npz in STUDY_DATA"]),
+        ({"dataset": "own:../mine"}, ["dataset=own:../mine", "letters, digits"]),
+        ({"dataset": 3}, ["dataset=3", "digits"]),
         ({"variant": "norm=layer", "norm": "batch"}, ["norm", "both in variant and beside it"]),
         ({"variant": "norm=layer groups=5"}, ["groups=5", "no effect unless norm=group"]),
         ({"variant": "norm=layer norm=batch"}, ["norm stands in it twice"]),
@@ -37,13 +44,13 @@ def refusal(**settings) -> str:
         ({"variant": 3}, ["variant=3"]),
     ],
 )  # fmt: skip
-def test_what_is_refused_names_the_field_the_value_and_what_is_allowed(settings, told):
+def test_what_is_refused_names_the_field_the_value_and_what_is_allowed(settings, expected):
     message = refusal(**settings)
-    for words in told:
+    for words in expected:
         assert words in message
 
 
-def test_a_setting_without_effect_is_refused_unless_it_was_drawn(caplog):
+def test_a_setting_without_effect_is_refused_unless_a_sweep_sets_it(caplog):
     with pytest.raises(UsageError, match="groups=5: has no effect unless norm=group"):
         Config(norm="batch", groups=5)
     with caplog.at_level(logging.INFO, logger="study"):
@@ -55,7 +62,15 @@ def test_every_field_is_documented_and_its_default_is_allowed():
     assert Config() == Config.from_sweep({})
     for name, field in FIELDS.items():
         assert field.canonical(field.default) == field.default, name
-    assert FIELDS["dataset"].choices == tuple(TRAIN_IMAGES)
+    assert FIELDS["dataset"].choices == tuple(datasets.DATASETS)
+
+
+def test_a_data_set_of_ones_own_needs_no_file_to_be_named(tmp_path, monkeypatch):
+    """So that a run pulled from elsewhere can be read here."""
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    config = Config(dataset="own:mine-2.b_c", holdout=5)
+    assert config.dataset == "own:mine-2.b_c"
+    assert list(labels([config, Config()]).values()) == ["BN, own:mine-2.b_c, holdout 5", "BN, digits, holdout 0"]
 
 
 def test_equal_settings_of_other_types_are_one_configuration():

@@ -1,30 +1,34 @@
-"""`study check`: is this machine fit to train? A line each, and the remedy where it is not."""
+"""`study check`: whether this machine can train; a line for each part, and the remedy."""
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from study import files
-from study.config import TRAIN_IMAGES
+from study import datasets, files
+from study.config import FIELDS
 from study.errors import RunError, UsageError
 from study.tracking import client
-from study.train import augment, data, devices
+from study.train import data, devices
 
-LEAST_FREE = 2e9  # bytes of disk under which a sweep on MNIST may not end
+LEAST_FREE = 2e9  # bytes of disk; with less a sweep on MNIST may fail
 
 
 def run(required: Iterable[str], ask_login: bool) -> int:
-    """Print what was found; 0 if all is well, 1 if something has to be mended first.
+    """Print what this machine has. Return 0, or 1 if something has to be mended first.
 
-    required: data sets that must be there, downloaded if they are missing.
+    required: data sets that must be present; they are downloaded if they are missing.
+
+    Raises:
+        UsageError: a data set of no such name.
     """
+    required = [FIELDS["dataset"].canonical(name) for name in required]
     problems = [
         *_device(),
         *_folders(),
-        *_datasets(set(required)),
+        *_datasets(required),
         *(_login() if ask_login else []),
     ]
     for problem in problems:
@@ -48,30 +52,30 @@ def _device() -> list[str]:
 
 def _folders() -> list[str]:
     problems = []
-    for what, folder in (("runs", Path("runs")), ("cache", augment.root())):
-        there = folder.absolute()
-        while not there.exists():
-            there = there.parent
-        free = shutil.disk_usage(there).free
-        print(f"disk     {free / 1e9:.1f} GB free for {what} in {folder}")
+    for purpose, folder in (("runs", Path("runs")), ("cache", files.cache_folder())):
+        existing = folder.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        free = shutil.disk_usage(existing).free
+        print(f"disk     {free / 1e9:.1f} GB free for {purpose} in {folder}")
         try:
-            files.check_writable(there)
+            files.check_writable(existing)
         except UsageError as error:
             problems.append(str(error))
         if free < LEAST_FREE:
-            problems.append(f"{folder} has {free / 1e9:.1f} GB free: make room for {what}")
+            problems.append(f"{folder} has {free / 1e9:.1f} GB free: make room for {purpose}")
     return problems
 
 
-def _datasets(required: set[str]) -> list[str]:
+def _datasets(required: Sequence[str]) -> list[str]:
     problems = []
-    for name in TRAIN_IMAGES:
-        if name not in required and not data.there(name):
-            print(f"data     {name}: not in {data.root()} (downloaded at its first use)")
+    for name in dict.fromkeys([*datasets.DATASETS, *required]):
+        if name not in required and not data.is_present(name):
+            print(f"data     {name}: not in {files.data_folder()} (downloaded at its first use)")
             continue
         try:
             train, test = data.read(name)
-            print(f"data     {name}: {len(train):,} training and {len(test):,} test images, whole")
+            print(f"data     {name}: {len(train):,} training and {len(test):,} test images, intact")
         except UsageError as error:
             problems.append(str(error))
     return problems

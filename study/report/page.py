@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from study import files
+from study import datasets, files
 from study.config import FIELDS, text
 from study.report.explain import figures as explained
 from study.report.figures import charts, drawing, live, misclassified, weights
@@ -168,7 +168,7 @@ def _figures(variant: Variant | None) -> dict[str, Any]:
     }
     for key in ("test_accuracy_best", "train_accuracy_last", "test_loss_last"):
         row[f"{key}_mean"] = variant.last(key).mean
-    if variant.config.l1:
+    if variant.config.l1 and datasets.is_known(variant.config.dataset):
         row["l1_equivalent"] = l1.equivalent(variant.config)
     if variant.config.holdout:
         row["val_accuracy_last_mean"] = variant.last("val_accuracy_last").mean

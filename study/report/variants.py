@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from study import runs
+from study import datasets, runs
 from study.config import FIELDS, Config, labels, number, slug
 from study.errors import UsageError
 from study.report import stats
@@ -76,6 +76,24 @@ class Variant:
             if run.has(runs.PARAMETERS):
                 return run.parameters()
         return networks.parameter_table(self.config)
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The data set's; of one's own, whose file may be elsewhere, numbers as the runs have."""
+        if row := datasets.DATASETS.get(self.config.dataset):
+            return row.class_names
+        wrong = [run.misclassified() for run in self.runs if run.has(runs.MISCLASSIFIED)]
+        seen = [labels for each in wrong for labels in (each.target, each.predicted)]
+        counts = [len(run.confusion()) for run in self.runs if run.has(runs.CONFUSION)]
+        return datasets.numbered(max([*counts, *(int(x.max(initial=0)) + 1 for x in seen)]))
+
+    @functools.cached_property
+    def test_images(self) -> int | None:
+        """How many there are; None of one's own data set where no run has its confusion."""
+        if row := datasets.DATASETS.get(self.config.dataset):
+            return row.test_images
+        found = [run.confusion() for run in self.runs if run.has(runs.CONFUSION)]
+        return int(found[0].sum()) if found else None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Augmentation policies, and the bank of augmented copies that every run draws from.
+"""Augmentation policies, and the bank of augmented copies that every run takes its images from.
 
-A policy is albumentations', but none runs while training: a bank of augmented copies of the
-training set is made once, ahead of need, and the epochs of every run are drawn from it.
+A policy is a list of albumentations' transforms. None of them runs while training: a bank of
+augmented copies of the training set is made once, before the first run that needs it.
 """
 
 import functools
@@ -18,22 +18,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from study import files
+from study import datasets, files
 from study.config import Config
 from study.errors import UsageError
 from study.train import data, seeds
 
-SMALL = 100_000  # images that one process augments sooner than others are started for it
+SMALL = 100_000  # images up to which starting processes takes longer than augmenting in this one
 GIGABYTE = 1e9
 
 
-def root() -> Path:
-    """The folder of the banks: STUDY_CACHE, else `cache`."""
-    return Path(os.environ.get("STUDY_CACHE") or "cache")
-
-
 def limit() -> float:
-    """The largest bank, in bytes: STUDY_CACHE_GB gigabytes, else 50.
+    """Return the bytes that a bank may have: STUDY_CACHE_GB gigabytes, else 50.
 
     Raises:
         UsageError: STUDY_CACHE_GB is no number.
@@ -95,20 +90,23 @@ def _compose(policy: str, size: int) -> Any:
 
 
 def folder(dataset: str, policy: str) -> Path:
-    """The bank's folder; its name changes with the policy's settings and albumentations' version.
+    """Return the bank's folder. Its name has a hash of all that the copies depend on: the policy's
+    settings, albumentations' version and, of one's own data set, the file.
 
-    Found without importing albumentations, which takes longer than a small run's epoch.
+    The version is read without importing albumentations, which takes longer than a small epoch.
     """
     definition = f"{importlib.metadata.version('albumentations')} {POLICIES[policy]}"
+    if datasets.is_own(dataset):  # the files of the others are always the same
+        definition += f" {datasets.spec(dataset).files}"
     key = hashlib.sha256(definition.encode()).hexdigest()[:8]
-    return root() / f"{dataset}-{policy}-{key}"
+    return files.cache_folder() / f"{files.file_name(dataset)}-{policy}-{key}"
 
 
 def augmented(dataset: str, policy: str, copy: int) -> np.ndarray:
-    """One augmented copy of the full training set, uint8 [N, C, H, W].
+    """Augment the full training set once: uint8 [N, C, H, W].
 
-    Each image is drawn from its own seed (policy, copy, image), so that a copy depends neither on
-    the process that makes it nor on the copies made before.
+    Each image has a seed of its own, from (policy, copy, image), so that a copy depends neither on
+    the process that makes it nor on other copies.
     """
     images = data.read(dataset)[0].images
     transform = _compose(policy, images.shape[-1])
@@ -121,12 +119,12 @@ def augmented(dataset: str, policy: str, copy: int) -> np.ndarray:
 
 
 def usable_cores() -> int:
-    """The cores this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare(config: Config) -> None:
-    """Make the copies that a run of this configuration draws from, where they are missing.
+    """Make the copies that a run of this configuration needs and that are missing.
 
     Raises:
         UsageError: the bank would pass its size limit or the disk's free space.
@@ -136,7 +134,7 @@ def prepare(config: Config) -> None:
         return
     images = data.read(config.dataset)[0].images
     bank = folder(config.dataset, config.augment)
-    missing = [copy for copy in range(config.epochs) if not _whole(_path(bank, copy), images)]
+    missing = [copy for copy in range(config.epochs) if not _is_whole(_path(bank, copy), images)]
     if not missing:
         return
     _check_room(config, bank, images.nbytes, len(missing))
@@ -144,27 +142,28 @@ def prepare(config: Config) -> None:
         total=len(missing),
         desc=f"augmenting {config.dataset}, {config.augment}",
         unit="copy",
-        disable=None,  # where no terminal shows it
+        disable=None,  # unless in a terminal
     )
-    make = functools.partial(_make, bank, config.dataset, config.augment)
+    make = functools.partial(_write_copy, bank, config.dataset, config.augment)
     with bar:
-        # A sweep's worker, which may have no children, meets here what nobody saw ahead.
-        alone = multiprocessing.current_process().daemon
-        if alone or len(missing) * len(images) <= SMALL:
+        # A sweep's worker is a daemon, which may not start processes.
+        daemon = multiprocessing.current_process().daemon
+        if daemon or len(missing) * len(images) <= SMALL:
             for copy in missing:
                 make(copy)
                 bar.update()
             return
-        # A server of forks, so that a GPU in use here is not forked.
+        # Not a fork of this process, which may be using a GPU.
         context = multiprocessing.get_context("forkserver")
         with ProcessPoolExecutor(usable_cores(), mp_context=context) as pool:
-            for done in as_completed([pool.submit(make, copy) for copy in missing]):
-                done.result()
+            for future in as_completed([pool.submit(make, copy) for copy in missing]):
+                future.result()
                 bar.update()
 
 
 def epoch_images(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarray:
-    """The training images of an epoch (1, 2, ...), uint8 [N, C, H, W], in the data set's order.
+    """Return the training images of an epoch (1, 2, ...), uint8 [N, C, H, W], in the data set's
+    order.
 
     Image i comes from copy (epoch + h(seed, i)) mod epochs of the bank, where h is a hash: over a
     run each image is seen once in each copy, and an epoch mixes all copies.
@@ -175,25 +174,26 @@ def epoch_images(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarra
     result = np.empty_like(dataset.train.images)
     for copy in range(config.epochs):
         chosen = np.flatnonzero(copies == copy)
-        result[chosen] = _load(config, copy)[dataset.kept[chosen]]
+        result[chosen] = _load(config, copy)[dataset.train_indices[chosen]]
     return result
 
 
 def epoch_copies(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarray:
-    """Which copy of the bank an epoch takes each training image from, int64 [N]."""
+    """Return the copy of the bank that each training image of an epoch is taken from, int64 [N]."""
     total = len(data.read(config.dataset)[0])
-    start = np.random.default_rng(seeds.derive(config.seed, seeds.COPY))
-    return (start.integers(config.epochs, size=total)[dataset.kept] + epoch) % config.epochs
+    random = np.random.default_rng(seeds.derive(config.seed, seeds.COPY))
+    first = random.integers(config.epochs, size=total)[dataset.train_indices]
+    return (first + epoch) % config.epochs
 
 
 def copies(config: Config, dataset: data.Dataset) -> Iterator[np.ndarray]:
-    """The copies of the bank in turn, of the images trained on, each uint8 [N, C, H, W]; of no
-    augmentation the images themselves."""
+    """Yield the copies of the bank, of the images trained on, each uint8 [N, C, H, W]; without
+    augmentation, the images themselves."""
     if config.augment == "none":
         yield dataset.train.images
         return
     for copy in range(config.epochs):
-        yield _load(config, copy)[dataset.kept]
+        yield _load(config, copy)[dataset.train_indices]
 
 
 def _load(config: Config, copy: int) -> np.ndarray:
@@ -204,27 +204,28 @@ def _path(bank: Path, copy: int) -> Path:
     return bank / f"{copy:05}.npy"
 
 
-def _make(bank: Path, dataset: str, policy: str, copy: int) -> None:
+def _write_copy(bank: Path, dataset: str, policy: str, copy: int) -> None:
     images = augmented(dataset, policy, copy)
     files.write(_path(bank, copy), lambda file: np.save(file, images, allow_pickle=False))
 
 
-def _whole(path: Path, images: np.ndarray) -> bool:
+def _is_whole(path: Path, images: np.ndarray) -> bool:
     return path.is_file() and path.stat().st_size > images.nbytes
 
 
 def _check_room(config: Config, bank: Path, copy_bytes: int, missing: int) -> None:
-    need, most = copy_bytes * missing, limit()
-    what = f"augment={config.augment}: its bank of {config.epochs} copies"
-    if copy_bytes * config.epochs > most:
+    """Refuse a bank over the limit, or larger than the disk has room for."""
+    size, more = copy_bytes * config.epochs, copy_bytes * missing
+    which = f"augment={config.augment}: its bank of {config.epochs} copies"
+    if size > limit():
         raise UsageError(
-            f"{what} takes {copy_bytes * config.epochs / GIGABYTE:.2f} GB, over the limit of"
-            f" {most / GIGABYTE:g} GB: train fewer epochs or raise STUDY_CACHE_GB"
+            f"{which} takes {size / GIGABYTE:.2f} GB, over the limit of"
+            f" {limit() / GIGABYTE:g} GB: train fewer epochs or raise STUDY_CACHE_GB"
         )
     files.check_writable(bank)
     free = shutil.disk_usage(bank).free
-    if need > free:
+    if more > free:
         raise UsageError(
-            f"{what} takes {need / GIGABYTE:.2f} GB more in {bank}, which has"
+            f"{which} takes {more / GIGABYTE:.2f} GB more in {bank}, which has"
             f" {free / GIGABYTE:.2f} GB free: make room, or point STUDY_CACHE to another disk"
         )

@@ -12,7 +12,8 @@ from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from study.config import CLASSES, TRAIN_IMAGES, Config
+from study import datasets
+from study.config import Config
 from study.errors import UsageError, first_line
 from study.plans import PLANS
 from study.train import norms
@@ -21,8 +22,8 @@ from study.train.blocks import Network
 __all__ = ["build", "swap"]  # timm adds our networks' names
 
 
-def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
-    """timm's backbone for images [C, H, W] of `shape`, untrained, its norms swapped.
+def build(config: Config) -> nn.Module:
+    """timm's backbone for the images and classes of a data set, untrained, its norms swapped.
 
     `dropout` is timm's drop_rate, before the classifier.
 
@@ -36,11 +37,14 @@ def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
             f"norm_affine=element: needs a network of fixed map sizes, not network={name}"
             " (allowed here: channel, none)"
         )
+    spec = datasets.spec(config.dataset)
     options = {"drop_rate": config.dropout} if config.dropout else {}
     try:
-        network = timm.create_model(name, num_classes=CLASSES, in_chans=shape[0], **options)
+        network = timm.create_model(
+            name, num_classes=spec.num_classes, in_chans=spec.shape[0], **options
+        )
     except Exception as error:  # timm's backbones refuse options in many ways
-        raise _unfit(config, shape, error) from error
+        raise _unfit(config, spec.shape, error) from error
     swapped = swap(network, config)
     if not swapped:
         raise UsageError(
@@ -48,7 +52,7 @@ def build(config: Config, shape: tuple[int, int, int]) -> nn.Module:
         )
     if config.norm != "batch":
         _check_all_swapped(network, config)
-    _check(network, swapped, config, shape)
+    _check(network, swapped, config)
     return network
 
 
@@ -85,9 +89,7 @@ def _check_all_swapped(network: nn.Module, config: Config) -> None:
             )
 
 
-def _check(
-    network: nn.Module, swapped: dict[str, nn.Module], config: Config, shape: tuple[int, ...]
-) -> None:
+def _check(network: nn.Module, swapped: dict[str, nn.Module], config: Config) -> None:
     """Pass one batch of two images through, so that what cannot work is told before training."""
 
     def look(layer: str) -> None:
@@ -96,23 +98,23 @@ def _check(
 
         handles.append(swapped[layer].register_forward_pre_hook(before))
 
-    handles: list = []
+    spec, handles = datasets.spec(config.dataset), []
     for layer in swapped:
         look(layer)
     try:
         with torch.inference_mode():  # in evaluation: neither running statistics nor dropout
-            output = network.eval()(torch.zeros(2, *shape))
+            output = network.eval()(torch.zeros(2, *spec.shape))
     except UsageError:
         raise
     except Exception as error:  # whatever a backbone raises that such images do not suit
-        raise _unfit(config, shape, error) from error
+        raise _unfit(config, spec.shape, error) from error
     finally:
         for handle in handles:
             handle.remove()
         network.train()
-    if output.shape != (2, CLASSES):
+    if output.shape != (2, spec.num_classes):
         raise UsageError(
-            f"network={config.network}: gives {list(output.shape)}, not [2, {CLASSES}]"
+            f"network={config.network}: gives {list(output.shape)}, not [2, {spec.num_classes}]"
         )
 
 
@@ -120,7 +122,7 @@ def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
     """Refuse a mean over a single value, which normalizes everything to 0."""
     values, height, width = x[0].numel(), *x.shape[2:]
     where = f"{layer} of network={config.network} has maps of {height}x{width} here"
-    images = TRAIN_IMAGES[config.dataset] - config.holdout
+    images = datasets.spec(config.dataset).train_images - config.holdout
     alone = 1 in (config.batch_size, images % config.batch_size)
     if isinstance(norm, nn.BatchNorm2d) and alone and height * width == 1:
         raise UsageError(

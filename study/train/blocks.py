@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from study.config import CLASSES
 from study.errors import UsageError
 from study.plans import POOL, Plan
 from study.train import norms
@@ -54,16 +53,20 @@ class Network(nn.Module):
         groups: int = 4,
         norm_affine: str = "channel",
         dropout: float | Sequence[float] = 0.0,
-        num_classes: int = CLASSES,
+        num_classes: int | None = None,
         in_chans: int | None = None,
         img_size: int | None = None,
         copies: int = 1,
     ) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes = num_classes = num_classes or plan.classes
         self.plan = plan
         self.features = nn.ModuleList()
         channels, size = in_chans or plan.channels, img_size or plan.size
+        if size < plan.smallest:
+            raise UsageError(
+                f"img_size={size}: this network takes images of at least {plan.smallest} pixels"
+            )
         for spec in plan.blocks:
             if spec == POOL:
                 self.features.append(nn.MaxPool2d(2))
@@ -75,8 +78,6 @@ class Network(nn.Module):
                 padding=padding, bias=plan.bias, groups=copies,
             )  # fmt: skip
             channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
-            if size < 1:
-                raise UsageError(f"img_size={img_size}: too small for this network")
             options = {"groups": groups, "affine": norm_affine, "size": (size, size)}
             after = {
                 "norm": norms.build(norm, channels, **options, copies=copies),

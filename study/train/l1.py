@@ -4,7 +4,9 @@ import functools
 
 from torch import nn
 
+from study import datasets
 from study.config import Config, number
+from study.datasets import DatasetSpec
 from study.train import networks
 
 
@@ -23,12 +25,12 @@ def equivalent(config: Config) -> float:
     lambda T in all, so that a lambda as a mean equals lambda T / N as a sum. Only in all: a mean
     pulls harder at the small tensors, such as a norm's scale and shift, than at the large ones.
     """
-    share = _tensors_by_weights(networks.shaping(config))
+    share = _tensors_by_weights(networks.shaping(config), datasets.spec(config.dataset))
     return config.l1 * share if config.l1_reduction == "mean" else config.l1 / share
 
 
 @functools.lru_cache(maxsize=64)
-def _tensors_by_weights(config: Config) -> float:
+def _tensors_by_weights(config: Config, _spec: DatasetSpec) -> float:
     sizes = [parameter.numel() for parameter in networks.build(config).parameters()]
     return len(sizes) / sum(sizes)
 

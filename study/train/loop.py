@@ -53,9 +53,8 @@ class Training:
         self.momentum: list[Tensor | None] = [None] * len(self.parameters)
         self.history: list[dict[str, float]] = []
         self.tested: Tensor | None = None  # the last epoch's logits on the test images
-        statistics = self.dataset.statistics
-        self.mean = self._per_channel(statistics.mean)
-        self.std = self._per_channel(statistics.std)
+        self.mean = self._per_channel(self.dataset.spec.mean)
+        self.std = self._per_channel(self.dataset.spec.std)
         self.labels = self._on_device(self.dataset.train.labels)
         self.steps = math.ceil(len(self.dataset.train) / config.batch_size)
 

@@ -8,16 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from study import datasets
 from study.config import FIELDS, Config
+from study.datasets import DatasetSpec
+from study.errors import UsageError
 from study.plans import PLANS
 from study.train.blocks import Network
 
-INPUTS = {
-    "digits": (1, 28, 28),
-    "mnist": (1, 28, 28),
-    "fashion_mnist": (1, 28, 28),
-    "cifar10": (3, 32, 32),
-}
 MEGABYTE = 1e6
 
 
@@ -25,12 +22,13 @@ def build(config: Config) -> nn.Module:
     """The network of a configuration, giving logits. Its weights come from torch's generator.
 
     Raises:
-        UsageError: a timm backbone that cannot do as asked (see backbones.build).
+        UsageError: the images are too small for the network, or a timm backbone cannot do as asked
+            (see backbones.build).
     """
     if config.network not in PLANS:
         from study.train import backbones  # lazily: timm's import takes longer than torch's
 
-        return backbones.build(config, INPUTS[config.dataset])
+        return backbones.build(config)
     return _planned(config, config.dropout)
 
 
@@ -42,13 +40,21 @@ def build_pack(configs: Sequence[Config]) -> Network:
 
 
 def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) -> Network:
-    channels, size, _ = INPUTS[config.dataset]
+    plan, spec = PLANS[config.network], datasets.spec(config.dataset)
+    channels, size, _ = spec.shape
+    if size < plan.smallest:
+        fitting = ", ".join(name for name, other in PLANS.items() if other.smallest <= size)
+        raise UsageError(
+            f"network={config.network}: takes images of at least {plan.smallest}x{plan.smallest},"
+            f" {config.dataset} has {size}x{size}; allowed there are {fitting}"
+        )
     return Network(
-        PLANS[config.network],
+        plan,
         norm=config.norm,
         groups=config.groups,
         norm_affine=config.norm_affine,
         dropout=dropout,
+        num_classes=spec.num_classes,
         in_chans=channels,
         img_size=size,
         copies=copies,
@@ -64,7 +70,7 @@ def parameter_table(config: Config) -> dict[str, Any]:
     sees through convolutions and pooling (norms, which see a whole map, left out); None in a timm
     backbone, whose branches have several.
     """
-    return _table(shaping(config))
+    return _table(shaping(config), datasets.spec(config.dataset))
 
 
 def shaping(config: Config) -> Config:
@@ -74,7 +80,7 @@ def shaping(config: Config) -> Config:
 
 
 @functools.lru_cache(maxsize=64)
-def _table(config: Config) -> dict[str, Any]:
+def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
     network = build(config).eval()
     layers: list[dict[str, Any]] = []
     sees = _ReceptiveField() if isinstance(network, Network) else None
@@ -96,15 +102,14 @@ def _table(config: Config) -> dict[str, Any]:
     for name, module in network.named_modules():
         if not list(module.children()) and not isinstance(module, nn.Identity):
             note(name, module)
-    shape = INPUTS[config.dataset]
     with torch.inference_mode():
-        network(torch.zeros(1, *shape))
+        network(torch.zeros(1, *spec.shape))
     total = sum(p.numel() for p in network.parameters())
     activations = sum(math.prod(layer["output"]) for layer in layers)
     return {
         "layers": layers,
         "total": total,
-        "input_mb": math.prod(shape) * 4 / MEGABYTE,
+        "input_mb": math.prod(spec.shape) * 4 / MEGABYTE,
         "activations_mb": activations * 4 * 2 / MEGABYTE,
         "parameters_mb": total * 4 / MEGABYTE,
     }

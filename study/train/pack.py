@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from study.config import CLASSES, Config
+from study.config import Config
 from study.train import augment, data, l1, loop, networks, schedule, seeds
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
@@ -48,8 +48,8 @@ class Pack:
         ]
         self.momentum = self._rows(momenta)
         self._build([dict(single.named_buffers()) for single in singles])
-        statistics = self.dataset.statistics
-        self.mean, self.std = self._per_channel(statistics.mean), self._per_channel(statistics.std)
+        spec = self.dataset.spec
+        self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
         self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
         copies = [torch.from_numpy(copy) for copy in augment.copies(first, self.dataset)]
         self.bank = torch.stack(copies).to(device)  # uint8 [copies, N, C, H, W]
@@ -219,7 +219,7 @@ class Pack:
         values = [p.reshape(-1, *s[1:]) for p, s in zip(parts, self.shapes)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits = functional_call(self.network, dict(zip(self.names, values)), x)
-        return logits.to(self.dtype).unflatten(1, (-1, CLASSES))
+        return logits.to(self.dtype).unflatten(1, (len(self.configs), -1))
 
     @torch.no_grad()
     def _l1(self) -> list[float]:

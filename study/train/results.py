@@ -35,7 +35,7 @@ def write(
     probabilities: float [N, classes] on the test images. `how` it was trained goes into the
     summary: device, threads, path, pack, peak_memory_mb.
     """
-    test, classes = dataset.test, dataset.classes
+    test, classes = dataset.test, dataset.spec.class_names
     wrong = misclassified(probabilities, test)
     runs.write_misclassified(out, wrong)
     title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from study.config import TRAIN_IMAGES, Config
+from study import datasets
+from study.config import Config
 from study.train import networks
 
 BATCH = 128
@@ -20,9 +21,9 @@ def floor(config: Config, device: torch.device) -> dict[str, float]:
     so its gradient. The rates are those of a large matrix product, on CUDA in TF32, which its
     convolutions use, and of a large copy.
     """
-    flop = _flop(config) * TRAIN_IMAGES[config.dataset]
+    flop = _flop(config) * datasets.spec(config.dataset).train_images
     moved = 2 * networks.parameter_table(config)["activations_mb"] * networks.MEGABYTE
-    moved *= TRAIN_IMAGES[config.dataset]
+    moved *= datasets.spec(config.dataset).train_images
     flops, speed = _flop_rate(device), _copy_rate(device)
     return {
         "flop": flop, "flop_per_second": flops, "bytes": moved, "bytes_per_second": speed,
@@ -34,7 +35,7 @@ def _flop(config: Config) -> float:
     """Of an image, forward and back; a multiplication and an addition are two."""
     network = networks.build(config)
     with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(BATCH, *networks.INPUTS[config.dataset])).sum().backward()
+        network(torch.zeros(BATCH, *datasets.spec(config.dataset).shape)).sum().backward()
     return counter.get_total_flops() / BATCH
 
 

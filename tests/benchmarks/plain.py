@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 
 import study.train.backbones  # noqa: F401 (the networks, among timm's)
+from study import datasets, files
 from study.train import data, dropout, norms
 
 Settings = dict[str, Any]
@@ -52,11 +53,11 @@ def loader(
     config: Settings, train: bool, workers: int, device: torch.device, limit: int | None = None
 ) -> DataLoader:
     """Batches of the training or test images, of the first `limit` of them where that is given."""
-    statistics = data.STATISTICS[config["dataset"]]
-    steps = [transforms.ToTensor(), transforms.Normalize(statistics.mean, statistics.std)]
+    spec = datasets.spec(config["dataset"])
+    steps = [transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)]
     if train and config["augment"] == "rotate7":
         steps.insert(0, transforms.RandomRotation(7, fill=0))
-    images = SETS[config["dataset"]](data.root(), train, transforms.Compose(steps))
+    images = SETS[config["dataset"]](files.data_folder(), train, transforms.Compose(steps))
     if limit:
         images = Subset(images, range(min(limit, len(images))))
     return DataLoader(

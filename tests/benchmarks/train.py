@@ -28,9 +28,9 @@ import torch
 import tyro
 import yaml
 
-from study import runs
-from study.config import TRAIN_IMAGES, Config
-from study.train import augment, data, devices, results
+from study import datasets, files, runs
+from study.config import Config
+from study.train import augment, devices, results
 from tests.benchmarks.floor import floor
 from tests.benchmarks.processes import Cost, timed
 from tests.wandb_server import Server
@@ -195,8 +195,8 @@ def _best(trial: dict[int, float]) -> int:
 def _measure(way: Way, loaders: int) -> None:
     """Measure a way once, in an empty folder."""
     places = {
-        "PYTHONPATH": ROOT, "STUDY_DATA": data.root().absolute(),
-        "STUDY_CACHE": augment.root().absolute(), "WANDB_SILENT": "true", "LOADERS": loaders,
+        "PYTHONPATH": ROOT, "STUDY_DATA": files.data_folder().absolute(),
+        "STUDY_CACHE": files.cache_folder().absolute(), "WANDB_SILENT": "true", "LOADERS": loaders,
     }  # fmt: skip
     measure = _measure_plain if way.name == "plain" else _measure_ours
     with tempfile.TemporaryDirectory() as folder:
@@ -286,7 +286,7 @@ def _row(way: Way, first: Way, least: float) -> str:
     """least: seconds that an epoch of one configuration takes at the device's ceilings."""
     plan = way.plan
     seconds = median(cost.seconds for cost in way.costs)
-    images = TRAIN_IMAGES[plan.dataset] * plan.epochs * plan.count
+    images = datasets.spec(plan.dataset).train_images * plan.epochs * plan.count
     ratios = [one / other for one, other in zip(way.rates(), first.rates())]
     cells = [
         way.name + _pack_sizes(way),

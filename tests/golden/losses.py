@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from study import datasets
 from study.config import Config
 from study.train import data, loop
 from study.train.callback import Callback
@@ -63,13 +64,11 @@ def dataset(config: Config) -> data.Dataset:
         return data.Split(untied.images(images, seed), labels.astype(np.int64))
 
     return data.Dataset(
-        name=config.dataset,
+        spec=datasets.spec(config.dataset),
         train=made(TRAIN, 1),
         validation=None,
         test=made(TEST, 2),
-        kept=np.arange(TRAIN),
-        statistics=data.STATISTICS[config.dataset],
-        classes=data.CLASS_NAMES[config.dataset],
+        train_indices=np.arange(TRAIN),
     )
 
 

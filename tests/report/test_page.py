@@ -1,16 +1,14 @@
 import csv
-import dataclasses
 import re
 
 import numpy as np
 import pytest
 
-from study import files, runs
+from study import datasets, files, runs
 from study.config import Config
 from study.errors import UsageError
 from study.report import page, variants
 from study.report.figures import charts, drawing
-from study.train import data
 from tests.report.conftest import curve
 
 
@@ -176,5 +174,4 @@ def test_the_long_numbers_of_a_search_are_short_in_labels(made, tmp_path):
 
 
 def test_class_names_fit_the_data():
-    config = dataclasses.replace(Config(), dataset="cifar10")
-    assert data.CLASS_NAMES[config.dataset][3] == "cat"
+    assert datasets.spec("cifar10").class_names[3] == "cat"

@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from study import datasets
 from study.config import FIELDS, Config
 from study.errors import UsageError
 from study.train import augment, data
@@ -65,7 +66,7 @@ def test_corners_are_filled_as_the_published_studies_filled_them():
     assert corners_filled("rotate7", white) == {0, 255}  # 255: a turn too small to uncover one
     assert corners_filled("rotate7_mean", white) == {33, 255}
     assert min(corners_filled("jitter_rotate7", white)) == 1
-    mnist = data.STATISTICS["mnist"]
+    mnist = datasets.spec("mnist")
     assert round(255 * mnist.mean[0]) == 33  # which normalizing makes 0
 
 
@@ -84,7 +85,7 @@ def test_an_epoch_mixes_the_copies_and_a_run_sees_each_once():
     augment.prepare(config)
     dataset = data.load(config)
     epochs = [augment.epoch_images(config, dataset, epoch) for epoch in (1, 2, 3)]
-    copies = [augment.augmented("digits", "affine", copy)[dataset.kept] for copy in range(3)]
+    copies = [augment.augmented("digits", "affine", copy)[dataset.train_indices] for copy in range(3)]
     share = [(epochs[0] == copy).all((1, 2, 3)).mean() for copy in copies]
     assert all(0.2 < x < 0.5 for x in share)
     for i in range(len(dataset.train)):

@@ -4,39 +4,39 @@ import shutil
 import numpy as np
 import pytest
 
-from study.config import TRAIN_IMAGES, Config
+from study import datasets, files
+from study.config import Config
 from study.errors import UsageError
 from study.train import data
 from tests.conftest import needs
 
-EVERY = ["digits", *(pytest.param(name, marks=needs(name)) for name in list(TRAIN_IMAGES)[1:])]
+EVERY = [pytest.param(name, marks=needs(name)) for name in datasets.DATASETS]
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """The MNIST files as links in a folder of the test's own, where one may be spoilt."""
-    source = data.root().absolute() / "MNIST/raw"
+    source = files.data_folder().absolute() / "MNIST/raw"
     folder = tmp_path / "MNIST/raw"
     folder.mkdir(parents=True)
-    for name in data.IDX_FILES["mnist"]:
+    for name in datasets.spec("mnist").files:
         (folder / name).symlink_to(source / name)
     monkeypatch.setenv("STUDY_DATA", str(tmp_path))
-    data.read.cache_clear()
-    yield folder
-    data.read.cache_clear()
+    return folder
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_shapes_counts_and_statistics(name):
     dataset = data.load(Config(dataset=name))
+    spec = dataset.spec
     images, labels = dataset.train.images, dataset.train.labels
     assert images.dtype == np.uint8
-    assert len(images) == len(labels) == TRAIN_IMAGES[name]
-    assert len(dataset.test) == data.TEST_IMAGES[name]
-    assert set(labels) == set(dataset.test.labels) == set(range(10))
+    assert images.shape == (spec.train_images, *spec.shape)
+    assert dataset.test.images.shape == (spec.test_images, *spec.shape)
+    assert set(labels) == set(dataset.test.labels) == set(range(spec.num_classes))
     scaled = images / 255
-    np.testing.assert_allclose(dataset.statistics.mean, scaled.mean((0, 2, 3)), atol=1e-4)
-    np.testing.assert_allclose(dataset.statistics.std, scaled.std((0, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(spec.mean, scaled.mean((0, 2, 3)), atol=1e-4)
+    np.testing.assert_allclose(spec.std, scaled.std((0, 2, 3)), atol=1e-4)
 
 
 def test_digits_are_the_scans_enlarged():
@@ -52,14 +52,14 @@ def test_digits_are_the_scans_enlarged():
 
 def test_the_holdout_is_stratified_fixed_and_apart():
     one, two = (data.load(Config(holdout=200, seed=seed)) for seed in (1, 2))
-    np.testing.assert_array_equal(one.kept, two.kept)
-    assert len(one.train) == TRAIN_IMAGES["digits"] - 200
+    np.testing.assert_array_equal(one.train_indices, two.train_indices)
+    assert len(one.train) == 1437 - 200
     assert len(one.validation) == 200
     assert np.bincount(one.validation.labels).min() >= 19
     full, _ = data.read("digits")
-    np.testing.assert_array_equal(full.images[one.kept], one.train.images)
-    held = np.setdiff1d(np.arange(len(full)), one.kept)
-    np.testing.assert_array_equal(full.images[held], one.validation.images)
+    np.testing.assert_array_equal(full.images[one.train_indices], one.train.images)
+    others = np.setdiff1d(np.arange(len(full)), one.train_indices)
+    np.testing.assert_array_equal(full.images[others], one.validation.images)
 
 
 @needs("mnist")
@@ -98,7 +98,7 @@ def test_a_missing_file_is_fetched_and_the_rest_left_alone(copied, monkeypatch, 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["MNIST"]
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
 def test_no_data_and_no_network_is_one_line_and_leaves_nothing(name, monkeypatch, tmp_path):
     import urllib.request
 
@@ -107,7 +107,6 @@ def test_no_data_and_no_network_is_one_line_and_leaves_nothing(name, monkeypatch
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
-    data.read.cache_clear()
     with pytest.raises(UsageError) as refused:
         data.read(name)
     message = str(refused.value)

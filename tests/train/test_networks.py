@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from study.config import FIELDS, TRAIN_IMAGES, Config
+from study import datasets
+from study.config import FIELDS, Config
 from study.train import networks
 
 TOTALS = {
@@ -130,11 +131,10 @@ def test_the_residuals_of_cifar_48178():
 
 def test_every_network_reads_every_data_set():
     assert tuple(networks.PLANS) == FIELDS["network"].choices
-    assert set(networks.INPUTS) == set(TRAIN_IMAGES)
     for network in networks.PLANS:
-        for dataset, shape in networks.INPUTS.items():
-            built = networks.build(Config(dataset=dataset, network=network))
-            assert built(torch.zeros(2, *shape)).shape == (2, 10)
+        for spec in datasets.ROWS:
+            built = networks.build(Config(dataset=spec.name, network=network))
+            assert built(torch.zeros(2, *spec.shape)).shape == (2, spec.num_classes)
 
 
 def test_receptive_fields_of_mnist_7684():

@@ -52,7 +52,10 @@ def few_images(monkeypatch, tmp_path):
     def few(config):
         whole = load(config)
         return dataclasses.replace(
-            whole, train=first(whole.train, 100), test=first(whole.test, 50), kept=whole.kept[:100]
+            whole,
+            train=first(whole.train, 100),
+            test=first(whole.test, 50),
+            train_indices=whole.train_indices[:100],
         )
 
     monkeypatch.setattr(data, "load", few)

@@ -16,7 +16,6 @@ from study.report.figures.drawing import SavedFigure
 from study.report.text.classes import scores
 from study.report.variants import Study, Variant, count
 from study.runs import Misclassified
-from study.train import data
 
 TEN, SIDE = 10, 5  # images of the small grid; a row of it, and of the square one
 COLUMNS = 10  # a row of those that all or only one gets wrong, its name first
@@ -28,7 +27,7 @@ HEADER = ("index", "target", "predicted", "confidence")
 
 def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
     """The ten and the 25 most confident mistakes of the variant's first seed that has them."""
-    classes = data.CLASS_NAMES[variant.config.dataset]
+    classes = variant.class_names
     run = next((run for run in variant.runs if run.has(runs.MISCLASSIFIED)), None)
     if run is None:
         return []
@@ -55,7 +54,7 @@ def shared(folder: Path, study: Study) -> SavedFigure | None:
     a variant's seeds. None below two variants that kept theirs, and over several data sets."""
     if len({variant.config.dataset for variant in study.shown}) > 1:
         return None
-    classes = data.CLASS_NAMES[study.shown[0].config.dataset]
+    classes = study.shown[0].class_names
     sets, pixels, targets, confidence = {}, {}, {}, Counter()
     for variant in study.shown:
         kept = [run.misclassified() for run in variant.runs if run.has(runs.MISCLASSIFIED)]
@@ -101,7 +100,7 @@ def shared(folder: Path, study: Study) -> SavedFigure | None:
 
 def confusion(folder: Path, variant: Variant) -> SavedFigure | None:
     """Mistakes by target and prediction, the mean over the seeds that kept them."""
-    classes = data.CLASS_NAMES[variant.config.dataset]
+    classes = variant.class_names
     kept = _confusions(variant)
     if not kept:
         return None
@@ -151,7 +150,7 @@ def by_class(variant: Variant) -> list[list[str]]:
     return [
         [name, *("" if np.isnan(share) else f"{share:.2f}" for share in shares), f"{images:.0f}"]
         for name, *shares, images in [
-            *zip(data.CLASS_NAMES[variant.config.dataset], *found[:3], images),
+            *zip(variant.class_names, *found[:3], images),
             means,
         ]
     ]

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from study import datasets
 from study.config import Config
 from study.report import stats
 from study.report.variants import Study, Variant, count, percent
 from study.runs import FINISHED
-from study.train import data, l1
+from study.train import l1
 
 LEVEL = 0.05  # of a corrected p, below which two configurations are told apart
 ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apart
@@ -243,9 +244,10 @@ def _steadiness(study: Study) -> Finding | None:
     )
 
 
-def _floor(best: Variant) -> Finding:
-    mean = best.last("test_accuracy_last").mean
-    images = data.TEST_IMAGES[best.config.dataset]
+def _floor(best: Variant) -> Finding | None:
+    mean, images = best.last("test_accuracy_last").mean, best.test_images
+    if images is None:
+        return None
     error = stats.binomial_error(mean, images)
     return Finding(
         f"The test set of {images:,} images alone gives an accuracy near {mean:.2f} a standard"
@@ -259,7 +261,7 @@ def _lambdas(study: Study) -> list[Finding]:
     best: dict[tuple[str, str], Config] = {}
     for variant in study.ranked():
         config = variant.config
-        if config.l1:
+        if config.l1 and datasets.is_known(config.dataset):
             best.setdefault((config.network, config.l1_reduction), config)
     return [
         Finding(f"{l1.describe_equivalence(config)}.", "results.csv") for config in best.values()

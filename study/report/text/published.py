@@ -20,12 +20,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from study import datasets
 from study.config import Config, parse_variant, text
 from study.report import stats
 from study.report.figures import drawing
 from study.report.figures.drawing import COLOURS, STYLE, SavedFigure, save
 from study.report.variants import Variant, count, percent
-from study.train import data
 
 SAME = ("dataset", "network", "norm")  # what a variant and the published one must share
 ACCURACIES = ("last", "best", "train")
@@ -167,7 +167,7 @@ class Reproduced:
     @property
     def chance(self) -> float:
         """How far two accuracies near ours lie apart by the test images alone, 19 times in 20."""
-        images = data.TEST_IMAGES[self.variant.config.dataset]
+        images = datasets.spec(self.variant.config.dataset).test_images
         return 1.96 * math.sqrt(2) * stats.binomial_error(self.last.mean, images)
 
 

@@ -1,0 +1,231 @@
+"""One's own data set: NAME.npz, read and checked, and the facts that are kept beside it."""
+
+import functools
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from study import files
+from study.errors import RunError, UsageError, first_line
+
+IMAGES = "uint8 [N, H, W] or [N, H, W, C], C 1 or 3, square, at least 12 wide"
+SMALLEST = 12  # pixels, a side
+CHUNK = 10_000  # images counted at once, since counting takes eight times their memory
+
+
+class Arrays(NamedTuple):
+    """The arrays of the file: images as uint8 [N, C, H, W], labels as int64 [N]."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+class Facts(NamedTuple):
+    """What is known of a file without reading its arrays; mean and std on the scale 0 to 1."""
+
+    md5: str
+    shape: tuple[int, ...]
+    classes: int
+    train_images: int
+    test_images: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def read(path: Path) -> Arrays:
+    """Read a file and check it.
+
+    Raises:
+        UsageError: no such file, or an array in it is not what it should be.
+    """
+    raw = _load(path)
+    for part in ("train", "test"):
+        _check_part(path, part, raw[f"{part}_images"], raw[f"{part}_labels"])
+    train, test = raw["train_images"], raw["test_images"]
+    if train.shape[1:] != test.shape[1:]:
+        raise UsageError(
+            f"{path}: test_images is {_describe(test)}, but train_images is {_describe(train)};"
+            " allowed is one size and one number of channels"
+        )
+    classes = _check_classes(path, raw["train_labels"])
+    foreign = raw["test_labels"][raw["test_labels"] >= classes]
+    if foreign.size:
+        raise UsageError(
+            f"{path}: test_labels has {foreign[0]}; allowed are 0 to {classes - 1}, the classes of"
+            " train_labels"
+        )
+    labels = raw["train_labels"].astype(np.int64), raw["test_labels"].astype(np.int64)
+    return Arrays(_channels_first(train), labels[0], _channels_first(test), labels[1])
+
+
+def facts(path: Path) -> Facts:
+    """Look a file's facts up in the JSON file beside it, which is made where it is missing.
+
+    Where the folder cannot be written, the JSON file is in STUDY_CACHE. It counts only for the
+    file whose MD5 it has.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _facts(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _facts(path: Path, _size: int, _modified: int) -> Facts:
+    try:
+        with open(path, "rb") as stream:
+            md5 = hashlib.file_digest(stream, "md5").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    places = path.with_suffix(".json"), files.cache_folder() / path.with_suffix(".json").name
+    for place in places:
+        saved = _saved(place)
+        if saved and saved.md5 == md5:
+            return saved
+    computed = _compute(path, md5)
+    _save(computed, *places)
+    return computed
+
+
+def _compute(path: Path, md5: str) -> Facts:
+    arrays = read(path)
+    images = arrays.train_images
+    mean, std = statistics(images)
+    for channel, value in enumerate(std):
+        if not value:
+            raise UsageError(
+                f"{path}: train_images has one value in all of channel {channel}; allowed are"
+                " channels that vary, since images are divided by their standard deviation"
+            )
+    classes = int(arrays.train_labels.max()) + 1
+    return Facts(md5, images.shape[1:], classes, len(images), len(arrays.test_images), mean, std)
+
+
+def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Compute mean and standard deviation by channel of uint8 [N, C, H, W], on the scale 0 to 1."""
+    values = np.arange(256) / 255
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(images), CHUNK):
+            chunk = images[start : start + CHUNK, channel]
+            counts += np.bincount(chunk.ravel(), minlength=256)
+        shares = counts / counts.sum()
+        means.append(float(shares @ values))
+        deviations.append(float(np.sqrt(shares @ (values - means[-1]) ** 2)))
+    return tuple(means), tuple(deviations)
+
+
+def _saved(place: Path) -> Facts | None:
+    """The facts in a JSON file; None where it is missing or holds something else."""
+    try:
+        content = files.read_json(place)
+    except UsageError:
+        return None
+    if not isinstance(content, dict) or content.keys() != set(Facts._fields):
+        return None
+    lists = {name: tuple(content[name]) for name in ("shape", "mean", "std")}
+    return Facts(**(content | lists))
+
+
+def _save(computed: Facts, *places: Path) -> None:
+    """Write the facts to the first place that can be written, if any, and is not the user's own."""
+    for place in places:
+        if place.exists() and not _saved(place):
+            continue
+        try:
+            files.write_json(place, computed._asdict())
+            return
+        except RunError:  # a folder that is read only; the next one may not be
+            continue
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    """Read the four arrays as they are, unpickling nothing."""
+    if not path.is_file():
+        raise _unreadable(path, FileNotFoundError(2, "No such file"))
+    if not zipfile.is_zipfile(path):
+        raise UsageError(
+            f"{path}: is no .npz file, or was cut off; write it with numpy.savez_compressed"
+        )
+    raw = {}
+    for name in Arrays._fields:
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                raw[name] = archive[name]
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except KeyError as error:
+            raise UsageError(
+                f"{path}: {name} is missing; it needs {', '.join(Arrays._fields)}"
+            ) from error
+        except Exception as error:  # numpy and zipfile raise many kinds for damage and pickles
+            raise UsageError(
+                f"{path}: {name} cannot be read ({first_line(error)}); allowed are plain arrays,"
+                " written with numpy.savez_compressed"
+            ) from error
+    return raw
+
+
+def _check_part(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse images or labels of a wrong type or shape."""
+    if not _is_images(images):
+        raise UsageError(f"{path}: {part}_images is {_describe(images)}; allowed is {IMAGES}")
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise UsageError(
+            f"{path}: {part}_labels is {_describe(labels)}; allowed are whole numbers"
+            f" [{len(images)}], one an image"
+        )
+    if labels.min() < 0:
+        raise UsageError(
+            f"{path}: {part}_labels has {labels.min()}; allowed are whole numbers from 0"
+        )
+
+
+def _is_images(array: np.ndarray) -> bool:
+    if array.dtype != np.uint8 or array.ndim not in (3, 4) or not len(array):
+        return False
+    _, height, width, *channels = array.shape
+    return height == width >= SMALLEST and channels in ([], [1], [3])
+
+
+def _check_classes(path: Path, labels: np.ndarray) -> int:
+    """Count the classes; refuse numbers that leave one out."""
+    found = np.unique(labels)
+    if len(found) < 2:
+        raise UsageError(
+            f"{path}: train_labels has {found[0]} alone; allowed are 2 classes or more"
+        )
+    if found[-1] != len(found) - 1:
+        missing = int(np.flatnonzero(found != np.arange(len(found)))[0])
+        raise UsageError(
+            f"{path}: train_labels has {found[-1]} but no {missing}; allowed are 0 to the number of"
+            " classes less one, each at least once"
+        )
+    return len(found)
+
+
+def _channels_first(images: np.ndarray) -> np.ndarray:
+    if images.ndim == 3:
+        return images[:, None]
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def _describe(array: Any) -> str:
+    return f"{array.dtype} [{', '.join(map(str, array.shape))}]"
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{path}: cannot be read ({error.strerror or error}); put it there, or point STUDY_DATA to"
+        " the folder that has it"
+    )
