@@ -63,21 +63,6 @@ def test_train_prints_each_epoch_and_goes_no_further_than_asked(study, command, 
     assert "epoch   " not in again.stdout
 
 
-def test_check_tells_what_is_there_and_what_to_mend(command, monkeypatch, tmp_path):
-    monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
-    done = command("check")
-    assert done.returncode == 0, done.stdout
-    assert "digits: 1,437 training and 360 test images, whole" in done.stdout
-    assert "mnist: not in" in done.stdout
-    spoilt = tmp_path / "data/cifar-10-batches-py"
-    spoilt.mkdir(parents=True)
-    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
-        (spoilt / name).write_bytes(b"no pickle")
-    done = command("check")
-    assert done.returncode == 1
-    assert "mend first" in done.stdout and "data_batch_1" in done.stdout
-
-
 def test_help_explains_every_setting(study):
     from study.config import FIELDS
 

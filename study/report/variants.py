@@ -85,7 +85,8 @@ class Variant:
         wrong = [run.misclassified() for run in self.runs if run.has(runs.MISCLASSIFIED)]
         seen = [labels for each in wrong for labels in (each.target, each.predicted)]
         counts = [len(run.confusion()) for run in self.runs if run.has(runs.CONFUSION)]
-        return datasets.numbered(max([*counts, *(int(x.max(initial=0)) + 1 for x in seen)]))
+        counts += [int(labels.max(initial=0)) + 1 for labels in seen]
+        return datasets.numbered(max(counts, default=0))
 
     @functools.cached_property
     def test_images(self) -> int | None:

@@ -85,7 +85,9 @@ def test_an_epoch_mixes_the_copies_and_a_run_sees_each_once():
     augment.prepare(config)
     dataset = data.load(config)
     epochs = [augment.epoch_images(config, dataset, epoch) for epoch in (1, 2, 3)]
-    copies = [augment.augmented("digits", "affine", copy)[dataset.train_indices] for copy in range(3)]
+    copies = [
+        augment.augmented("digits", "affine", copy)[dataset.train_indices] for copy in range(3)
+    ]
     share = [(epochs[0] == copy).all((1, 2, 3)).mean() for copy in copies]
     assert all(0.2 < x < 0.5 for x in share)
     for i in range(len(dataset.train)):

@@ -1,0 +1,100 @@
+"""What one setting allows, and how it is read and written."""
+
+import pytest
+
+from study.config import FIELDS
+from study.errors import UsageError
+from study.fields import Range, Unlisted, finite, nearest, number, text
+
+
+def refusal(name: str, value) -> str:
+    with pytest.raises(UsageError) as error:
+        FIELDS[name].canonical(value)
+    message = str(error.value)
+    assert message.startswith(f"{name}=") and "\n" not in message
+    return message
+
+
+def test_a_range_with_and_without_its_ends():
+    assert 0 in Range(0, 1) and 1 in Range(0, 1)
+    assert 0 not in Range(0, 1, above=True) and 1 not in Range(0, 1, below=True)
+    assert 10**9 in Range(1) and 0.5 not in Range(1)
+    assert str(Range(0, 1, above=True, below=True)) == "above 0 and below 1"
+    assert str(Range(1)) == "at least 1" and str(Range(1, 9)) == "at least 1 and at most 9"
+
+
+def test_a_value_takes_the_type_of_its_field():
+    assert type(FIELDS["epochs"].canonical(5.0)) is int
+    assert type(FIELDS["lr"].canonical(1)) is float
+    assert str(FIELDS["l1"].canonical(-0.0)) == "0.0"
+
+
+@pytest.mark.parametrize("value", [True, None, [1], float("inf"), 10**400, 2.5])
+def test_a_whole_number_is_nothing_else(value):
+    assert "allowed is a whole number at least 1" in refusal("batch_size", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("1e-1", "YAML reads 1e-1 as text: write 1.0e-1"),
+        ("0.1", "write 0.1 without quotes"),
+        ("fast", "is text, not a number"),
+    ],
+)
+def test_text_that_means_a_number_is_refused_with_advice(value, advice):
+    assert advice in refusal("lr", value)
+
+
+@pytest.mark.parametrize("value", [3, None, ["batch"], "Batch"])
+def test_a_word_is_one_of_those_listed(value):
+    assert "allowed are batch, layer, group, instance, none" in refusal("norm", value)
+
+
+def test_a_field_may_allow_words_that_it_does_not_list():
+    even = Unlisted("words of two letters", lambda word: len(word) == 2, lambda: ("ab", "cd"))
+    field = FIELDS["norm"]._replace(unlisted=even)
+    assert field.canonical("xy") == "xy" and field.canonical("batch") == "batch"
+    with pytest.raises(UsageError, match=r"none and words of two letters \(did you mean cd\?\)"):
+        field.canonical("cde")
+    assert sorted(["xy", "layer", "ab", "batch"], key=field.rank) == ["batch", "layer", "ab", "xy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "value"),
+    [
+        ("nesterov", "True", True),
+        ("nesterov", "false", False),
+        ("epochs", "5", 5),
+        ("lr", "1e-1", 0.1),
+        ("norm", "layer", "layer"),
+    ],
+)
+def test_a_word_of_the_command_line_is_read_as_its_field(name, word, value):
+    assert FIELDS[name].parse(word) == value
+    assert type(FIELDS[name].parse(word)) is type(value)
+
+
+@pytest.mark.parametrize(("name", "word"), [("nesterov", "1"), ("lr", "fast"), ("epochs", "2.5")])
+def test_a_word_that_is_none_is_refused(name, word):
+    with pytest.raises(UsageError, match=f"{name}={word}: allowed"):
+        FIELDS[name].parse(word)
+
+
+def test_the_hint_is_the_nearest_word_or_all():
+    assert nearest("grop", ["group", "layer"]) == "did you mean group?"
+    assert nearest("zzz", ["group", "layer"]) == "allowed are group, layer"
+    assert nearest("zzz", ["group", "layer"], ["group"]) == "allowed are group"
+
+
+def test_numbers_are_short_and_read_back():
+    for value in (20, 0.05, 2.5e-5, 1e-6, 1e300, 1 / 3, 10**20):
+        assert float(number(value)) == value
+    assert [number(x) for x in (2.5e-5, 1e-4, 20.0, 1e-6)] == ["2.5e-5", "0.0001", "20", "1e-6"]
+    assert [text(x) for x in (True, 0.5, "batch")] == ["true", "0.5", "batch"]
+
+
+def test_a_finite_number_fits_a_float():
+    assert finite(1) and finite(0.5)
+    for value in (True, None, "1", float("nan"), float("inf"), 10**400):
+        assert not finite(value)
