@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -249,6 +250,24 @@ def test_images_too_small_for_a_network_are_refused_by_name(mine):
     networks.build(Config(dataset="own:mine", network="cifar_48178"))
     with pytest.raises(UsageError, match=r"img_size=19: .* at least 20 pixels"):
         networks.Network(networks.PLANS["mnist_7684"], img_size=19)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"norm": "instance"}, "norm=instance: features.7.norm of network=mnist_7684 has maps of"),
+        ({"norm": "group", "groups": 32}, "norm=group: features.7.norm"),
+        ({"batch_size": 29}, "batch_size=29: of 30 images the last batch has one, and features.7"),
+    ],
+)
+def test_a_mean_over_one_value_is_refused(mine, settings, expected):
+    """The last block of mnist_7684 leaves 1x1 of a 20x20 image."""
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        networks.build(Config(dataset="own:mine", **settings))
+    networks.build(Config(dataset="own:mine", network="mnist_9680", **settings))
+    configs = [Config(dataset="own:mine", seed=seed, **settings) for seed in (1, 2)]
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        networks.build_pack(configs)
 
 
 def write_cifar100(folder, images: int = 10):

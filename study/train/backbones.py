@@ -94,7 +94,7 @@ def _check(network: nn.Module, swapped: dict[str, nn.Module], config: Config) ->
 
     def look(layer: str) -> None:
         def before(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-            _check_map(config, layer, norm, inputs[0])
+            norms.check_map(config, layer, norm, inputs[0].shape[1:])
 
         handles.append(swapped[layer].register_forward_pre_hook(before))
 
@@ -115,24 +115,6 @@ def _check(network: nn.Module, swapped: dict[str, nn.Module], config: Config) ->
     if output.shape != (2, spec.num_classes):
         raise UsageError(
             f"network={config.network}: gives {list(output.shape)}, not [2, {spec.num_classes}]"
-        )
-
-
-def _check_map(config: Config, layer: str, norm: nn.Module, x: Tensor) -> None:
-    """Refuse a mean over a single value, which normalizes everything to 0."""
-    values, height, width = x[0].numel(), *x.shape[2:]
-    where = f"{layer} of network={config.network} has maps of {height}x{width} here"
-    images = datasets.spec(config.dataset).train_images - config.holdout
-    alone = 1 in (config.batch_size, images % config.batch_size)
-    if isinstance(norm, nn.BatchNorm2d) and alone and height * width == 1:
-        raise UsageError(
-            f"batch_size={config.batch_size}: of {images:,} images the last batch has one, and"
-            f" {where}, a mean over one value"
-        )
-    if isinstance(norm, nn.GroupNorm) and values == norm.num_groups:
-        raise UsageError(
-            f"norm={config.norm}: {where}, a mean over one value; take norm=batch or layer, or"
-            " fewer groups"
         )
 
 

@@ -11,11 +11,11 @@ from study.train.dropout import Dropout, Dropout2d, Dropouts
 
 
 class Block(nn.Module):
-    """A convolution and what follows it, in the plan's order."""
+    """A convolution and what follows it, in the plan's order; side: of its square map."""
 
-    def __init__(self, conv: nn.Conv2d, after: dict[str, nn.Module]) -> None:
+    def __init__(self, conv: nn.Conv2d, after: dict[str, nn.Module], side: int) -> None:
         super().__init__()
-        self.conv = conv
+        self.conv, self.side = conv, side
         for name, module in after.items():
             self.add_module(name, module)
         self.after = tuple(after)
@@ -85,7 +85,7 @@ class Network(nn.Module):
                 "relu": nn.ReLU(inplace=True),
             }
             order = () if spec.bare else [name for name in plan.order if after[name] is not None]
-            self.features.append(Block(conv, {name: after[name] for name in order}))
+            self.features.append(Block(conv, {name: after[name] for name in order}, size))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Conv2d(
             copies * channels, copies * num_classes, 1, bias=plan.bias, groups=copies

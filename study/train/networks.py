@@ -13,7 +13,8 @@ from study.config import FIELDS, Config
 from study.datasets import DatasetSpec
 from study.errors import UsageError
 from study.plans import PLANS
-from study.train.blocks import Network
+from study.train import norms
+from study.train.blocks import Block, Network
 
 MEGABYTE = 1e6
 
@@ -48,7 +49,7 @@ def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) 
             f"network={config.network}: takes images of at least {plan.smallest}x{plan.smallest},"
             f" {config.dataset} has {size}x{size}; allowed there are {fitting}"
         )
-    return Network(
+    network = Network(
         plan,
         norm=config.norm,
         groups=config.groups,
@@ -59,6 +60,11 @@ def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) 
         img_size=size,
         copies=copies,
     )
+    for i, block in enumerate(network.features):
+        if isinstance(block, Block) and "norm" in block.after:
+            shape = block.conv.out_channels, block.side, block.side
+            norms.check_map(config, f"features.{i}.norm", block.norm, shape)
+    return network
 
 
 def parameter_table(config: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Batch, layer, group and instance normalization, and none, from one function."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from study import datasets
+from study.config import Config
 from study.errors import UsageError
 
 SMALL = 2**18  # values of a map, up to which torch's own batch norm is as fast on a CPU
@@ -50,6 +53,28 @@ def build(
         return BatchNorm2d(copies * channels, affine=scaled)
     parts = {"layer": 1, "group": largest_divisor(channels, groups), "instance": channels}[norm]
     return nn.GroupNorm(copies * parts, copies * channels, affine=scaled)
+
+
+def check_map(config: Config, layer: str, norm: nn.Module, shape: Sequence[int]) -> None:
+    """Refuse a norm of maps [C, H, W] that takes the mean of a single value, and so gives 0.
+
+    Raises:
+        UsageError: it names the network and the layer.
+    """
+    channels, height, width = shape
+    where = f"{layer} of network={config.network} has maps of {height}x{width} here"
+    images = datasets.spec(config.dataset).train_images - config.holdout
+    alone = 1 in (config.batch_size, images % config.batch_size)
+    if isinstance(norm, nn.BatchNorm2d) and alone and height * width == 1:
+        raise UsageError(
+            f"batch_size={config.batch_size}: of {images:,} images the last batch has one, and"
+            f" {where}, a mean over one value"
+        )
+    if isinstance(norm, nn.GroupNorm) and channels * height * width == norm.num_groups:
+        raise UsageError(
+            f"norm={config.norm}: {where}, a mean over one value; take norm=batch or layer, or"
+            " fewer groups"
+        )
 
 
 class ElementwiseLayerNorms(nn.Module):
