@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from study.train.dropout import Dropout, Dropout2d, Dropouts, dropped
+from study.train.cpu_kernels import dropped
+from study.train.dropout import Dropout, Dropout2d, Dropouts
 
 SHAPE = torch.Size((64, 10, 24, 24))
 
@@ -28,7 +29,7 @@ def test_each_value_is_dropped_with_its_probability_and_independently(p):
 
 
 def test_places_are_found_to_the_end_where_the_first_draw_was_too_short(monkeypatch):
-    monkeypatch.setattr("study.train.dropout.math.sqrt", lambda _: -0.3)
+    monkeypatch.setattr("study.train.cpu_kernels.math.sqrt", lambda _: -0.3)
     places = [dropped(50, 0.1, torch.Generator().manual_seed(seed)) for seed in range(4000)]
     assert all((p.diff() > 0).all() and (p < 50).all() for p in places)
     share = torch.bincount(torch.cat(places), minlength=50) / 4000

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from study.errors import UsageError
-from study.train import norms
+from study.train import cpu_kernels, norms
 
 
 def test_groups_are_the_largest_divisor_at_most_as_asked():
@@ -48,7 +48,7 @@ def passed(module, x, goal):
 @pytest.mark.parametrize("affine", ["channel", "none"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_batch_norm_is_torchs_and_in_float32_nearer_to_the_truth(shape, affine, monkeypatch):
-    monkeypatch.setattr(norms, "SMALL", 0)
+    monkeypatch.setattr(cpu_kernels, "LARGE_MAP", 0)
     torch.manual_seed(1)
     x, goal = torch.randn(shape) * 3 + 2, torch.randn(shape)
     ours, theirs = norms.build("batch", shape[1], affine=affine), nn.BatchNorm2d(shape[1])
