@@ -35,6 +35,13 @@ log = logging.getLogger(__name__)
 # A run must be readable where its data set is not, so the file is looked at when data are loaded.
 OWN_DATASETS = Unlisted(datasets.OWN_WORDS, datasets.is_own)
 STEPS = Effect("schedule=step", lambda c: c["schedule"] == "step")
+SGD = Effect("optimizer=sgd", lambda c: c["optimizer"] == "sgd")
+MOMENTUM = Effect(
+    "optimizer=sgd and momentum is above 0",
+    lambda c: c["optimizer"] == "sgd" and c["momentum"] > 0,
+)
+# Fields whose values say in a label what they are of.
+SPEAKING = ("dataset", "network", "optimizer", "schedule", "precision", "augment")
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
 
 
@@ -52,8 +59,8 @@ class Config:
     """the images: digits (1,797 scans, no download), mnist, fashion_mnist, cifar10, cifar100, or
     own:NAME for NAME.npz in STUDY_DATA"""
     network: str = setting("mnist_7684", Choices(tuple(PLANS), BACKBONES), shapes_network=True)
-    """mnist_7684, mnist_8008, mnist_9680, mnist_9802, cifar_48178 (their numbers of parameters), or
-    a timm backbone with BatchNorm, such as resnet18, whose norms are swapped"""
+    """a published network, such as mnist_7684 (its number of parameters; study/plans.py lists
+    them), or a timm backbone with BatchNorm, such as resnet18, whose norms are swapped"""
     norm: Literal["batch", "layer", "group", "instance", "none"] = setting(
         "batch", shapes_network=True
     )
@@ -79,15 +86,15 @@ class Config:
         "sum", per_model=True, effect=Effect("l1 is above 0", lambda c: c["l1"] > 0)
     )
     """the L1 term: sum of |w|, or the sum over tensors of each tensor's mean |w|"""
+    optimizer: Literal["sgd", "adamw"] = setting("sgd")
+    """sgd, or adamw with torch's betas and eps"""
     weight_decay: float = setting(0.0, Range(0), per_model=True)
-    """L2 as SGD's weight decay, on all parameters"""
+    """L2 on all parameters: sgd adds it to the gradient, adamw shrinks the weights beside it"""
     lr: float = setting(0.05, Range(0, above=True), per_model=True)
     """learning rate at the start; with schedule=onecycle its peak"""
-    momentum: float = setting(0.9, Range(0, 1, below=True), per_model=True)
-    """momentum of SGD"""
-    nesterov: bool = setting(
-        False, per_model=True, effect=Effect("momentum is above 0", lambda c: c["momentum"] > 0)
-    )
+    momentum: float = setting(0.9, Range(0, 1, below=True), per_model=True, effect=SGD)
+    """momentum of optimizer=sgd"""
+    nesterov: bool = setting(False, per_model=True, effect=MOMENTUM)
     """Nesterov's momentum"""
     schedule: Literal["constant", "step", "onecycle", "cosine"] = setting(
         "constant", per_model=True
@@ -271,7 +278,10 @@ def _phrase(name: str, value: Any) -> str:
     title = {"norm_affine": "affine"}.get(name, name.replace("_", " "))
     if isinstance(value, bool):
         return title if value else f"no {title}"
-    if name in ("dataset", "network", "schedule", "precision", "augment") and value != "none":
+    if (
+        name in ("dataset", "network", "optimizer", "schedule", "precision", "augment")
+        and value != "none"
+    ):
         return value
     return f"no {title}" if value == "none" else f"{title} {text(value)}"
 

@@ -12,7 +12,7 @@ from study.errors import UsageError, first_line
 
 
 def pick(name: str | None = None) -> torch.device:
-    """The device asked for, else the best there is: CUDA, MPS, CPU.
+    """Return the device asked for, else the best there is: CUDA, MPS, CPU.
 
     Raises:
         UsageError: there is no such device.
@@ -57,14 +57,14 @@ def _keep_memory() -> None:
 
 
 def name(device: torch.device) -> str:
-    """The device as a summary names it."""
+    """Return the device as a summary names it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.machine()})"
 
 
 def peak_memory(device: torch.device) -> float:
-    """Megabytes: of the device where it counts them, else of this process."""
+    """Return the most memory used so far, in MB: of a GPU, else of this process."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
     unit = 1 if platform.system() == "Darwin" else 1024

@@ -2,7 +2,7 @@
 
     from study.config import Config
     from study.train import loop
-    run = loop.train(Config(network="mnist_7684", norm="group", groups=5), out="runs/mine/group")
+    run = loop.train(Config(network="mnist_7684", norm="group", groups=5), "runs/mine/group")
 
 The data stay in memory as uint8 tensors on the device. On a CPU a run uses one thread, and the
 same Config then gives the same numbers to the bit.
@@ -18,23 +18,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import sgd
 
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.runs import Run
-from study.train import augment, checkpoint, data, devices, l1, networks, results, schedule, seeds
+from study.train import (
+    augment,
+    checkpoint,
+    data,
+    devices,
+    l1,
+    networks,
+    optimizer,
+    provenance,
+    results,
+    schedule,
+    seeds,
+)
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-PROGRESS_INTERVAL = 0.5  # between two reports within an epoch: on a GPU each waits for the device
+PROGRESS_INTERVAL = 0.5  # seconds between reports within an epoch: on a GPU each makes it wait
 
 
 def initialized(config: Config) -> nn.Module:
-    """The network of a configuration with the weights its seed gives it, on the CPU."""
+    """Build the network of a configuration, its weights drawn from the seed, on the CPU."""
     torch.manual_seed(seeds.derive(config.seed, seeds.INITIALIZATION))
     return networks.build(config)
 
@@ -49,30 +60,36 @@ class Training:
         augment.prepare(config)
         self.network = initialized(config).to(device, self.dtype, memory_format=torch.channels_last)
         self.parameters = list(self.network.parameters())
-        self.scales = l1.scales(config, self.parameters)
-        self.momentum: list[Tensor | None] = [None] * len(self.parameters)
+        self.l1_scales = l1.scale_tensors(config, self.parameters)
+        kind = optimizer.OPTIMIZERS[config.optimizer]
+        self.optimizer = kind(lambda name: getattr(config, name))
+        self.optimizer_state = kind.start(self.parameters)
         self.history: list[dict[str, float]] = []
-        self.tested: Tensor | None = None  # the last epoch's logits on the test images
+        self.test_logits: Tensor | None = None  # after the last epoch
         self.mean = self._per_channel(self.dataset.spec.mean)
         self.std = self._per_channel(self.dataset.spec.std)
         self.labels = self._on_device(self.dataset.train.labels)
         self.steps = math.ceil(len(self.dataset.train) / config.batch_size)
 
     def epoch(self, callback: Callback) -> dict[str, float]:
-        """Train one epoch and evaluate; the line of the history, which is also appended."""
+        """Train one epoch and evaluate; append the epoch's line to the history and return it.
+
+        Raises:
+            RunError: a loss is no finite number.
+        """
         began = time.perf_counter()
         epoch = len(self.history) + 1
         loss, accuracy = self._train(epoch, callback)
         row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
         if self.config.l1:
-            row["train/l1"] = self._l1()
+            row["train/l1"] = l1.value(self.parameters, self.l1_scales)
         splits = {"val": self.dataset.validation, "test": self.dataset.test}
         for name, split in splits.items():
             if split is not None:
                 logits = self.predict(split.images)
                 row |= _scores(name, logits, torch.from_numpy(split.labels))
                 if name == "test":
-                    self.tested = logits
+                    self.test_logits = logits
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 3)
         check_finite(row)
@@ -80,7 +97,7 @@ class Training:
         return row
 
     def _train(self, epoch: int, callback: Callback) -> tuple[float, float]:
-        """One pass over the training images; mean loss and accuracy (percent) during it."""
+        """Pass over the training images once; the mean loss and accuracy (percent) during it."""
         config = self.config
         images = self._on_device(augment.epoch_images(config, self.dataset, epoch))
         shuffle = seeds.generator(config.seed, seeds.ORDER, epoch)
@@ -91,7 +108,6 @@ class Training:
         reported = time.perf_counter()
         for step, batch in enumerate(order.split(config.batch_size)):
             torch.manual_seed(seeds.derive(config.seed, seeds.NOISE, epoch, step))  # dropout
-            done = (epoch - 1) * self.steps + step
             target = self.labels[batch]
             logits = self._logits(images[batch])
             loss = F.cross_entropy(logits, target)
@@ -100,8 +116,11 @@ class Training:
                 F.cross_entropy(logits, target, label_smoothing=smoothing) if smoothing else loss
             )
             gradients = self._gradients(objective)
-            self._add_l1_gradient(gradients)
-            self._step(gradients, schedule.learning_rate(config, done, self.steps))
+            if config.l1:
+                l1.add_gradient(gradients, self.parameters, self.l1_scales)
+            done = (epoch - 1) * self.steps + step
+            lr = schedule.learning_rate(config, done, self.steps)
+            self.optimizer.step(self.parameters, gradients, self.optimizer_state, lr)
             with torch.no_grad():
                 loss_sum += loss * len(batch)
                 correct += (logits.argmax(1) == target).sum()
@@ -117,35 +136,6 @@ class Training:
         self.network.zero_grad()
         objective.backward()
         return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
-
-    def _add_l1_gradient(self, gradients: list[Tensor]) -> None:
-        """The gradient of the L1 term, scale * sign(w), without a graph of its own."""
-        if self.config.l1:
-            for gradient, parameter, scale in zip(gradients, self.parameters, self.scales):
-                gradient.add_(parameter.detach().sign(), alpha=scale)
-
-    @torch.no_grad()
-    def _step(self, gradients: list[Tensor], lr: float) -> None:
-        """One step of torch's SGD. By its function: its class would import torch._dynamo."""
-        config = self.config
-        sgd.sgd(
-            self.parameters,
-            gradients,
-            self.momentum,
-            lr=lr,
-            momentum=config.momentum,
-            dampening=0,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
-            maximize=False,
-            foreach=True,
-        )
-
-    @torch.no_grad()
-    def _l1(self) -> float:
-        """The L1 term at the weights as they are."""
-        terms = [p.abs().sum() * scale for p, scale in zip(self.parameters, self.scales)]
-        return torch.stack(terms).sum().item()
 
     def _logits(self, images: Tensor) -> Tensor:
         """uint8 [N, C, H, W] to logits [N, classes]."""
@@ -171,9 +161,8 @@ class Training:
         return scaled.view(1, -1, 1, 1)
 
     def checkpoint(self) -> Checkpoint:
-        """The run as it is now."""
-        momentum = self.momentum if self.config.momentum else []
-        return Checkpoint(self.network.state_dict(), momentum, self.history)
+        """Return the run as it is now."""
+        return Checkpoint(self.network.state_dict(), self.optimizer_state, self.history)
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
@@ -184,16 +173,15 @@ class Training:
         state = checkpoint.read(path, self.device)
         try:
             self.network.load_state_dict(state.network)
-            if state.momentum:
-                self.momentum = state.momentum
         except RuntimeError as error:
             raise checkpoint.damaged(path) from error
+        self.optimizer_state |= state.optimizer
         self.history = state.history
 
 
 def train(
     config: Config,
-    out: str | Path,
+    folder: str | Path,
     *,
     device: str | None = None,
     threads: int = 1,
@@ -201,73 +189,82 @@ def train(
 ) -> Run:
     """Train a configuration in a run folder, or go on where it was left, or find it done.
 
+    device: a name that devices.pick takes; None is the best there is. threads: on a CPU.
+
     Raises:
         UsageError: a setting, a data file or the folder cannot be used; nothing was trained.
         RunError: the run ended before its time; its summary has the cause, and its checkpoint the
             last whole epoch, from which the next call goes on.
     """
-    out, callback = Path(out), callback or Callback()
-    device = devices.pick(device)
-    devices.prepare(device, config, threads)
-    with files.claim(out):
-        if done := found_done(config, out):
+    folder, callback = Path(folder), callback or Callback()
+    picked = devices.pick(device)
+    devices.prepare(picked, config, threads)
+    with files.claim(folder):
+        if done := find_done(config, folder):
             return done
-        with recording_failure(out, config, device):
-            training = Training(config, device)
-            _begin(training, out)
-            state = _epochs(training, out, callback)
-            _finish(training, out, state, threads)
-    return runs.read(out)
+        with recording_failure(folder, config, picked):
+            training = Training(config, picked)
+            _begin(training, folder)
+            state = _train_epochs(training, folder, callback)
+            _finish(training, folder, state, threads)
+    return runs.read(folder)
 
 
-def found_done(config: Config, out: Path) -> Run | None:
-    """The run in a folder, where nothing is left of it to train.
+def find_done(config: Config, folder: Path) -> Run | None:
+    """Return the run in a folder where nothing is left to train, else None.
 
     Raises:
         UsageError: another run is there.
     """
-    if not (out / runs.CONFIG).is_file():
+    if not (folder / runs.CONFIG).is_file():
         return None
-    before = runs.read(out)
-    if before.config != config:
-        raise UsageError(f"{out}: holds another run ({before.config.non_defaults()})")
-    return before if before.done else None
+    run = runs.read(folder)
+    if run.config != config:
+        raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
+    return run if run.done else None
 
 
-def _begin(training: Training, out: Path) -> None:
-    """Restore what was reached, and write what is known before the next epoch."""
-    if (out / runs.CHECKPOINT).is_file():
-        training.restore(out / runs.CHECKPOINT)
-    results.begin(out, training.config, training.history)
+def _begin(training: Training, folder: Path) -> None:
+    """Restore the checkpoint, and write what is known before the next epoch."""
+    if (folder / runs.CHECKPOINT).is_file():
+        training.restore(folder / runs.CHECKPOINT)
+    results.begin(folder, training.config, training.history)
 
 
-def _epochs(training: Training, out: Path, callback: Callback) -> str:
-    """The epochs that are left, each saved as it ends; the state the run ends in."""
+def _train_epochs(training: Training, folder: Path, callback: Callback) -> str:
+    """Train the epochs that are left, each saved as it ends; the state the run ends in."""
     callback.begin(training.history)
     while len(training.history) < training.config.epochs:
         row = training.epoch(callback)
-        training.checkpoint().write(out / runs.CHECKPOINT)
-        runs.write_history(out, training.history)
+        training.checkpoint().write(folder / runs.CHECKPOINT)
+        runs.write_history(folder, training.history)
         if callback.epoch(row) and row["epoch"] < training.config.epochs:
             return runs.STOPPED
     return runs.FINISHED
 
 
-def _finish(training: Training, out: Path, state: str, threads: int) -> None:
-    """What a run leaves at its end."""
-    logits = training.tested
+def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
+    """Write the files of the run's end."""
+    logits = training.test_logits
     if logits is None:  # it was cut off after its last epoch
         logits = training.predict(training.dataset.test.images)
-    probabilities = logits.softmax(1).numpy()
-    how = {"device": devices.name(training.device), "threads": threads}
-    how |= {"path": "loop", "pack": 1, "peak_memory_mb": devices.peak_memory(training.device)}
     results.write(
-        out, state, training.history, training.dataset, probabilities, training.network, how
+        folder,
+        state,
+        training.history,
+        training.dataset,
+        logits.softmax(1).numpy(),
+        training.network,
+        provenance.collect(training.device, threads=threads, path="loop", pack=1),
     )
 
 
 def check_finite(row: dict[str, float]) -> None:
-    """Raises RunError where a line of the history has a loss that is none."""
+    """Check a line of the history.
+
+    Raises:
+        RunError: a loss in it is infinite or no number.
+    """
     for name, value in row.items():
         if not math.isfinite(value):
             raise RunError(
@@ -285,7 +282,7 @@ def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def recording_failure(out: Path, config: Config, device: torch.device) -> Iterator[None]:
+def recording_failure(folder: Path, config: Config, device: torch.device) -> Iterator[None]:
     """Write into the summary why a run failed, also where the cause is an error of ours."""
     try:
         yield
@@ -294,14 +291,14 @@ def recording_failure(out: Path, config: Config, device: torch.device) -> Iterat
     except Exception as error:
         failure = as_failure(error, config, device)
         cause = str(failure) if failure else f"{type(error).__name__}: {error}"
-        runs.write_failure(out, config, cause)
+        runs.write_failure(folder, config, cause)
         if failure:
             raise failure from error
         raise
 
 
 def as_failure(error: Exception, config: Config, device: torch.device) -> RunError | None:
-    """The error as one with a remedy, where it is of the world's making and not of ours."""
+    """Return the error as one with a remedy where its cause is outside the code, else None."""
     if isinstance(error, RunError):
         return error
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

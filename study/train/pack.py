@@ -1,8 +1,7 @@
 """Configurations of one bucket as one network: every kernel works on all of them.
 
-Their channels lie side by side, their convolutions and norms are in groups, and their weights and
-momenta are the rows of one matrix. loop.py is the reference: in float64 a pack leaves the same
-weights.
+Their channels lie side by side, their convolutions and norms are in groups, and their weights are
+the rows of one matrix. loop.py is the reference: in float64 a pack leaves the same weights.
 """
 
 import math
@@ -15,38 +14,46 @@ from torch import Tensor
 from torch.func import functional_call
 
 from study.config import Config
-from study.train import augment, data, l1, loop, networks, schedule, seeds
+from study.train import augment, data, l1, loop, networks, optimizer, schedule, seeds
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts
 
-EVALUATED = 16_000  # images times models in a batch of the evaluation
+EVALUATION_BATCH = 16_000  # images times models
 
 
 class Pack:
     """Configurations of one bucket being trained together, from the same epoch on.
 
-    weights, momentum: [models, parameters of one], the parameters in the network's order.
+    weights: [models, parameters of one], the parameters in the network's order; optimizer_state:
+    by name a list of one such matrix.
     """
 
     def __init__(
-        self, configs: Sequence[Config], states: Sequence[Checkpoint | None], device: torch.device
+        self,
+        configs: Sequence[Config],
+        checkpoints: Sequence[Checkpoint | None],
+        device: torch.device,
     ) -> None:
         self.configs, self.device = list(configs), device
         first = self.configs[0]
         self.dtype = loop.DTYPES[first.precision]
         self.dataset = data.load(first)
-        singles = [_single(config, state) for config, state in zip(configs, states)]
-        parameters = [list(single.parameters()) for single in singles]
+        singles = [_single_network(*pair) for pair in zip(configs, checkpoints)]
         self.names = [name for name, _ in singles[0].named_parameters()]
-        self.shapes = [p.shape for p in parameters[0]]
-        self.sizes = [p.numel() for p in parameters[0]]
-        self.weights = self._rows(parameters).requires_grad_()
-        momenta = [
-            state.momentum if state and state.momentum else [torch.zeros_like(p) for p in own]
-            for state, own in zip(states, parameters)
+        self.shapes = [parameter.shape for parameter in singles[0].parameters()]
+        self.weights = self._rows([list(single.parameters()) for single in singles])
+        self.weights.requires_grad_()
+        states = [
+            _optimizer_state(first, single, checkpoint)
+            for single, checkpoint in zip(singles, checkpoints)
         ]
-        self.momentum = self._rows(momenta)
+        self.optimizer_state = {
+            name: [self._rows([state[name] for state in states])] for name in states[0]
+        }
+        self.state_shapes = {
+            name: [t.shape for t in tensors] for name, tensors in states[0].items()
+        }
         self._build([dict(single.named_buffers()) for single in singles])
         spec = self.dataset.spec
         self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
@@ -55,34 +62,35 @@ class Pack:
         self.bank = torch.stack(copies).to(device)  # uint8 [copies, N, C, H, W]
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
 
-    def _rows(self, tensors: Sequence[Sequence[Tensor]]) -> Tensor:
-        rows = [torch.cat([t.detach().flatten().cpu() for t in own]) for own in tensors]
+    def _rows(self, models: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Join each model's tensors into a row: [models, values of one]."""
+        rows = [torch.cat([t.detach().flatten().cpu() for t in tensors]) for tensors in models]
         return torch.stack(rows).to(self.device, self.dtype)
 
     def _build(self, buffers: Sequence[dict[str, Tensor]]) -> None:
-        """The network of all models, and what each has of its own, a column a model."""
+        """Build the network of all models, and what differs between them, a row a model.
+
+        buffers: each model's running statistics.
+        """
         configs = self.configs
         self.network = networks.build_pack(configs).to(self.device, self.dtype)
         self.generators = [torch.Generator() for _ in configs]
         for module in self.network.modules():
             if isinstance(module, Dropouts):
                 module.generators = self.generators
-        own = dict(self.network.named_buffers())
+        joined = dict(self.network.named_buffers())
         for name in buffers[0]:
             values = [buffer[name] for buffer in buffers]
-            own[name].copy_(torch.cat(values) if values[0].dim() else values[0])
-        self.decay = self._column("weight_decay")
-        self.momentum_coef = self._column("momentum")
-        self.nesterov = self._column("nesterov").bool()
+            joined[name].copy_(torch.cat(values) if values[0].dim() else values[0])
+        self.optimizer = optimizer.OPTIMIZERS[configs[0].optimizer](self._column)
         self.smoothing = self._column("label_smoothing")[:, 0]
-        one = self._shaped(self.weights[0])
-        scales = torch.tensor([l1.scales(config, one) for config in configs], dtype=self.dtype)
-        self.scales = scales.repeat_interleave(torch.tensor(self.sizes), 1).to(self.device)
+        self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
         self.loss = torch.zeros(len(configs), device=self.device, dtype=self.dtype)
         self.correct = torch.zeros(len(configs), device=self.device, dtype=torch.int64)
         self.graph: _Graph | None = None
 
     def _column(self, name: str) -> Tensor:
+        """A field of the configurations as numbers, [models, 1]."""
         values = [[float(getattr(config, name))] for config in self.configs]
         return torch.tensor(values, device=self.device, dtype=self.dtype)
 
@@ -90,10 +98,6 @@ class Pack:
         """A statistic on the scale of uint8, [C, 1, 1]."""
         scaled = torch.tensor(values, device=self.device, dtype=self.dtype) * 255
         return scaled.view(-1, 1, 1)
-
-    def _shaped(self, row: Tensor) -> list[Tensor]:
-        """One model's parameters of its row."""
-        return [part.view(shape) for part, shape in zip(row.split(self.sizes), self.shapes)]
 
     # One epoch.
 
@@ -110,7 +114,8 @@ class Pack:
             {"epoch": epoch, "train/loss": loss[k], "train/accuracy": 100 * correct[k] / images}
             for k in range(len(self.configs))
         ]
-        for row, config, term in zip(rows, self.configs, self._l1()):
+        terms = l1.row_values(self.weights, self.l1_scales)
+        for row, config, term in zip(rows, self.configs, terms):
             row.update({"train/l1": term} if config.l1 else {})
         for name, split in {"val": self.dataset.validation, "test": self.dataset.test}.items():
             if split is not None:
@@ -122,6 +127,7 @@ class Pack:
         return rows
 
     def _train(self, epoch: int, callbacks: Sequence[Callback]) -> None:
+        """Pass over the training images once; the sums during it are left in loss and correct."""
         self.network.train()
         self.loss.zero_()
         self.correct.zero_()
@@ -139,35 +145,27 @@ class Pack:
                     callback.batch(epoch, step + 1, self.steps, loss / seen, 100 * right / seen)
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """The image that each model sees at each place of the epoch, and the copy of the bank that
-        it is taken from, int64 [N, models] each."""
+        """Return the order of each model's images in the epoch, and the copy of the bank that each
+        image is taken from, int64 [N, models] both."""
         orders, copies = {}, {}
         for config in self.configs:
             if config.seed in orders:
                 continue
             shuffle = seeds.generator(config.seed, seeds.ORDER, epoch)
             order = torch.randperm(len(self.dataset.train), generator=shuffle)
-            drawn = np.zeros(len(order), np.int64)
+            copy = np.zeros(len(order), np.int64)
             if config.augment != "none":
-                drawn = augment.epoch_copies(config, self.dataset, epoch)
-            orders[config.seed], copies[config.seed] = order, torch.from_numpy(drawn)[order]
-        return tuple(
-            torch.stack([found[config.seed] for config in self.configs], 1).to(self.device)
-            for found in (orders, copies)
-        )
+                copy = augment.epoch_copies(config, self.dataset, epoch)
+            orders[config.seed], copies[config.seed] = order, torch.from_numpy(copy)[order]
+
+        def stacked(by_seed: dict[int, Tensor]) -> Tensor:
+            return torch.stack([by_seed[config.seed] for config in self.configs], 1).to(self.device)
+
+        return stacked(orders), stacked(copies)
 
     def _rates(self, epoch: int) -> Tensor:
         """The learning rate of each model at each batch of the epoch, [steps, models, 1]."""
-        moves = ("schedule", "lr", "gamma", "step_size")
-        keys = [tuple(getattr(config, name) for name in moves) for config in self.configs]
-        found = {
-            key: [
-                schedule.learning_rate(config, (epoch - 1) * self.steps + step, self.steps)
-                for step in range(self.steps)
-            ]
-            for key, config in dict(zip(keys, self.configs)).items()
-        }
-        rates = torch.tensor([found[key] for key in keys], dtype=self.dtype)
+        rates = torch.tensor(schedule.table(self.configs, epoch, self.steps), dtype=self.dtype)
         return rates.t().unsqueeze(2).contiguous().to(self.device)
 
     def _seed(self, epoch: int, step: int) -> None:
@@ -191,9 +189,10 @@ class Pack:
         self.graph.replay(order, copies, rates)
 
     def learn(self, order: Tensor, copies: Tensor, rates: Tensor) -> None:
-        """One step of SGD for each model on its own batch, order and copies [batch, models].
+        """Step each model once on its own batch.
 
-        No value comes back to the host, so that a CUDA graph can record it.
+        order, copies: [batch, models]; rates: [models, 1]. No value comes back to the host, so
+        that a CUDA graph can record it.
         """
         target = self.labels[order]
         logits = self._logits(self.bank[copies, order])
@@ -202,12 +201,9 @@ class Pack:
         even = -logs.mean(2).mean(0)
         objective = (1 - self.smoothing) * losses + self.smoothing * even
         (gradient,) = torch.autograd.grad(objective.sum(), self.weights)
+        l1.add_gradient([gradient], [self.weights], [self.l1_scales])
+        self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
         with torch.no_grad():
-            gradient.addcmul_(self.weights.sign(), self.scales)
-            gradient.addcmul_(self.weights, self.decay)
-            self.momentum.mul_(self.momentum_coef).add_(gradient)
-            ahead = gradient.addcmul_(self.momentum, self.momentum_coef)
-            self.weights.addcmul_(torch.where(self.nesterov, ahead, self.momentum), -rates)
             self.loss += losses * len(order)
             self.correct += (logits.argmax(2) == target).sum(0)
 
@@ -215,22 +211,18 @@ class Pack:
         """uint8 [N, models, C, H, W] to logits [N, models, classes]."""
         x = images.to(self.dtype).sub_(self.mean).div_(self.std).flatten(1, 2)
         half = self.configs[0].precision == "bfloat16"
-        parts = self.weights.split(self.sizes, 1)
-        values = [p.reshape(-1, *s[1:]) for p, s in zip(parts, self.shapes)]
+        parts = self.weights.split([shape.numel() for shape in self.shapes], 1)
+        values = [part.reshape(-1, *shape[1:]) for part, shape in zip(parts, self.shapes)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits = functional_call(self.network, dict(zip(self.names, values)), x)
         return logits.to(self.dtype).unflatten(1, (len(self.configs), -1))
-
-    @torch.no_grad()
-    def _l1(self) -> list[float]:
-        return (self.weights.abs() * self.scales).sum(1).tolist()
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> Tensor:
         """Logits [N, models, classes] on the device of uint8 images [N, C, H, W]."""
         self.network.eval()
         models = len(self.configs)
-        batches = torch.from_numpy(images).to(self.device).split(max(1, EVALUATED // models))
+        batches = torch.from_numpy(images).to(self.device).split(max(1, EVALUATION_BATCH // models))
         return torch.cat(
             [self._logits(batch.unsqueeze(1).expand(-1, models, -1, -1, -1)) for batch in batches]
         )
@@ -246,54 +238,77 @@ class Pack:
 
     # The models of the pack.
 
-    def states(self) -> Iterator[tuple[dict[str, Tensor], list[Tensor]]]:
-        """Each model's network and momentum as they are now, on the CPU, in the loop's form."""
-        weights, momentum = self.weights.detach().cpu(), self.momentum.cpu()
-        for k, (config, buffers) in enumerate(zip(self.configs, self._buffers())):
-            # clones, since of a view all that it is a view of would be saved
-            own = [part.clone() for part in self._shaped(weights[k])]
-            moved = [part.clone() for part in self._shaped(momentum[k])] if config.momentum else []
-            yield dict(zip(self.names, own)) | buffers, moved
+    def states(self) -> Iterator[tuple[dict[str, Tensor], optimizer.State]]:
+        """Each model's network and optimizer state as they are now, on the CPU, in the loop's form.
+
+        Copies, since a view would be saved with all that it is a view of.
+        """
+        weights = self.weights.detach().cpu()
+        rows = {name: matrix.cpu() for name, [matrix] in self.optimizer_state.items()}
+        for k, buffers in enumerate(self._buffers()):
+            parameters = [part.clone() for part in _split(weights[k], self.shapes)]
+            state = {
+                name: [part.clone() for part in _split(matrix[k], self.state_shapes[name])]
+                for name, matrix in rows.items()
+            }
+            yield dict(zip(self.names, parameters)) | buffers, state
 
     def _buffers(self) -> list[dict[str, Tensor]]:
         """Each model's running statistics, on the CPU."""
-        kept = {n: t.cpu() for n, t in self.network.state_dict().items() if n not in self.names}
+        joined = {n: t.cpu() for n, t in self.network.state_dict().items() if n not in self.names}
         models = len(self.configs)
         return [
-            {name: t.chunk(models)[k].clone() if t.dim() else t for name, t in kept.items()}
+            {name: t.chunk(models)[k].clone() if t.dim() else t for name, t in joined.items()}
             for k in range(models)
         ]
 
-    def select(self, which: Sequence[int]) -> None:
+    def select(self, models: Sequence[int]) -> None:
         """Go on with these models alone; the others cost nothing any more."""
         buffers = self._buffers()
-        self.configs = [self.configs[k] for k in which]
-        rows = torch.tensor(which, device=self.device)
+        self.configs = [self.configs[k] for k in models]
+        rows = torch.tensor(models, device=self.device)
         self.weights = self.weights.detach()[rows].requires_grad_()
-        self.momentum = self.momentum[rows]
-        self._build([buffers[k] for k in which])
+        self.optimizer_state = {
+            name: [matrix[rows]] for name, [matrix] in self.optimizer_state.items()
+        }
+        self._build([buffers[k] for k in models])
 
 
-def _single(config: Config, state: Checkpoint | None) -> torch.nn.Module:
+def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.Module:
     """One model before it joins a pack."""
     network = loop.initialized(config).to(loop.DTYPES[config.precision])
-    if state:
-        network.load_state_dict(state.network)
+    if checkpoint:
+        network.load_state_dict(checkpoint.network)
     return network
+
+
+def _optimizer_state(
+    config: Config, network: torch.nn.Module, checkpoint: Checkpoint | None
+) -> optimizer.State:
+    """The optimizer's state of one model before it joins a pack."""
+    state = optimizer.OPTIMIZERS[config.optimizer].start(list(network.parameters()))
+    return state | checkpoint.optimizer if checkpoint else state
+
+
+def _split(row: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """One model's tensors from its row."""
+    parts = row.split([shape.numel() for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes)]
 
 
 class _Graph:
     """A pack's step on CUDA, recorded once: replaying it costs one launch for hundreds of kernels.
 
-    What it reads is copied into the tensors that it was recorded with. See PyTorch's notes on CUDA
-    graphs (docs.pytorch.org/docs/stable/notes/cuda.html): a few steps come first on a stream of
-    their own, and what they changed is put back.
+    A replay's inputs are copied into the tensors that it was recorded with. As PyTorch's notes on
+    CUDA graphs ask (docs.pytorch.org/docs/stable/notes/cuda.html), a few steps run first on a side
+    stream; what they changed is put back.
     """
 
     def __init__(self, pack: Pack, *inputs: Tensor) -> None:
         self.inputs = [tensor.clone() for tensor in inputs]
-        changed = [pack.weights, pack.momentum, pack.loss, pack.correct, *pack.network.buffers()]
-        before = [tensor.detach().clone() for tensor in changed]
+        changed = [pack.weights, pack.loss, pack.correct, *pack.network.buffers()]
+        changed += [matrix for [matrix] in pack.optimizer_state.values()]
+        saved = [tensor.detach().clone() for tensor in changed]
         stream = torch.cuda.Stream(pack.device)
         stream.wait_stream(torch.cuda.current_stream(pack.device))
         with torch.cuda.stream(stream):
@@ -304,10 +319,10 @@ class _Graph:
         with torch.cuda.graph(self.graph):
             pack.learn(*self.inputs)
         with torch.no_grad():
-            for tensor, value in zip(changed, before):
+            for tensor, value in zip(changed, saved):
                 tensor.copy_(value)
 
     def replay(self, *inputs: Tensor) -> None:
-        for own, given in zip(self.inputs, inputs):
-            own.copy_(given)
+        for recorded, tensor in zip(self.inputs, inputs):
+            recorded.copy_(tensor)
         self.graph.replay()

@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: the commit and the versions of what computed them."""
+"""Where a run's numbers come from: the device, the way it was trained, the commit, versions."""
 
 import contextlib
 import functools
@@ -6,13 +6,36 @@ import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.train import cpu_kernels, devices
 
 PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
 
 
+def collect(device: torch.device, *, threads: int, path: str, pack: int) -> dict[str, Any]:
+    """Return what the summary says of a run's provenance, at the run's end.
+
+    path: loop or pack. pack: the number of runs that trained together. kernels: of batch norm and
+    dropout (see cpu_kernels).
+    """
+    return {
+        "device": devices.name(device),
+        "threads": threads,
+        "path": path,
+        "pack": pack,
+        "kernels": cpu_kernels.name(device),
+        "peak_memory_mb": devices.peak_memory(device),
+        "git_commit": git_commit(),
+        "versions": versions(),
+    }
+
+
 @functools.cache
 def git_commit() -> str | None:
-    """The commit that this package runs from (`+` behind it: with changes); None outside git."""
+    """Return the commit of this package (`+` behind it: with changes); None outside git."""
     package = Path(__file__).parent.parent
 
     def git(*words: str) -> str:
@@ -28,7 +51,7 @@ def git_commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the packages that a run's numbers depend on."""
+    """Return Python's version and those of the packages that a run's numbers depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -10,7 +10,7 @@ from torch import nn
 from study import files, runs
 from study.config import Config
 from study.runs import Misclassified
-from study.train import data, image_grid, networks, provenance
+from study.train import data, image_grid, networks
 
 
 def begin(out: Path, config: Config, history: list[dict[str, float]]) -> None:
@@ -28,12 +28,12 @@ def write(
     dataset: data.Dataset,
     probabilities: np.ndarray,
     network: nn.Module,
-    how: dict[str, Any],
+    provenance: dict[str, Any],
 ) -> None:
     """Write a run's last files; the summary last, since it says that the rest is there.
 
-    probabilities: float [N, classes] on the test images. `how` it was trained goes into the
-    summary: device, threads, path, pack, peak_memory_mb.
+    probabilities: float [N, classes] on the test images. provenance: see provenance.collect; it
+    goes into the summary.
     """
     test, classes = dataset.test, dataset.spec.class_names
     wrong = misclassified(probabilities, test)
@@ -45,7 +45,7 @@ def write(
     np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
     files.write_json(out / runs.CONFUSION, confusion.tolist())
     files.write(out / runs.WEIGHTS, lambda file: torch.save(network.state_dict(), file))
-    runs.write_summary(out, _summary(state, history, dataset, network, how))
+    runs.write_summary(out, _summary(state, history, dataset, network, provenance))
     (out / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -69,7 +69,7 @@ def _summary(
     history: list[dict[str, float]],
     dataset: data.Dataset,
     network: nn.Module,
-    how: dict[str, Any],
+    provenance: dict[str, Any],
 ) -> dict[str, Any]:
     """The run in scalars that sort and search well."""
     scores = runs.scores(history)
@@ -80,7 +80,5 @@ def _summary(
         **scores,
         "parameters": sum(p.numel() for p in network.parameters()),
         "images_per_second": round(images / max(scores["seconds"], 1e-9), 1),
-        **how,
-        "git_commit": provenance.git_commit(),
-        "versions": provenance.versions(),
+        **provenance,
     }

@@ -1,12 +1,14 @@
 """The learning rate over a run."""
 
 import math
+from collections.abc import Sequence
 
 from study.config import Config
 
 
 def learning_rate(config: Config, step: int, steps: int) -> float:
-    """The learning rate of a batch: `step` counts batches from 0 over the run, `steps` an epoch.
+    """Return the learning rate of a batch: `step` counts batches from 0 over the run, `steps` is
+    the batches of an epoch.
 
     step: lr * gamma^(epoch // step_size). cosine: to 0 over the run, without restarts
     (Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5). onecycle: torch's OneCycleLR with its
@@ -28,3 +30,22 @@ def learning_rate(config: Config, step: int, steps: int) -> float:
 
 def _anneal(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+# The fields that a learning rate follows from.
+FIELDS = ("schedule", "lr", "step_size", "gamma", "epochs")
+
+
+def table(configs: Sequence[Config], epoch: int, steps: int) -> list[list[float]]:
+    """Return the learning rate of each configuration at each of the `steps` batches of an epoch
+    (counted from 1): a row a configuration.
+
+    Configurations that differ in nothing of the schedule share the work, since a pack has hundreds.
+    """
+    first = (epoch - 1) * steps
+    keys = [tuple(getattr(config, name) for name in FIELDS) for config in configs]
+    rows = {
+        key: [learning_rate(config, first + step, steps) for step in range(steps)]
+        for key, config in dict(zip(keys, configs)).items()
+    }
+    return [rows[key] for key in keys]

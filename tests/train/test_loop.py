@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.train import devices, loop, networks
+from study.train import devices, l1, loop, networks
 from study.train.callback import Callback
 from tests.conftest import needs, without_times
 
@@ -43,9 +43,9 @@ def test_the_l1_gradient_is_autograds(reduction, tmp_path):
     term = sum(p.abs().sum() if reduction == "sum" else p.abs().mean() for p in weights)
     expected = torch.autograd.grad(cross_entropy + config.l1 * term, weights, retain_graph=True)
     gradients = training._gradients(cross_entropy)
-    training._add_l1_gradient(gradients)
+    l1.add_gradient(gradients, weights, training.l1_scales)
     torch.testing.assert_close(gradients, list(expected))
-    assert training._l1() == pytest.approx((config.l1 * term).item())
+    assert l1.value(weights, training.l1_scales) == pytest.approx((config.l1 * term).item())
 
 
 def test_an_epoch_is_plain_sgd(tmp_path):
@@ -68,9 +68,9 @@ def test_an_epoch_is_plain_sgd(tmp_path):
     for xs, ys in zip(x.split(500), y.split(500)):
         loss = F.cross_entropy(twin(xs), ys)
         losses.append(loss.item() * len(ys))
-        l1 = sum(p.abs().sum() for p in twin.parameters())
+        term = sum(p.abs().sum() for p in twin.parameters())
         optimizer.zero_grad()
-        (loss + 1e-4 * l1).backward()
+        (loss + 1e-4 * term).backward()
         optimizer.step()
     row = training.epoch(Callback())
     assert row["train/loss"] == pytest.approx(sum(losses) / len(y), rel=1e-9)
@@ -96,7 +96,7 @@ def test_runs_of_one_seed_see_the_same_batches(tmp_path):
         training._logits = lambda images: (
             seen.append(images.sum().item()) or torch.zeros(len(images), 10, requires_grad=True)
         )
-        training._add_l1_gradient = training._step = lambda *of_zeros: None
+        training.optimizer.step = lambda *of_zeros: None
         training._train(1, Callback())
     half = len(seen) // 2
     assert seen[:half] == seen[half:]
@@ -157,7 +157,7 @@ def test_a_finished_run_is_left_alone_and_another_is_not_overwritten(tiny_run, t
         loop.train(Config(epochs=1), tiny_run.path)
 
 
-def test_a_watch_can_stop_a_run(tmp_path):
+def test_a_callback_can_stop_a_run(tmp_path):
     class Stop(Callback):
         def epoch(self, row):
             return row["epoch"] == 2
