@@ -3,11 +3,14 @@
 import dataclasses
 import difflib
 import functools
+import importlib
 import math
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from study.errors import UsageError
+from study.errors import UsageError, describe
 
 
 def nearest(word: Any, known: Iterable[str], allowed: Iterable[str] = ()) -> str:
@@ -184,14 +187,43 @@ def _yaml_advice(value: str) -> str:
 
 
 @functools.cache
+def import_extension() -> None:
+    """Import the module that STUDY_IMPORT names, once, so that it can register models with timm.
+
+    The current folder is searched last. Only the environment names it, so that neither a sweep
+    file nor a server can have code imported.
+
+    Raises:
+        UsageError: it cannot be imported.
+    """
+    name = os.environ.get("STUDY_IMPORT")
+    if not name:
+        return
+    if os.getcwd() not in sys.path:  # Python adds it for `python -m study`, not for `study`
+        sys.path.append(os.getcwd())
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        raise UsageError(
+            f"STUDY_IMPORT={name}: cannot be imported ({describe(error)}); it names a Python module"
+            " in the current folder or installed"
+        ) from error
+
+
+@functools.cache
 def _timm_names() -> tuple[str, ...]:
     """The names of timm's backbones. Its import takes seconds, so it waits until one is needed."""
     import timm
 
+    import_extension()
     return tuple(timm.list_models())
 
 
-BACKBONES = Unlisted("timm's backbones", lambda name: name in _timm_names(), _timm_names)
+BACKBONES = Unlisted(
+    "timm's backbones, with what STUDY_IMPORT registers",
+    lambda name: name in _timm_names(),
+    _timm_names,
+)
 
 
 def fields_of(config: type) -> dict[str, Field]:

@@ -1,5 +1,7 @@
-"""Any timm backbone with BatchNorm, its norms swapped for the one that is studied; and our networks
-among timm's: once this is imported, timm.create_model builds them too.
+"""Any timm backbone with BatchNorm, its norms swapped for the one that is studied.
+
+The published networks are registered with timm too: once this is imported, timm.create_model builds
+them.
 """
 
 from collections import OrderedDict
@@ -11,10 +13,12 @@ from timm.layers import BatchNormAct2d
 from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.hooks import RemovableHandle
 
 from study import datasets
 from study.config import Config
 from study.errors import UsageError, first_line
+from study.fields import import_extension
 from study.plans import PLANS
 from study.train import norms
 from study.train.blocks import Network
@@ -23,9 +27,10 @@ __all__ = ["build", "swap"]  # timm adds our networks' names
 
 
 def build(config: Config) -> nn.Module:
-    """timm's backbone for the images and classes of a data set, untrained, its norms swapped.
+    """Build timm's backbone for the images and classes of a data set, its norms swapped.
 
-    `dropout` is timm's drop_rate, before the classifier.
+    `dropout` is timm's drop_rate, before the classifier. timm also knows what the module named by
+    STUDY_IMPORT has registered.
 
     Raises:
         UsageError: it has no BatchNorm to swap, cannot take such images, or one of its maps is too
@@ -38,6 +43,7 @@ def build(config: Config) -> nn.Module:
             " (allowed here: channel, none)"
         )
     spec = datasets.spec(config.dataset)
+    import_extension()  # in a worker the names were not asked for
     options = {"drop_rate": config.dropout} if config.dropout else {}
     try:
         network = timm.create_model(
@@ -57,7 +63,7 @@ def build(config: Config) -> nn.Module:
 
 
 def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
-    """Replace each BatchNorm2d by the configuration's norm; what they are called -> the new ones.
+    """Replace each BatchNorm2d by the configuration's norm; return the new ones by name.
 
     What timm's BatchNormAct2d does after normalizing, its dropout and activation, stays; scales
     and shifts start as timm made them (a residual branch may start at 0).
@@ -90,23 +96,22 @@ def _check_all_swapped(network: nn.Module, config: Config) -> None:
 
 
 def _check(network: nn.Module, swapped: dict[str, nn.Module], config: Config) -> None:
-    """Pass one batch of two images through, so that what cannot work is told before training."""
+    """Pass a batch of two images through, so that what cannot work is refused before training."""
 
-    def look(layer: str) -> None:
-        def before(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    def check_input(layer: str) -> RemovableHandle:
+        def hook(norm: nn.Module, inputs: tuple[Tensor]) -> None:
             norms.check_map(config, layer, norm, inputs[0].shape[1:])
 
-        handles.append(swapped[layer].register_forward_pre_hook(before))
+        return swapped[layer].register_forward_pre_hook(hook)
 
-    spec, handles = datasets.spec(config.dataset), []
-    for layer in swapped:
-        look(layer)
+    spec = datasets.spec(config.dataset)
+    handles = [check_input(layer) for layer in swapped]
     try:
         with torch.inference_mode():  # in evaluation: neither running statistics nor dropout
             output = network.eval()(torch.zeros(2, *spec.shape))
     except UsageError:
         raise
-    except Exception as error:  # whatever a backbone raises that such images do not suit
+    except Exception as error:  # backbones raise many kinds where images do not suit them
         raise _unfit(config, spec.shape, error) from error
     finally:
         for handle in handles:
@@ -131,8 +136,8 @@ def _register(name: str) -> None:
     def create(pretrained: bool = False, **options: Any) -> Network:
         if pretrained:
             raise UsageError(f"{name}: has no pretrained weights; leave pretrained out")
-        for ours_not in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
-            options.pop(ours_not, None)
+        for timms in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+            options.pop(timms, None)
         return Network(PLANS[name], **options)
 
     create.__name__ = create.__qualname__ = name

@@ -1,10 +1,14 @@
-"""timm's backbones with their norms swapped, untrained."""
+"""timm's backbones with their norms swapped, untrained, and one's own among them."""
+
+import os
+import sys
 
 import pytest
 import timm
 import torch
 from torch import nn
 
+from study import fields, files, runs
 from study.config import FIELDS, Config, labels
 from study.errors import UsageError
 from study.train import backbones, loop, networks
@@ -85,7 +89,7 @@ def test_a_layer_table_and_a_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"network": "resnet18", "norm": "instance"}, r"norm=instance: layer4.0.bn1 of network=re"),
         (
@@ -108,8 +112,8 @@ def test_a_layer_table_and_a_run(tmp_path):
         ({"network": "levit_128s"}, "network=levit_128s: cannot take the 1x28x28 images of digits"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name(settings, told):
-    with pytest.raises(UsageError, match=told) as refused:
+def test_what_cannot_work_is_refused_by_name(settings, message):
+    with pytest.raises(UsageError, match=message) as refused:
         networks.build(Config(**settings))
     assert "\n" not in str(refused.value)
 
@@ -123,7 +127,7 @@ def test_batch_norm_may_stay_under_its_own_name():
 
 def test_names_are_checked_and_sorted_behind_ours():
     with pytest.raises(
-        UsageError, match=r"network=resnet81.*timm's backbones \(did you mean resnet"
+        UsageError, match=r"network=resnet81.*STUDY_IMPORT registers \(did you mean resnet"
     ):
         Config(network="resnet81")
     with pytest.raises(UsageError, match=r"network=mnist_7648.*did you mean mnist_7684\?"):
@@ -135,3 +139,56 @@ def test_names_are_checked_and_sorted_behind_ours():
     ]  # fmt: skip
     both = [Config(network="resnet18"), Config()]
     assert list(labels(both).values()) == ["BN, resnet18", "BN, mnist_7684"]
+
+
+EXTENSION = """
+import timm
+from torch import nn
+
+@timm.models.register_model
+def my_tiny_net(pretrained=False, num_classes=10, in_chans=1, **options):
+    return nn.Sequential(
+        nn.Conv2d(in_chans, 4, 5, stride=3), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes),
+    )
+"""
+SWEEP = """
+method: grid
+metric: {name: test/accuracy, goal: maximize}
+parameters:
+  network: {value: my_tiny_net}
+  norm: {values: [batch, group]}
+  epochs: {value: 1}
+  batch_size: {value: 512}
+"""
+
+
+def test_a_model_of_ones_own_is_swept_by_workers(study, tmp_path):
+    """As by the script `study`, for which Python does not search the current folder."""
+    (tmp_path / "my_nets.py").write_text(EXTENSION)
+    (tmp_path / "mine.yaml").write_text(SWEEP)
+    environment = os.environ | {"STUDY_IMPORT": "my_nets", "PYTHONSAFEPATH": "1"}
+    done = study("sweep", "mine.yaml", "--workers", "1", env=environment)
+    assert done.returncode == 0, done.stderr
+    folders = sorted((tmp_path / "runs" / "mine").glob("*_s0_*"))
+    assert [folder.name.split("_")[0] for folder in folders] == ["batch", "group"]
+    for folder in folders:
+        table = files.read_json(folder / runs.PARAMETERS)
+        assert table["total"] == 104 + 8 + 50  # convolution, norm, linear
+        assert runs.read_summary(folder)["state"] == runs.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [(None, "No module named 'my_nets'"), ("1 +", "SyntaxError"), ("1 / 0", "ZeroDivisionError")],
+)
+def test_an_extension_that_cannot_be_imported_is_named(content, cause, tmp_path, monkeypatch):
+    if content:
+        (tmp_path / "my_nets.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("STUDY_IMPORT", "my_nets")
+    fields.import_extension.cache_clear()
+    with pytest.raises(UsageError, match=f"^STUDY_IMPORT=my_nets: cannot.*{cause}") as refused:
+        fields.import_extension()
+    assert "\n" not in str(refused.value)
