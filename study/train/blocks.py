@@ -21,7 +21,10 @@ class Block(nn.Module):
         self.after = tuple(after)
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """[N, C, H, W], and what to add before the norm -> the output, and it after the ReLU."""
+        """Return the output, and its value right after the ReLU.
+
+        x: [N, C, H, W]; skip: added to the convolution's output, before the norm.
+        """
         x = self.conv(x)
         if skip is not None:
             x = x + skip
@@ -34,7 +37,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """A plan, built: images [N, channels, size, size] to logits [N, classes].
+    """The network of a plan: images [N, channels, size, size] to logits [N, classes].
 
     With `copies`, as many networks side by side, none seeing another: images [N, copies *
     channels, size, size] to logits [N, copies * classes], every parameter and buffer those of
@@ -104,11 +107,11 @@ class Network(nn.Module):
 
 
 def _dropout(plan: Plan, p: float | Sequence[float], norm: str) -> nn.Module | None:
-    """A plan's dropout with one probability, or one a copy; None where nothing is dropped."""
+    """Build a plan's dropout, of one probability or one a copy; None where nothing is dropped."""
     if not isinstance(p, (int, float)):
         return Dropouts(p, plan.whole_channels) if any(p) else None
     if not p:
         return None
-    # A norm needs its output no more; a ReLU does, also behind no norm.
+    # In place: a norm's backward pass does not need its output. A ReLU's does.
     behind_norm = plan.order[plan.order.index("dropout") - 1] == "norm" and norm != "none"
     return (Dropout2d if plan.whole_channels else Dropout)(p, inplace=behind_norm)

@@ -1,15 +1,15 @@
-"""What is called while a run trains."""
+"""The calls that training makes on whoever follows a run."""
 
 
 class Callback:
-    """Called while a run trains. This one does nothing; others override what they need."""
+    """Follows a run. This one does nothing; subclasses override what they need."""
 
     def begin(self, history: list[dict[str, float]]) -> None:
-        """Before the first epoch, with the history so far: not empty where a run goes on."""
+        """Called before the first epoch, with the history so far: not empty where a run goes on."""
 
     def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        """Within an epoch: batches done, and the epoch's mean loss and accuracy so far."""
+        """Called within an epoch: `done` of `steps` batches, mean loss and accuracy (%) so far."""
 
     def epoch(self, row: dict[str, float]) -> bool:
-        """After an epoch, with its line of the history. True: stop the run here."""
+        """Called after an epoch, with its line of the history. Return True to stop the run here."""
         return False

@@ -141,17 +141,17 @@ def dropped(count: int, p: float, generator: torch.Generator | None = None) -> T
     seed = torch.empty((), dtype=torch.int64).random_(generator=generator).item()
     draw = np.random.Generator(np.random.SFC64(seed)).standard_exponential
     size = math.ceil(count * p + 6 * math.sqrt(count * p)) + 1  # seldom too few
-    places, last = [], -1
+    chunks, last = [], -1
     while last < count:
         gaps = draw(size, np.float32)
         gaps *= -1 / math.log1p(-p)
         steps = gaps.astype(np.int64)
         steps += 1
         steps[0] += last
-        places.append(np.cumsum(steps, out=steps))
+        chunks.append(np.cumsum(steps, out=steps))
         last = steps[-1]
-    found = np.concatenate(places) if len(places) > 1 else places[0]
-    return torch.from_numpy(found[: np.searchsorted(found, count)])
+    places = np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
+    return torch.from_numpy(places[: np.searchsorted(places, count)])
 
 
 def _in_memory(x: Tensor) -> Tensor:

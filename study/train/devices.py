@@ -36,7 +36,7 @@ def prepare(device: torch.device, config: Config, threads: int) -> None:
         UsageError: the device lacks the configuration's precision.
     """
     if device.type == "mps" and config.precision == "float64":
-        raise UsageError("precision=float64: MPS has none; allowed there: float32, bfloat16")
+        raise UsageError("precision=float64: MPS has none; allowed on it: float32, bfloat16")
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # CUDA graphs and streams belong to the current one
     torch.set_num_threads(threads)
@@ -46,8 +46,8 @@ def prepare(device: torch.device, config: Config, threads: int) -> None:
 def _keep_memory() -> None:
     """Let this process keep what it frees: each batch frees and takes the same tensors again.
 
-    Handed back to the operating system, as glibc does with blocks of a few megabytes, every page
-    of theirs is zeroed anew: a tenth of a step of a small network. (mallopt(3): M_MMAP_THRESHOLD
+    glibc gives blocks of a few megabytes back to the operating system, which then zeroes every page
+    of theirs anew: a tenth of a step of a small network. (mallopt(3): M_MMAP_THRESHOLD
     is -3, its largest value 32 MB; M_TRIM_THRESHOLD is -1.)
     """
     with contextlib.suppress(AttributeError, OSError):  # no glibc

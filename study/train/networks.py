@@ -20,7 +20,8 @@ MEGABYTE = 1e6
 
 
 def build(config: Config) -> nn.Module:
-    """The network of a configuration, giving logits. Its weights come from torch's generator.
+    """Build the network of a configuration, which gives logits. Its weights are drawn from torch's
+    generator.
 
     Raises:
         UsageError: the images are too small for the network, or a timm backbone cannot do as asked
@@ -34,8 +35,8 @@ def build(config: Config) -> nn.Module:
 
 
 def build_pack(configs: Sequence[Config]) -> Network:
-    """The networks of configurations that differ in dropout alone (as far as a network goes), side
-    by side in one; see Network.
+    """Build one network of several side by side (see Network), of configurations whose networks
+    differ in nothing but dropout.
     """
     return _planned(configs[0], [config.dropout for config in configs], copies=len(configs))
 
@@ -68,7 +69,7 @@ def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) 
 
 
 def parameter_table(config: Config) -> dict[str, Any]:
-    """Layer by layer: name, type, output shape (of one image) and parameters, with totals.
+    """Describe each layer: name, type, output shape (of one image), parameters; with totals.
 
     Sizes in megabytes (10^6 bytes, where torchsummary's have 2^20) for one image in float32:
     activations are every layer's output, twice, for the pass forward and the pass back. The
@@ -80,7 +81,7 @@ def parameter_table(config: Config) -> dict[str, Any]:
 
 
 def shaping(config: Config) -> Config:
-    """The settings that make the network what it is; all others at their defaults."""
+    """Return the settings that the network follows from, all others at their defaults."""
     shaping = [name for name, field in FIELDS.items() if field.shapes_network]
     return Config(**{name: getattr(config, name) for name in shaping})
 
@@ -91,7 +92,7 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
     layers: list[dict[str, Any]] = []
     sees = _ReceptiveField() if isinstance(network, Network) else None
 
-    def note(name: str, module: nn.Module) -> None:
+    def record(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
             layers.append(
                 {
@@ -107,7 +108,7 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
 
     for name, module in network.named_modules():
         if not list(module.children()) and not isinstance(module, nn.Identity):
-            note(name, module)
+            record(name, module)
     with torch.inference_mode():
         network(torch.zeros(1, *spec.shape))
     total = sum(p.numel() for p in network.parameters())
@@ -130,7 +131,7 @@ class _ReceptiveField:
         self.size, self.jump = 1, 1
 
     def through(self, module: nn.Module, side: int) -> int:
-        """The size behind a layer whose input is a map of that side."""
+        """Return the size after a layer whose input is a map of that side."""
         kernel, stride = 1, 1
         match module:
             case nn.Conv2d():
@@ -145,7 +146,7 @@ class _ReceptiveField:
 
 
 def _describe(module: nn.Module) -> str:
-    """`Conv2d(10, 10, 3x3)`, `GroupNorm(5, 10)`, ...: the type and what tells it apart."""
+    """Return the layer's type and sizes: `Conv2d(10, 10, 3x3)`, `GroupNorm(5, 10)`, ..."""
     kind = type(module).__name__
     match module:
         case nn.Conv2d():

@@ -275,7 +275,7 @@ class Pack:
 
 
 def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.Module:
-    """One model before it joins a pack."""
+    """Build the network of one model of a pack."""
     network = loop.initialized(config).to(loop.DTYPES[config.precision])
     if checkpoint:
         network.load_state_dict(checkpoint.network)
@@ -285,7 +285,7 @@ def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.M
 def _optimizer_state(
     config: Config, network: torch.nn.Module, checkpoint: Checkpoint | None
 ) -> optimizer.State:
-    """The optimizer's state of one model before it joins a pack."""
+    """Return the optimizer's state of one model of a pack."""
     state = optimizer.OPTIMIZERS[config.optimizer].start(list(network.parameters()))
     return state | checkpoint.optimizer if checkpoint else state
 

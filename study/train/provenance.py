@@ -16,7 +16,7 @@ PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "num
 
 
 def collect(device: torch.device, *, threads: int, path: str, pack: int) -> dict[str, Any]:
-    """Return what the summary says of a run's provenance, at the run's end.
+    """Return the provenance of a run that has just ended, for its summary.
 
     path: loop or pack. pack: the number of runs that trained together. kernels: of batch norm and
     dropout (see cpu_kernels).
@@ -52,8 +52,8 @@ def git_commit() -> str | None:
 
 def versions() -> dict[str, str]:
     """Return Python's version and those of the packages that a run's numbers depend on."""
-    found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            by_package[package] = importlib.metadata.version(package)
+    return by_package

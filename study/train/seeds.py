@@ -1,4 +1,4 @@
-"""Randomness is derived, never carried: every draw is a function of what it is for.
+"""Random numbers are derived from (seed, purpose, epoch, step), never from what was drawn before.
 
 So a resumed run needs no generator state, and runs of one seed see the same batches.
 """
@@ -6,14 +6,14 @@ So a resumed run needs no generator state, and runs of one seed see the same bat
 import numpy as np
 import torch
 
-INITIALIZATION, ORDER, NOISE, BANK, COPY, SEARCH = range(6)  # what a seed is for
+INITIALIZATION, ORDER, NOISE, BANK, COPY, SEARCH = range(6)  # purposes
 
 
 def derive(*key: int) -> int:
-    """A 64-bit seed from whole numbers >= 0: (seed, purpose, epoch, step) or the like."""
+    """Return a 64-bit seed from whole numbers >= 0, such as (seed, purpose, epoch, step)."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
 def generator(*key: int) -> torch.Generator:
-    """A generator on the CPU, so that what it draws is the same on every device."""
+    """Return a generator, seeded by `derive`, on the CPU: it draws the same for any device."""
     return torch.Generator().manual_seed(derive(*key))

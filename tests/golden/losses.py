@@ -47,11 +47,11 @@ MODELS = (
 def configs(network: str, norm: dict) -> list[Config]:
     common = {"network": network, "epochs": 4, "batch_size": BATCH, "precision": "float64"}
     common["dataset"] = "cifar10" if network.startswith("cifar") else "digits"
-    return [Config(**(common | norm | own)) for own in MODELS]
+    return [Config(**(common | norm | model)) for model in MODELS]
 
 
 def dataset(config: Config) -> data.Dataset:
-    """Images of ten made-up classes: a square a class, somewhere else in each."""
+    """Make images of ten classes: a rectangle, at another place for each class."""
     shape = (3, 32, 32) if config.dataset == "cifar10" else (1, 28, 28)
 
     def made(count: int, seed: int) -> data.Split:
@@ -73,21 +73,21 @@ def dataset(config: Config) -> data.Dataset:
 
 
 class Steps(Callback):
-    """Keeps the mean loss of each step, from the epoch's mean so far."""
+    """Records the mean loss of each step, from the epoch's mean so far."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.before = 0.0
+        self.sum_before = 0.0
 
     def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
         seen = min(BATCH * done, TRAIN)
         size = seen - BATCH * (done - 1)
-        self.losses.append((loss * seen - self.before) / size)
-        self.before = loss * seen if done < steps else 0.0
+        self.losses.append((loss * seen - self.sum_before) / size)
+        self.sum_before = loss * seen if done < steps else 0.0
 
 
 def as_golden():
-    """Within it, runs train on the made-up images, and tell of every step."""
+    """Return the patches under which runs train on the made-up images and report every step."""
     torch.set_num_threads(1)
     return mock.patch.multiple(data, load=dataset), mock.patch.multiple(
         loop, initialized=untied.initialized, PROGRESS_INTERVAL=-1.0
@@ -95,7 +95,7 @@ def as_golden():
 
 
 def key(config: Config) -> str:
-    """What a configuration's losses are called in the file."""
+    """Return the name of a configuration's losses in the file."""
     affine = "" if config.norm_affine == "channel" else f"-{config.norm_affine}"
     return f"{config.network} {config.norm}{affine} seed {config.seed}"
 
@@ -111,19 +111,19 @@ def in_a_pack(configs: list[Config]) -> list[list[float]]:
     steps, pack = [Steps() for _ in configs], Pack(configs, [None for _ in configs], CPU)
     for epoch in range(1, configs[0].epochs + 1):
         pack.epoch(epoch, steps)
-    return [each.losses for each in steps]
+    return [recorder.losses for recorder in steps]
 
 
 def main() -> None:
     images, steps = as_golden()
     with images, steps:
-        found = {
+        by_name = {
             key(config): by_the_loop(config)
             for network in NETWORKS
             for norm in NORMS
             for config in configs(network, norm)
         }
-    lines = [f" {json.dumps(name)}: {json.dumps(losses)}" for name, losses in found.items()]
+    lines = [f" {json.dumps(name)}: {json.dumps(losses)}" for name, losses in by_name.items()]
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

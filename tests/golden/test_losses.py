@@ -22,6 +22,6 @@ def test_the_first_steps_are_as_ever_by_the_loop_and_in_a_pack(network, norm):
     """On any processor, since the images have no ties and no weight is 0 (tests/untied.py)."""
     configs = losses.configs(network, norm)
     for config, packed in zip(configs, losses.in_a_pack(configs), strict=True):
-        wanted = pytest.approx(GOLDEN[losses.key(config)], rel=1e-9)
-        assert losses.by_the_loop(config) == wanted
-        assert packed == wanted
+        expected = pytest.approx(GOLDEN[losses.key(config)], rel=1e-9)
+        assert losses.by_the_loop(config) == expected
+        assert packed == expected

@@ -1,4 +1,4 @@
-"""timm's backbones with their norms swapped, untrained, and one's own among them."""
+"""timm's backbones with their norms swapped, untrained, and a model of a user's own."""
 
 import os
 import sys
@@ -74,9 +74,10 @@ def test_with_batch_norm_it_is_timms_own():
 
 def test_groups_and_affine_reach_the_norms():
     built = networks.build(config("test_efficientnet", "group", groups=3, norm_affine="none"))
-    found = [m for m in built.modules() if isinstance(m, nn.GroupNorm)]
-    assert all(m.weight is None for m in found)
-    assert {m.num_groups for m in found} <= {1, 2, 3} and max(m.num_groups for m in found) > 1
+    swapped = [m for m in built.modules() if isinstance(m, nn.GroupNorm)]
+    assert all(m.weight is None for m in swapped)
+    groups = {m.num_groups for m in swapped}
+    assert groups <= {1, 2, 3} and max(groups) > 1
 
 
 def test_a_layer_table_and_a_run(tmp_path):
@@ -163,7 +164,7 @@ parameters:
 """
 
 
-def test_a_model_of_ones_own_is_swept_by_workers(study, tmp_path):
+def test_a_model_of_a_users_own_is_swept_by_workers(study, tmp_path):
     """As by the script `study`, for which Python does not search the current folder."""
     (tmp_path / "my_nets.py").write_text(EXTENSION)
     (tmp_path / "mine.yaml").write_text(SWEEP)

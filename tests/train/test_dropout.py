@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from study.train.cpu_kernels import dropped
 from study.train.dropout import Dropout, Dropout2d, Dropouts
 
 SHAPE = torch.Size((64, 10, 24, 24))
@@ -12,28 +11,6 @@ SHAPE = torch.Size((64, 10, 24, 24))
 def seeded(module, x, seed=1):
     torch.manual_seed(seed)
     return module(x)
-
-
-@pytest.mark.parametrize("p", [1e-6, 0.01, 0.029, 0.25, 0.9, 0.999])
-def test_each_value_is_dropped_with_its_probability_and_independently(p):
-    count = 10**6
-    places = dropped(count, p, torch.Generator().manual_seed(1))
-    share = torch.zeros(count, dtype=torch.float64)
-    share[places] = 1
-    error = (p * (1 - p) / count) ** 0.5
-    assert share.sum() == len(places)  # none twice
-    assert abs(share.mean() - p) < 5 * error
-    both = (share[1:] * share[:-1]).mean()  # neighbours
-    assert abs(both - p * p) < 5 * (p * p * (1 - p * p) / count) ** 0.5 + 1e-6
-    assert abs(share[: count // 2].mean() - p) < 5 * error * 2**0.5  # the first as the last
-
-
-def test_places_are_found_to_the_end_where_the_first_draw_was_too_short(monkeypatch):
-    monkeypatch.setattr("study.train.cpu_kernels.math.sqrt", lambda _: -0.3)
-    places = [dropped(50, 0.1, torch.Generator().manual_seed(seed)) for seed in range(4000)]
-    assert all((p.diff() > 0).all() and (p < 50).all() for p in places)
-    share = torch.bincount(torch.cat(places), minlength=50) / 4000
-    assert (share - 0.1).abs().max() < 5 * (0.1 * 0.9 / 4000) ** 0.5
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5])
@@ -50,13 +27,13 @@ def test_what_is_kept_is_scaled_and_evaluation_changes_nothing(module, p):
 
 def test_in_place_it_does_the_same():
     x = torch.rand(SHAPE).contiguous(memory_format=torch.channels_last)
-    found = []
+    results = []
     for inplace in (False, True):
         leaf = x.clone().requires_grad_()
         y = seeded(Dropout(0.3, inplace=inplace), leaf * 2)
         (y * x).sum().backward()
-        found.append((y.detach(), leaf.grad))
-    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+        results.append((y.detach(), leaf.grad))
+    assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
 
 
 def test_the_gradient_goes_where_the_value_went():
@@ -78,6 +55,6 @@ def test_copies_side_by_side_draw_what_each_draws_alone(alone, whole):
     probabilities, x = (0.1, 0.0, 0.4), torch.rand(SHAPE)
     side_by_side = Dropouts(probabilities, whole)
     side_by_side.generators = [torch.Generator().manual_seed(k) for k in range(3)]
-    found = side_by_side(torch.cat([x] * 3, 1)).chunk(3, 1)
+    results = side_by_side(torch.cat([x] * 3, 1)).chunk(3, 1)
     for k, p in enumerate(probabilities):
-        assert torch.equal(found[k], seeded(alone(p), x, seed=k) if p else x)
+        assert torch.equal(results[k], seeded(alone(p), x, seed=k) if p else x)

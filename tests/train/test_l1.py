@@ -36,7 +36,7 @@ def test_a_mean_of_1e_3_is_a_sum_of_a_few_1e_6(network, equal):
     assert pull(mean) == pytest.approx(pull(other))
 
 
-def test_it_is_said_in_a_sentence():
+def test_the_equivalence_in_a_sentence():
     config = Config(dataset="mnist", network="mnist_9680", l1=1e-3, l1_reduction="mean")
     assert l1.describe_equivalence(config) == (
         "L1 0.001 (mean) pulls as much in all at the weights of mnist_9680 as 1.7e-6 (sum) would"
@@ -45,11 +45,11 @@ def test_it_is_said_in_a_sentence():
 
 def test_one_lambda_is_harmless_as_a_mean_and_ruinous_as_a_sum(tmp_path):
     settings = {"network": "mnist_9680", "batch_size": 32, "epochs": 3, "l1": 0.01, "seed": 1}
-    reached = {
+    trained = {
         reduction: loop.train(Config(l1_reduction=reduction, **settings), tmp_path / reduction)
         for reduction in ("mean", "sum")
     }
-    scores = {name: run.summary["test_accuracy_last"] for name, run in reached.items()}
+    scores = {name: run.summary["test_accuracy_last"] for name, run in trained.items()}
     assert scores["mean"] > 90 and scores["sum"] < 70  # 95.8 and 42.5 when written
 
 
@@ -78,7 +78,7 @@ def test_with_l1_beside_it_only_l1_trains():
     network = networks.build(Config(network="mnist_8008"))
     images, target = batch()
     weights = list(network.parameters())
-    before = [w.detach().clone() for w in weights]
+    initial = [w.detach().clone() for w in weights]
     for _ in range(20):
         loss = argmax_loss(network(images), target) + 1e-3 * sum(w.abs().sum() for w in weights)
         gradients = torch.autograd.grad(loss, weights)
@@ -87,7 +87,7 @@ def test_with_l1_beside_it_only_l1_trains():
                 torch.testing.assert_close(gradient, 1e-3 * weight.sign())
                 weight -= 0.1 * gradient
     moved = 20 * 0.1 * 1e-3
-    for weight, old in zip(weights, before):
+    for weight, old in zip(weights, initial):
         shrunk = old.sign() * (old.abs() - moved)
         large = old.abs() > moved
         torch.testing.assert_close(weight[large], shrunk[large], atol=1e-6, rtol=0)

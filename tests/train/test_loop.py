@@ -105,27 +105,27 @@ def test_runs_of_one_seed_see_the_same_batches(tmp_path):
 
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     whole = loop.train(FULL, tmp_path / "whole")
-    out = tmp_path / "killed"
+    folder = tmp_path / "killed"
     options = [
         f"--{k.replace('_', '-')}={v}" for k, v in FULL.non_defaults().items() if k != "nesterov"
     ]
-    command = [sys.executable, "-m", "study", "train", *options, "--nesterov", "--out", str(out)]
+    command = [sys.executable, "-m", "study", "train", *options, "--nesterov", "--out", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    history = out / "history.jsonl"
+    history = folder / "history.jsonl"
     while process.poll() is None and not (
         history.exists() and len(history.read_text().splitlines()) >= 2
     ):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = runs.read(out)
-    assert before.state == runs.RUNNING, "the run ended before it was killed"
-    assert 2 <= len(before.history) < 4
+    killed = runs.read(folder)
+    assert killed.state == runs.RUNNING, "the run ended before it was killed"
+    assert 2 <= len(killed.history) < 4
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    again = runs.read(out)
+    again = runs.read(folder)
     assert without_times(again.history) == without_times(whole.history)
-    weights = [torch.load(p / "weights.pt", weights_only=True) for p in (out, whole.path)]
+    weights = [torch.load(p / "weights.pt", weights_only=True) for p in (folder, whole.path)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
     assert again.misclassified().index.tolist() == whole.misclassified().index.tolist()
 

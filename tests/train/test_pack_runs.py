@@ -17,8 +17,8 @@ from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
 
-# What the models of a pack differ in, together: every field that may differ, every schedule.
-OWN = (
+# Models of a pack: between them every field that may differ, and every schedule.
+MODELS = (
     {"schedule": "constant", "l1": 1e-4, "dropout": 0.1, "seed": 1},
     {"schedule": "step", "gamma": 0.5, "step_size": 1, "l1": 1e-2, "l1_reduction": "mean"}
     | {"nesterov": True, "seed": 2},
@@ -39,8 +39,8 @@ NORMS = (
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch, tmp_path):
-    """A hundred digits to train on, fifty to test on: float64 takes its time. Without ties, and so
-    with a bank of their own."""
+    """A hundred digits to train on, fifty to test on: float64 takes its time. They have no ties,
+    and so need another bank than digits."""
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(data, "read", untied.digits)
     monkeypatch.setattr(loop, "initialized", untied.initialized)
@@ -62,7 +62,7 @@ def few_images(monkeypatch, tmp_path):
 
 
 def pack_of(**common):
-    return [Config(**({"epochs": 2, "batch_size": 32} | common | own)) for own in OWN]
+    return [Config(**({"epochs": 2, "batch_size": 32} | common | model)) for model in MODELS]
 
 
 def both_ways(configs, tmp_path):
@@ -82,22 +82,22 @@ def assert_same(one, other, tolerance=1e-8):
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
         assert (tensor - theirs[name]).abs().max() <= tolerance * theirs[name].abs().max(), name
-    for row, wanted in zip(one.history, other.history, strict=True):
-        assert list(row) == list(wanted)
-        del row["seconds"], wanted["seconds"]
-        assert row == pytest.approx(wanted, rel=tolerance)
+    for row, expected in zip(one.history, other.history, strict=True):
+        assert list(row) == list(expected)
+        del row["seconds"], expected["seconds"]
+        assert row == pytest.approx(expected, rel=tolerance)
 
 
 @pytest.mark.parametrize("norm", NORMS, ids=lambda norm: "-".join(map(str, norm.values())))
 def test_a_pack_leaves_the_loops_weights(norm, tmp_path):
     configs = pack_of(precision="float64", **norm)
     alone, packed = both_ways(configs, tmp_path)
-    for run, wanted in zip(packed, alone, strict=True):
-        assert_same(run, wanted)
-        mistakes, theirs = run.misclassified(), wanted.misclassified()
+    for run, expected in zip(packed, alone, strict=True):
+        assert_same(run, expected)
+        mistakes, theirs = run.misclassified(), expected.misclassified()
         np.testing.assert_array_equal(mistakes.index, theirs.index)
         np.testing.assert_array_equal(mistakes.predicted, theirs.predicted)
-        assert run.parameters() == wanted.parameters()
+        assert run.parameters() == expected.parameters()
         assert run.summary["path"] == "pack" and run.summary["pack"] == len(configs)
 
 
@@ -106,8 +106,8 @@ def test_a_pack_leaves_the_loops_weights(norm, tmp_path):
 )  # fmt: skip
 def test_so_does_a_pack_of_each_network(network, tmp_path):
     configs = pack_of(precision="float64", network=network, epochs=1, augment="rotate7")[:2]
-    for run, wanted in zip(*both_ways(configs, tmp_path), strict=True):
-        assert_same(run, wanted)
+    for run, expected in zip(*both_ways(configs, tmp_path), strict=True):
+        assert_same(run, expected)
 
 
 @pytest.mark.parametrize("norm, truth", [("group", "float32"), ("batch", "float64")])
@@ -141,23 +141,23 @@ def test_a_model_does_not_depend_on_its_neighbours(tmp_path):
     few = pack_runs.train(configs[:2], [tmp_path / "few" / str(k) for k in range(2)])
     turned = configs[::-1]
     many = pack_runs.train(turned, [tmp_path / "many" / str(k) for k in range(4)])[::-1]
-    for run, wanted in zip(few, many):
-        assert_same(run, wanted)
+    for run, expected in zip(few, many):
+        assert_same(run, expected)
 
 
 def test_one_that_diverges_is_cut_out_and_the_others_go_on(tmp_path):
     configs = pack_of(precision="float64", epochs=3)
     wild = dataclasses.replace(configs[1], lr=1e30, l1=1e300, l1_reduction="sum")  # inf
-    outs = [tmp_path / str(k) for k in range(3)]
-    first, failed, last = pack_runs.train([configs[0], wild, configs[2]], outs)
+    folders = [tmp_path / str(k) for k in range(3)]
+    first, failed, last = pack_runs.train([configs[0], wild, configs[2]], folders)
     assert isinstance(failed, RunError) and "lower lr or l1" in str(failed)
-    assert runs.read(outs[1]).summary == {"state": "failed", "cause": str(failed)}
+    assert runs.read(folders[1]).summary == {"state": "failed", "cause": str(failed)}
     for run, config in ((first, configs[0]), (last, configs[2])):
         assert_same(run, loop.train(config, tmp_path / "alone" / runs.name(config)))
 
 
 class Stops(Callback):
-    """Stops a run after an epoch, and counts what it was told."""
+    """Stops a run after an epoch, and counts its calls."""
 
     def __init__(self, after=99):
         self.after, self.begun, self.rows = after, [], []
@@ -173,13 +173,13 @@ class Stops(Callback):
 def test_one_that_stops_early_is_whole_and_leaves_the_others_theirs(tmp_path):
     configs = pack_of(precision="float64", epochs=3)[:3]
     callbacks = [Stops(), Stops(after=1), Stops()]
-    outs = [tmp_path / str(k) for k in range(3)]
-    found = pack_runs.train(configs, outs, callbacks=callbacks)
-    assert [run.state for run in found] == ["finished", "stopped", "finished"]
+    folders = [tmp_path / str(k) for k in range(3)]
+    results = pack_runs.train(configs, folders, callbacks=callbacks)
+    assert [run.state for run in results] == ["finished", "stopped", "finished"]
     assert [len(callback.rows) for callback in callbacks] == [3, 1, 3]
-    assert found[1].has("misclassified.npz") and not found[1].has(runs.CHECKPOINT)
+    assert results[1].has("misclassified.npz") and not results[1].has(runs.CHECKPOINT)
     for k in (0, 2):
-        assert_same(found[k], loop.train(configs[k], tmp_path / "alone" / str(k)))
+        assert_same(results[k], loop.train(configs[k], tmp_path / "alone" / str(k)))
 
 
 def cut_off(epochs):
@@ -194,19 +194,19 @@ def cut_off(epochs):
 def test_what_was_cut_off_goes_on_in_another_pack_or_by_the_loop(tmp_path):
     configs = pack_of(precision="float64", epochs=3)
     alone = [loop.train(c, tmp_path / "alone" / str(k)) for k, c in enumerate(configs)]
-    outs = [tmp_path / str(k) for k in range(4)]
+    folders = [tmp_path / str(k) for k in range(4)]
     with pytest.raises(KeyboardInterrupt):  # by the loop, after one epoch
-        loop.train(configs[0], outs[0], callback=cut_off(1))
+        loop.train(configs[0], folders[0], callback=cut_off(1))
     callbacks = [Callback(), Callback(), cut_off(2)]
     with pytest.raises(KeyboardInterrupt):  # in a pack, after two, or one that is written
-        pack_runs.train(configs[1:], outs[1:], callbacks=callbacks)
-    done = loop.train(configs[1], outs[1])
+        pack_runs.train(configs[1:], folders[1:], callbacks=callbacks)
+    done = loop.train(configs[1], folders[1])
     callbacks = [Stops() for _ in configs]
-    found = pack_runs.train(configs, outs, callbacks=callbacks)
-    assert done == found[1] and callbacks[1].begun == []
+    results = pack_runs.train(configs, folders, callbacks=callbacks)
+    assert done == results[1] and callbacks[1].begun == []
     assert [callbacks[k].begun for k in (0, 3)] == [[1], [2]]
-    for run, wanted in zip(found, alone):
-        assert_same(run, wanted)
+    for run, expected in zip(results, alone):
+        assert_same(run, expected)
 
 
 def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch):
@@ -220,10 +220,10 @@ def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch)
         return epoch(pack, number, callbacks)
 
     monkeypatch.setattr(Pack, "epoch", narrow)
-    found = pack_runs.train(configs, [tmp_path / str(k) for k in range(4)])
+    results = pack_runs.train(configs, [tmp_path / str(k) for k in range(4)])
     assert sizes == [(1, 4), (2, 4), (2, 2), (2, 2)]
-    assert [run.summary["pack"] for run in found] == [2] * 4
-    for run, config in zip(found, configs):
+    assert [run.summary["pack"] for run in results] == [2] * 4
+    for run, config in zip(results, configs):
         assert_same(run, loop.train(config, tmp_path / "alone" / runs.name(config)))
 
 
@@ -236,10 +236,10 @@ def test_an_error_of_ours_leaves_what_had_ended(tmp_path, monkeypatch):
         return epoch(pack, number, callbacks)
 
     monkeypatch.setattr(Pack, "epoch", broken)
-    outs = [tmp_path / "stopped", tmp_path / "going"]
+    folders = [tmp_path / "stopped", tmp_path / "going"]
     with pytest.raises(RuntimeError):
-        pack_runs.train(pack_of(epochs=3)[:2], outs, callbacks=[Stops(after=1), Stops()])
-    assert [runs.read(out).state for out in outs] == ["stopped", "failed"]
+        pack_runs.train(pack_of(epochs=3)[:2], folders, callbacks=[Stops(after=1), Stops()])
+    assert [runs.read(out).state for out in folders] == ["stopped", "failed"]
 
 
 def test_out_of_memory_for_a_single_one_names_the_remedy(tmp_path, monkeypatch):
@@ -270,7 +270,7 @@ def test_on_a_cpu_a_sweep_packs_nothing_by_itself():
 def test_a_pack_on_a_gpu_is_the_loop(precision, tolerance, tmp_path):
     """Without dropout, whose masks a pack draws for all its models at once on a GPU."""
     configs = [dataclasses.replace(c, dropout=0.0) for c in pack_of(precision=precision)]
-    outs = [tmp_path / str(k) for k in range(len(configs))]
-    for run, config in zip(pack_runs.train(configs, outs, device="cuda"), configs):
-        wanted = loop.train(config, tmp_path / "alone" / runs.name(config), device="cpu")
-        assert_same(run, wanted, tolerance)
+    folders = [tmp_path / str(k) for k in range(len(configs))]
+    for run, config in zip(pack_runs.train(configs, folders, device="cuda"), configs):
+        expected = loop.train(config, tmp_path / "alone" / runs.name(config), device="cpu")
+        assert_same(run, expected, tolerance)

@@ -11,13 +11,13 @@ def rates(config: Config, steps: int) -> list[float]:
 
 def torch_rates(config: Config, steps: int, make, *, by_epoch: bool = False) -> list[float]:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.lr)
-    scheduler, found = make(optimizer), []
+    scheduler, values = make(optimizer), []
     for step in range(config.epochs * steps):
-        found.append(optimizer.param_groups[0]["lr"])
+        values.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         if not by_epoch or (step + 1) % steps == 0:
             scheduler.step()
-    return found
+    return values
 
 
 def test_the_schedules_are_torchs():
