@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Slurm: an array of agents, one a GPU; a job that is preempted hands its run back first.
-# Checked with `bash -n` only; it was not run on a cluster.
+# Slurm: an array of agents, one a GPU. A preempted job first gives its run back to W&B.
+# Checked with `bash -n` only: no cluster has run it.
 #   sbatch --export=ALL,SWEEP=ENTITY/PROJECT/ID sweeps/launch/slurm.sh
 #SBATCH --job-name=norm-study
 #SBATCH --array=0-7
@@ -11,5 +11,5 @@
 #SBATCH --signal=TERM@90
 set -euo pipefail
 cd "$SLURM_SUBMIT_DIR"
-sleep $((SLURM_ARRAY_TASK_ID * 3)) # agents that start together can be handed the same configuration
+sleep $((SLURM_ARRAY_TASK_ID * 3)) # at once, two can be assigned the same configuration
 exec srun make agents "SWEEP=${SWEEP:?}" "GPUS=${CUDA_VISIBLE_DEVICES:-0}"
