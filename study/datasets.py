@@ -1,6 +1,6 @@
-"""The data sets: a row each, with all that the rest of the code asks of one. (No torch.)
+"""The data sets: one row for each, with everything the other modules ask. (No torch.)
 
-A new data set is a row of DATASETS, and a reader in train/data.py where its file format is new.
+A new data set is one more row; where its file format is new, train/data.py gets a reader for it.
 """
 
 import re
@@ -14,7 +14,7 @@ from study.errors import UsageError
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known of a data set before its images are read.
+    """A data set, as known before its images are read.
 
     shape: of an image, (channels, height, width). mean, std: by channel of the training images, on
     the scale 0 to 1; statistics_source: where they are from. format: the reader in train/data.py.

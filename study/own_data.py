@@ -1,4 +1,4 @@
-"""One's own data set: NAME.npz, read and checked, and the facts that are kept beside it."""
+"""One's own data set: NAME.npz, checked as it is read, and its facts, saved beside it as JSON."""
 
 import functools
 import hashlib
@@ -26,7 +26,7 @@ class Arrays(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is known of a file without reading its arrays; mean and std on the scale 0 to 1."""
+    """A file's facts, known without reading its arrays; mean and std are on the scale 0 to 1."""
 
     md5: str
     shape: tuple[int, ...]
@@ -64,10 +64,10 @@ def read(path: Path) -> Arrays:
 
 
 def facts(path: Path) -> Facts:
-    """Look a file's facts up in the JSON file beside it, which is made where it is missing.
+    """Look up a file's facts in the JSON file beside it, or compute and save them there.
 
-    Where the folder cannot be written, the JSON file is in STUDY_CACHE. It counts only for the
-    file whose MD5 it has.
+    Where that folder cannot be written, the JSON file goes to STUDY_CACHE. Facts with another MD5
+    than the file's are of an older version and are computed again.
 
     Raises:
         UsageError: as `read`.
