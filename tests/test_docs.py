@@ -18,7 +18,7 @@ import pytest
 from wandb.cli.cli import cli as wandb_cli
 
 from study.__main__ import COMMANDS
-from study.cli import parsing
+from study.cli.parsing import read as parse
 from study.errors import UsageError
 from study.sweep import spec
 from tests.benchmarks import train as train_benchmark
@@ -32,7 +32,7 @@ DOCUMENTS = (
     ROOT / "tests/benchmarks/README.md",
 )
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\b([A-Z_]+)(?: \?=|=)|\$\(([A-Z_]+)\)", MAKEFILE))
 VARIABLES = {name for pair in VARIABLES for name in pair}
 PROGRAMS = {"git", "cd", "md5sum"}  # what a reader has
@@ -110,7 +110,7 @@ def check_study(arguments: list[str], settings: bool) -> None:
         return
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            bound = parsing.read([PLACEHOLDER.sub("1", word) for word in arguments], COMMANDS)
+            bound = parse([PLACEHOLDER.sub("1", word) for word in arguments], COMMANDS)
     except SystemExit as stop:
         assert not stop.code and arguments[-1] == "--help"
         return
@@ -138,7 +138,7 @@ def check_wandb(arguments: list[str]) -> None:
 def check_module(name: str, *arguments: str) -> None:
     assert importlib.util.find_spec(name), name
     if name == train_benchmark.__name__:
-        parsing.read(["train", *arguments], {**COMMANDS, "train": train_benchmark.main})
+        parse(["train", *arguments], {**COMMANDS, "train": train_benchmark.main})
     elif name == "pytest":
         assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/"))
     else:
@@ -183,7 +183,7 @@ def known_options() -> set[str]:
     text = io.StringIO()
     for name in COMMANDS:
         with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
-            parsing.read([name, "--help"], COMMANDS)
+            parse([name, "--help"], COMMANDS)
     return set(re.findall(r"--[\w-]+", text.getvalue()))
 
 
