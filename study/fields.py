@@ -246,7 +246,7 @@ def number(value: float) -> str:
     """The shortest text that reads back as the number: 20, 0.05, 2.5e-5."""
     if isinstance(value, int) or (math.isfinite(value) and value == int(value) < 1e15):
         return str(int(value))
-    mantissa, _, exponent = repr(value).partition("e")
+    mantissa, _, exponent = repr(float(value)).partition("e")
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 

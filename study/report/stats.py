@@ -12,12 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 CONFIDENCE = 0.95
-# Below these a permutation test cannot find, or a bootstrap interval not cover, what it should: at
-# 5 seeds the smallest two-sided p is 2 / 2^5, and a percentile bootstrap covers 83 %.
-PERMUTED, BOOTSTRAPPED = 8, 20
-RESAMPLES = 9999
-RNG = 0  # seed of both, so that a report repeats
-LATE = 5  # epochs at the end that tell how steady a run is
+LATE = 5  # epochs at the end, which show how steady a run is
 POWER = 0.8
 MOST_SEEDS = 1000
 
@@ -36,8 +31,8 @@ class Interval(NamedTuple):
 
     @property
     def prediction_half_width(self) -> float:
-        """How far from the mean one further value lies, 19 times in 20: half of Student's t
-        prediction interval (Hahn 1969, Journal of Quality Technology 1)."""
+        """Half of Student's t prediction interval (Hahn 1969, Journal of Quality Technology 1):
+        one further value lies within it of the mean 19 times in 20."""
         return self.half_width * np.sqrt(self.n + 1)
 
 
@@ -45,15 +40,12 @@ class Difference(NamedTuple):
     """One configuration minus another, paired by seed.
 
     interval: of the mean difference, by t. p: of the paired t test; NaN where the differences do
-    not vary. permutation: p of the sign-flip test, NaN below 8 seeds. bootstrap: BCa interval,
-    NaN below 20. better: probability that a run of the one beats one of the other. deviation: the
-    differences' standard deviation; NaN below 2 seeds.
+    not vary. better: the probability that a run of the one beats a run of the other. deviation:
+    the standard deviation of the differences; NaN below 2 seeds.
     """
 
     interval: Interval
     p: float
-    permutation: float
-    bootstrap: tuple[float, float]
     better: float
     deviation: float
 
@@ -89,33 +81,18 @@ def curve_interval(values: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def difference(one: Mapping[int, float], two: Mapping[int, float]) -> Difference:
     """`one` minus `two`, each seed -> value, paired over the seeds that both have.
 
-    Sources: Student 1908; Fisher 1935 (sign flips); Efron 1987, JASA 82 (BCa); Agarwal et al.,
-    2021 (arXiv 2108.13264), for the probability of improvement.
+    Sources: Student 1908, Biometrika 6; Agarwal et al., 2021 (arXiv 2108.13264), for the
+    probability of improvement.
     """
     common = sorted(one.keys() & two.keys())
     values = np.array([one[seed] - two[seed] for seed in common])
-    interval = mean_interval(values)
-    p, permutation, bootstrap = np.nan, np.nan, (np.nan, np.nan)
-    deviation = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-    if len(values) > 1 and not np.allclose(values, values[0], rtol=0, atol=1e-9):
-        p = float(stats.ttest_1samp(values, 0).pvalue)
-        if len(values) >= PERMUTED:
-            permutation = sign_flip(values)
-        if len(values) >= BOOTSTRAPPED:
-            found = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, rng=RNG)
-            bootstrap = tuple(map(float, found.confidence_interval))
+    p = deviation = np.nan
+    if len(values) > 1:
+        deviation = float(values.std(ddof=1))
+        if not np.allclose(values, values[0], rtol=0, atol=1e-9):
+            p = float(stats.ttest_1samp(values, 0).pvalue)
     better = probability_of_improvement(list(one.values()), list(two.values()))
-    return Difference(interval, p, permutation, bootstrap, better, deviation)
-
-
-def sign_flip(differences: ArrayLike) -> float:
-    """Two-sided p that the mean of paired differences [n] is not 0: the share of sign flips whose
-    mean is at least as far from 0, exact where there are at most 9,999 of them."""
-    values = (np.asarray(differences, dtype=float),)
-    test = stats.permutation_test(
-        values, np.mean, permutation_type="samples", n_resamples=RESAMPLES, rng=RNG
-    )
-    return float(test.pvalue)
+    return Difference(mean_interval(values), p, better, deviation)
 
 
 def probability_of_improvement(one: ArrayLike, two: ArrayLike) -> float:
@@ -145,16 +122,12 @@ def seeds_needed(mean: float, deviation: float, level: float = 1 - CONFIDENCE) -
         return np.nan
     n = np.arange(2, MOST_SEEDS + 1)
     noncentrality = abs(mean) / deviation * np.sqrt(n)
-    edge = stats.t.isf(level / 2, n - 1)
-    power = stats.nct.sf(edge, n - 1, noncentrality) + stats.nct.cdf(-edge, n - 1, noncentrality)
+    critical = stats.t.isf(level / 2, n - 1)
+    above = stats.nct.sf(critical, n - 1, noncentrality)
+    power = above + stats.nct.cdf(-critical, n - 1, noncentrality)
     # The noncentral t underflows to NaN far out, where the power is 1.
     enough = n[np.nan_to_num(power, nan=1.0) >= POWER]
     return float(enough[0]) if len(enough) else np.nan
-
-
-def last_minimum(curves: ArrayLike) -> float:
-    """The lowest of the last five epochs of any seed; curves [n, epochs]."""
-    return float(np.asarray(curves, dtype=float)[:, -LATE:].min())
 
 
 def late_deviation(curves: ArrayLike) -> np.ndarray:
@@ -174,13 +147,13 @@ def first_epoch_at_target(
 ) -> int | None:
     """The first epoch from which on a curve stays at or above a target; None where it never does
     so to its end."""
-    held = None
+    first = None
     for epoch, value in zip(epochs, curve):
         if not value >= target:
-            held = None
-        elif held is None:
-            held = epoch
-    return held
+            first = None
+        elif first is None:
+            first = epoch
+    return first
 
 
 def binomial_error(accuracy: float, images: int) -> float:

@@ -23,8 +23,8 @@ ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apar
 MOST = 20  # configurations, the best first, whose pairs are compared
 NAMED = 8  # of them named in one sentence
 PAIRS = (
-    "one", "two", "seeds", "difference", "low", "high", "p", "p_holm", "p_permutation",
-    "bootstrap_low", "bootstrap_high", "probability_of_improvement", "seeds_needed",
+    "one", "two", "seeds", "difference", "low", "high", "p", "p_holm",
+    "probability_of_improvement", "seeds_needed",
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ class Pair:
         d = self.difference
         return [
             self.one.label, self.two.label, d.interval.n, *d.interval[:3], d.p, self.p_holm,
-            d.permutation, *d.bootstrap, d.better, self.needed,
+            d.better, self.needed,
         ]  # fmt: skip
 
 
