@@ -1,30 +1,60 @@
-"""A grid of images with words above each."""
+"""A grid of images with words above each, such as those that a network got wrong."""
 
+import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from study.runs import Misclassified
 
-GRID = 10  # images drawn in misclassified.png
+ROW = 5  # misclassified images in a row
+INCHES = 1.05  # of an image with the gap beside it, which is 1 in the units below
+GAP, WORDS = 0.08, 0.36  # between images; the words above one
 
 
-def draw_misclassified(wrong: Misclassified, classes: Sequence[str], title: str) -> Figure:
-    """The ten most confident mistakes, five by two, each with prediction, target and confidence."""
-    columns, tile, words = GRID // 2, 0.94, 0.36  # of a picture's pitch: its side, its heading
-    figure = Figure(figsize=(8, 4.6))
-    axes = figure.add_axes((0, 0, 1, 1))  # one for all: ten would take most of the time
+class Cell(NamedTuple):
+    """An image, uint8 [C, H, W], and the words above it; None: the words alone."""
+
+    pixels: np.ndarray | None
+    words: str
+
+
+def draw_misclassified(
+    wrong: Misclassified, classes: Sequence[str], title: str, count: int
+) -> Figure:
+    """Draw the most confident misclassified images: predicted < target, and the confidence."""
+    cells = [
+        Cell(pixels, f"{classes[predicted]}\n< {classes[target]}, {confidence:.0%}")
+        for pixels, target, predicted, confidence in zip(
+            wrong.pixels[:count], wrong.target, wrong.predicted, wrong.confidence
+        )
+    ]
+    return draw(cells, ROW, title)
+
+
+def draw(cells: Sequence[Cell], columns: int, title: str = "") -> Figure:
+    """Draw cells in rows below a title."""
+    rows = -(-len(cells) // columns)
+    pitch = 1 + WORDS
+    head = WORDS if title else 0
+    figure = Figure(figsize=(columns * INCHES, max(rows * pitch + head, pitch) * INCHES))
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all: one each would take most of a run's end
+    axes.set(xlim=(-GAP, columns), ylim=(rows * pitch or 1, -head))
     axes.axis("off")
-    for i, (pixels, target, predicted, confidence) in enumerate(
-        zip(wrong.pixels[:GRID], wrong.target, wrong.predicted, wrong.confidence)
-    ):
-        x, y = i % columns, (i // columns) * (1 + words) + words
-        grey = pixels.shape[0] == 1
-        picture = pixels[0] if grey else pixels.transpose(1, 2, 0)
-        extent = (x, x + tile, y + tile, y)
-        axes.imshow(picture, "gray" if grey else None, extent=extent, vmin=0, vmax=255)
-        told = f"predicted {classes[predicted]}\ntarget {classes[target]}, {confidence:.0%} sure"
-        axes.text(x + tile / 2, y - 0.04, told, fontsize=8, ha="center", va="bottom")
-    axes.set(xlim=(-0.03, columns - 0.03), ylim=(2 * (1 + words), -0.2))
-    axes.text(columns / 2 - 0.03, -0.06, title, fontsize=11, ha="center", va="center")
+    axes.set_autoscale_on(False)
+    if title:
+        axes.text(0, -head / 2, textwrap.fill(title, 13 * columns), fontsize=8, va="center")
+    for i, (pixels, words) in enumerate(cells):
+        left, top = i % columns, i // columns * pitch + WORDS
+        if pixels is None:
+            axes.text(left, top + 0.5, textwrap.fill(words, 16), fontsize=8, va="center")
+            continue
+        grey = len(pixels) == 1
+        axes.imshow(
+            pixels[0] if grey else pixels.transpose(1, 2, 0), cmap="gray" if grey else None,
+            vmin=0, vmax=255, extent=(left, left + 1 - GAP, top + 1 - GAP, top), aspect="auto",
+        )  # fmt: skip
+        axes.text(left, top - 0.03, words, fontsize=7, va="bottom")
     return figure

@@ -1,4 +1,4 @@
-"""What a run leaves at its end, whichever way it was trained."""
+"""The files that a run writes at its begin and its end, whichever way it was trained."""
 
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,19 @@ from study.config import Config
 from study.runs import Misclassified
 from study.train import data, image_grid, networks
 
+IMAGES, DPI = 10, 130  # of misclassified.png
 
-def begin(out: Path, config: Config, history: list[dict[str, float]]) -> None:
-    """Write what is known of a run before it trains, or trains on."""
-    runs.write_config(out, config)
-    files.write_json(out / runs.PARAMETERS, networks.parameter_table(config))
-    runs.write_history(out, history)
-    runs.write_summary(out, {"state": runs.RUNNING})
+
+def begin(folder: Path, config: Config, history: list[dict[str, float]]) -> None:
+    """Write the files of a run that starts, or goes on after the epochs of `history`."""
+    runs.write_config(folder, config)
+    files.write_json(folder / runs.PARAMETERS, networks.parameter_table(config))
+    runs.write_history(folder, history)
+    runs.write_summary(folder, {"state": runs.RUNNING})
 
 
 def write(
-    out: Path,
+    folder: Path,
     state: str,
     history: list[dict[str, float]],
     dataset: data.Dataset,
@@ -30,27 +32,28 @@ def write(
     network: nn.Module,
     provenance: dict[str, Any],
 ) -> None:
-    """Write a run's last files; the summary last, since it says that the rest is there.
+    """Write the files of a run that ends; the summary last, since it says that the rest exists.
 
     probabilities: float [N, classes] on the test images. provenance: see provenance.collect; it
     goes into the summary.
     """
     test, classes = dataset.test, dataset.spec.class_names
     wrong = misclassified(probabilities, test)
-    runs.write_misclassified(out, wrong)
+    runs.write_misclassified(folder, wrong)
     title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"
-    figure = image_grid.draw_misclassified(wrong, classes, title)
-    files.write(out / runs.GRID, lambda file: figure.savefig(file, dpi=100))
+    title += ": predicted < target"
+    figure = image_grid.draw_misclassified(wrong, classes, title, IMAGES)
+    files.write(folder / runs.GRID, lambda file: figure.savefig(file, dpi=DPI))
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
-    files.write_json(out / runs.CONFUSION, confusion.tolist())
-    files.write(out / runs.WEIGHTS, lambda file: torch.save(network.state_dict(), file))
-    runs.write_summary(out, _summary(state, history, dataset, network, provenance))
-    (out / runs.CHECKPOINT).unlink(missing_ok=True)
+    files.write_json(folder / runs.CONFUSION, confusion.tolist())
+    files.write(folder / runs.WEIGHTS, lambda file: torch.save(network.state_dict(), file))
+    runs.write_summary(folder, _summary(state, history, dataset, network, provenance))
+    (folder / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
 def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
-    """The test images whose most probable class is not their own."""
+    """Return the test images whose most probable class is not their own, the surest first."""
     predicted = probabilities.argmax(1)
     confidence = probabilities.max(1).astype(np.float32)
     index = np.flatnonzero(predicted != test.labels)
@@ -71,7 +74,7 @@ def _summary(
     network: nn.Module,
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
-    """The run in scalars that sort and search well."""
+    """Return the run in scalars, which sort and search well."""
     scores = runs.scores(history)
     images = len(dataset.train) * len(history)
     return {
