@@ -187,7 +187,7 @@ def report(
     if not runs:
         raise UsageError("report: give the folder of a sweep, such as runs/quickstart")
     out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
-    print(page.write(runs[0], out, target=target, others=runs[1:]))
+    print(page.write(runs[0], out, target=target, compared_with=runs[1:]))
     return 0
 
 
@@ -275,10 +275,10 @@ def explain(out: Path = Path("reports/explain")) -> int:
     Args:
         out: where the figures and normalization.xlsx go.
     """
-    from study.report.explain import figures as explaining
+    from study.report.explain import figure as explaining
 
-    for drawn in explaining.write(out):
-        print(out / f"{drawn.name}.png")
+    for figure in explaining.write(out):
+        print(out / f"{figure.name}.png")
     print(out / explaining.WORKBOOK)
     return 0
 

@@ -1,4 +1,4 @@
-"""The settings that vary between the runs of a study, as axes."""
+"""The settings in which the runs of a study differ, as axes of figures."""
 
 import functools
 import math
@@ -10,22 +10,22 @@ from matplotlib.ticker import MaxNLocator
 from study.config import FIELDS, number, text
 from study.report.variants import Study
 
-LOG = {"l1", "weight_decay", "lr"}  # settings whose factor counts, not their difference
-SPAN = 10  # from this factor between the largest and the smallest on
+SCALED = {"l1", "weight_decay", "lr"}  # settings whose ratios count, not their differences
+LOG_RATIO = 10  # largest to smallest value from which such an axis is logarithmic
+FEW_VALUES = 8  # up to so many, each value is a tick
+TITLES = {"l1": "L1 lambda", "lr": "learning rate"}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting that varies, as an axis; `values` in order, as Config lists or sorts them."""
+    """A setting that varies; its values in the order in which Config lists or sorts them."""
 
     name: str
     values: tuple[Any, ...]
 
     @property
     def title(self) -> str:
-        return {"l1": "L1 lambda", "lr": "learning rate"}.get(
-            self.name, self.name.replace("_", " ")
-        )
+        return TITLES.get(self.name, self.name.replace("_", " "))
 
     @property
     def numeric(self) -> bool:
@@ -33,11 +33,16 @@ class Axis:
 
     @functools.cached_property
     def log(self) -> bool:
-        positive = [value for value in self.values if self.numeric and value > 0]
-        return self.name in LOG and len(positive) > 1 and max(positive) / min(positive) >= SPAN
+        positive = self._positive if self.numeric else []
+        ratio = max(positive) / min(positive) if positive else 1
+        return self.name in SCALED and ratio >= LOG_RATIO
 
-    def place(self, value: Any) -> float:
-        """Where a value stands on the axis: 0 left of a log axis, words in steps of one."""
+    @property
+    def _positive(self) -> list[float]:
+        return [value for value in self.values if value > 0]
+
+    def position(self, value: Any) -> float:
+        """Where a value stands: words one apart, 0 left of all others on a log axis."""
         if not self.numeric:
             return float(self.values.index(value))
         if not self.log:
@@ -46,43 +51,36 @@ class Axis:
 
     @functools.cached_property
     def zero(self) -> float:
-        """The place of 0 on a log axis: left of all others, by a tenth of them at least."""
-        low, high = (math.log10(f([v for v in self.values if v > 0])) for f in (min, max))
+        """The position of 0 on a log axis: at least half a decade left of the least value."""
+        low, high = math.log10(min(self._positive)), math.log10(max(self._positive))
         return low - max(0.5, 0.12 * (high - low))
 
-    def height(self, place: float) -> float:
-        """A place on the axis as a share of its length, from the least value to the greatest."""
-        low, high = self.ends
-        return (place - low) / (high - low)
-
-    @functools.cached_property
-    def ends(self) -> tuple[float, float]:
-        """The places of the least and of the greatest value."""
-        places = [self.place(value) for value in self.values]
-        return min(places), max(places)
+    def fraction(self, position: float) -> float:
+        """A position as a fraction of the axis, 0 at the least value and 1 at the greatest."""
+        positions = [self.position(value) for value in self.values]
+        low, high = min(positions), max(positions)
+        return (position - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and words: each value where they are few, else round ones."""
-        if not self.numeric or len(self.values) <= 8:
-            return [(self.place(value), text(value)) for value in self.values]
+        """Positions and labels: every value where they are few, else round numbers."""
+        if not self.numeric or len(self.values) <= FEW_VALUES:
+            return [(self.position(value), text(value)) for value in self.values]
         if not self.log:
             low, high = self.values[0], self.values[-1]
-            places = MaxNLocator(6, integer=isinstance(low, int))
-            return [(x, f"{x:g}") for x in places.tick_values(low, high) if low <= x <= high]
-        positive = [value for value in self.values if value > 0]
-        decades = range(
-            math.floor(math.log10(positive[0])), math.ceil(math.log10(positive[-1])) + 1
-        )
+            locator = MaxNLocator(6, integer=isinstance(low, int))
+            return [(x, f"{x:g}") for x in locator.tick_values(low, high) if low <= x <= high]
+        first = math.floor(math.log10(min(self._positive)))
+        last = math.ceil(math.log10(max(self._positive)))
         zero = [(self.zero, "0")] if 0 in self.values else []
-        return zero + [(float(d), number(float(f"1e{d}"))) for d in decades]
+        return zero + [(float(d), number(float(f"1e{d}"))) for d in range(first, last + 1)]
 
 
 def varying(study: Study) -> list[Axis]:
     """The settings that differ among the configurations in which they have an effect."""
     configs = [group[0].config for group in study.runs.values()]
-    found = []
+    axes = []
     for name, field in FIELDS.items():
         values = {getattr(config, name) for config in configs if config.has_effect(name)}
         if name != "seed" and len(values) > 1:
-            found.append(Axis(name, tuple(sorted(values, key=field.rank))))
-    return found
+            axes.append(Axis(name, tuple(sorted(values, key=field.rank))))
+    return axes

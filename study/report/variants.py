@@ -1,4 +1,4 @@
-"""The runs of a sweep put together: variants, each a configuration over its seeds."""
+"""Runs grouped by configuration: a study of variants, each a configuration over its seeds."""
 
 import dataclasses
 import functools
@@ -16,22 +16,23 @@ from study import datasets, runs
 from study.config import FIELDS, Config, labels, number, slug
 from study.errors import UsageError
 from study.report import stats
-from study.report.figures import drawing
 from study.runs import FINISHED, Run
 from study.train import networks
 
-SHOWN = 10  # variants that figures tell apart
-DETAILED = 4  # of more variants, those with a section of their own
-DIGITS = 4
-LONGEST = 150  # letters of a label in a file's name
+TEST = "test_accuracy_last"  # the figure of a summary that variants are compared by
+SHOWN = 10  # variants with a colour of their own in figures
+DETAILED = 4  # variants with a section of their own where there are more than SHOWN
+DIGITS = 4  # significant digits of a long number in a label
 LONG = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")  # a number with more digits than a label should have
-OTHERS = "0.75"  # the grey of the others
+LONGEST_NAME = 150  # letters of a label in the name of a file
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One configuration over its seeds. `runs`: those that finished, by seed; `file`: what its
-    figures are called."""
+    """One configuration over its seeds.
+
+    runs: those that finished, by seed. file: the part of its figures' names that is its own.
+    """
 
     label: str
     config: Config
@@ -50,18 +51,22 @@ class Variant:
         return np.array([[row[epoch] for epoch in self.epochs] for row in rows])
 
     def last(self, key: str) -> stats.Interval:
-        """A figure of the summary over the seeds that have it."""
+        """The mean of a figure of the summary, over the seeds that have it."""
         return stats.mean_interval(list(self.values(key).values()))
 
     def values(self, key: str) -> dict[int, float]:
-        """Seed -> a figure of the summary; seeds that lack it, or have no number there, are out."""
-        found = {run.config.seed: run.summary.get(key, np.nan) for run in self.runs}
-        return {seed: value for seed, value in found.items() if np.isfinite(value)}
+        """Seed -> a figure of the summary; without the seeds that have no finite number there."""
+        values = {run.config.seed: run.summary.get(key, np.nan) for run in self.runs}
+        return {seed: value for seed, value in values.items() if np.isfinite(value)}
 
     def late_deviation(self) -> dict[int, float]:
-        """Seed -> how far test accuracy moves between the last five epochs."""
-        moves = stats.late_deviation(self.curves("test/accuracy"))
-        return {run.config.seed: float(value) for run, value in zip(self.runs, moves)}
+        """Seed -> the standard deviation of test accuracy over the last five epochs."""
+        deviations = stats.late_deviation(self.curves("test/accuracy"))
+        return {run.config.seed: float(value) for run, value in zip(self.runs, deviations)}
+
+    def confusions(self) -> list[np.ndarray]:
+        """The confusion matrices of the seeds that kept theirs."""
+        return [run.confusion() for run in self.runs if run.has(runs.CONFUSION)]
 
     def first_epoch_at_target(self, target: float) -> int | None:
         """The first epoch from which on the mean test accuracy stays at or above a target."""
@@ -71,7 +76,7 @@ class Variant:
 
     @functools.cached_property
     def parameters(self) -> dict[str, Any]:
-        """The layer table; counted again where the run, pulled from W&B, came without."""
+        """The layer table; counted again where a run pulled from W&B came without it."""
         for run in self.runs:
             if run.has(runs.PARAMETERS):
                 return run.parameters()
@@ -99,7 +104,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of a sweep, put together: a variant is a configuration over its seeds."""
+    """The runs of a sweep, or of several, grouped: a variant is a configuration over its seeds."""
 
     name: str
     variants: list[Variant]
@@ -123,51 +128,48 @@ class Study:
 
     @property
     def rank_key(self) -> str:
-        return "val_accuracy_last" if self.by_validation else "test_accuracy_last"
+        return "val_accuracy_last" if self.by_validation else TEST
 
     @property
     def chosen_by(self) -> str:
-        """The same in words."""
+        """The accuracy that ranks the variants, as the title of an axis."""
         part = "validation" if self.by_validation else "test"
         return f"{part} accuracy at the last epoch (%)"
 
     @functools.cached_property
     def shown(self) -> list[Variant]:
-        """The best few, in the order of their settings: what has a colour and a section."""
+        """The best variants, in the order of their settings: those with a colour in figures."""
         best = self.ranked()[:SHOWN]
         return [variant for variant in self.variants if variant in best]
 
     @property
     def detailed(self) -> list[Variant]:
-        """What has a section of its own, the best first: all that have a colour, of many a few."""
-        return self.ranked()[: DETAILED if self.others else SHOWN]
+        """The variants with a section of their own, the best first: fewer where there are many."""
+        return self.ranked()[: DETAILED if self.hidden else SHOWN]
 
     @property
-    def others(self) -> int:
+    def hidden(self) -> int:
+        """How many variants have no colour of their own."""
         return len(self.variants) - len(self.shown)
 
-    def colour(self, variant: Variant) -> str:
-        return drawing.line(self.shown.index(variant))[0] if variant in self.shown else OTHERS
-
     def ranked(self) -> list[Variant]:
-        """The best first."""
+        """The variants, the best first; those without the accuracy that ranks them last."""
         return list(self._ranked)
 
     @functools.cached_property
     def _ranked(self) -> list[Variant]:
         scores = [(variant.last(self.rank_key).mean, variant) for variant in self.variants]
-        known = [each for each in scores if np.isfinite(each[0])]
+        known = [(mean, variant) for mean, variant in scores if np.isfinite(mean)]
         unknown = [variant for mean, variant in scores if not np.isfinite(mean)]
-        return [v for _, v in sorted(known, key=lambda each: -each[0])] + unknown
+        return [v for _, v in sorted(known, key=lambda score: -score[0])] + unknown
 
 
-def collect(folder: Path, *others: Path) -> Study:
-    """The study that the folder of a sweep holds, or those of several together.
+def collect(*folders: Path) -> Study:
+    """Read the study in the folder of a sweep, or in those of several together.
 
     Raises:
         UsageError: no runs, or none finished, or a folder given twice.
     """
-    folders = [folder, *others]
     names = [path.resolve().name for path in folders]
     if len(set(names)) < len(names):  # such as old/mnist and new/mnist
         names = [str(path) for path in folders]
@@ -182,47 +184,57 @@ def collect(folder: Path, *others: Path) -> Study:
 
 
 def gather(sweeps: Mapping[str, Iterable[Run]]) -> Study:
-    """The runs of sweeps, by name, put together by configuration, in each sweep of its own; of
-    several of one configuration and seed, a finished one counts, and the others are duplicates."""
-    found, seen, duplicates = [], set(), []
-    together = [(sweep, run) for sweep, read in sweeps.items() for run in read]
-    for sweep, run in sorted(together, key=lambda each: each[1].state != FINISHED):
-        known = (sweep, run.config.identity) in seen
-        duplicates.append(run) if known else found.append((sweep, run))
-        seen.add((sweep, run.config.identity))
-    named = _shortened(labels(run.config for _, run in found))
+    """Group the runs of sweeps, given by name, by configuration, in each sweep by itself.
+
+    Of several runs of one configuration and seed a finished one counts; the rest are duplicates.
+    """
+    counted, duplicates = _without_duplicates(sweeps)
+    short = _shortened(labels(run.config for _, run in counted))
     order = list(sweeps)
-    found.sort(key=lambda each: (_as_written(each[1].config), each[1].config.seed))
-    found.sort(key=lambda each: order.index(each[0]))
+    counted.sort(key=lambda pair: (_config_order(pair[1].config), pair[1].config.seed))
+    counted.sort(key=lambda pair: order.index(pair[0]))
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for sweep, run in found:
-        label = named[run.config.without_seed()]
+    for sweep, run in counted:
+        label = short[run.config.without_seed()]
         groups[sweep, label if len(sweeps) == 1 else f"{sweep}: {label}"].append(run)
-    variants, files = [], _files([label for _, label in groups])
+    variants, names = [], _file_names([label for _, label in groups])
     for (sweep, label), group in groups.items():
         finished = [run for run in group if run.state == FINISHED]
         if finished:
             config = finished[0].config.without_seed()
-            variants.append(Variant(label, config, finished, sweep, files[label]))
-    everything = {label: group for (_, label), group in groups.items()}
-    return Study(" and ".join(sweeps), variants, everything, duplicates)
+            variants.append(Variant(label, config, finished, sweep, names[label]))
+    by_label = {label: group for (_, label), group in groups.items()}
+    return Study(" and ".join(sweeps), variants, by_label, duplicates)
 
 
-def _shortened(named: dict[Config, str]) -> dict[Config, str]:
-    """Labels with the long numbers of a search's draws in four digits, where they stay distinct."""
+def _without_duplicates(
+    sweeps: Mapping[str, Iterable[Run]],
+) -> tuple[list[tuple[str, Run]], list[Run]]:
+    """The runs that count, each with its sweep's name, and the duplicates."""
+    pairs = [(sweep, run) for sweep, group in sweeps.items() for run in group]
+    counted, duplicates, seen = [], [], set()
+    for sweep, run in sorted(pairs, key=lambda pair: pair[1].state != FINISHED):
+        known = (sweep, run.config.identity) in seen
+        duplicates.append(run) if known else counted.append((sweep, run))
+        seen.add((sweep, run.config.identity))
+    return counted, duplicates
 
-    def short(found: re.Match) -> str:
-        return number(float(f"{float(found[0]):.{DIGITS}g}"))
 
-    shorter = {config: LONG.sub(short, label) for config, label in named.items()}
-    return shorter if len(set(shorter.values())) == len(named) else named
+def _shortened(by_config: dict[Config, str]) -> dict[Config, str]:
+    """Labels in which long numbers have four digits, unless two labels would become one."""
+
+    def short(match: re.Match) -> str:
+        return number(float(f"{float(match[0]):.{DIGITS}g}"))
+
+    shorter = {config: LONG.sub(short, label) for config, label in by_config.items()}
+    return shorter if len(set(shorter.values())) == len(by_config) else by_config
 
 
-def _files(labels: Iterable[str]) -> dict[str, str]:
-    """A name for the files of each label: no two alike, none too long for a file system."""
+def _file_names(labels: Iterable[str]) -> dict[str, str]:
+    """A file name for each label: no two alike, none too long for a file system."""
     names: dict[str, str] = {}
     for label in labels:
-        name = short = slug(label)[:LONGEST]
+        name = short = slug(label)[:LONGEST_NAME]
         for copy in itertools.count(2):
             if name not in names.values():
                 break
@@ -231,8 +243,8 @@ def _files(labels: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _as_written(config: Config) -> list[Any]:
-    """A sort key: settings but the seed, in the order in which Config lists what they allow."""
+def _config_order(config: Config) -> list[Any]:
+    """A sort key: the settings but the seed, each in the order in which Config lists its values."""
     values = dataclasses.asdict(config.without_seed())
     return [field.rank(values[name]) for name, field in FIELDS.items()]
 
@@ -241,10 +253,10 @@ def percent(interval: stats.Interval) -> str:
     """An accuracy in words: its mean, and half its interval where it has one."""
     if np.isnan(interval.mean):
         return "unknown"
-    reach = f" ± {interval.half_width:.2f}" if np.isfinite(interval.half_width) else ""
-    return f"{interval.mean:.2f}{reach} %"
+    half = f" ± {interval.half_width:.2f}" if np.isfinite(interval.half_width) else ""
+    return f"{interval.mean:.2f}{half} %"
 
 
 def count(n: int, noun: str) -> str:
-    """1 run, 2 runs, 1,000 runs."""
+    """A number and its noun: 1 run, 2 runs, 1,000 runs."""
     return f"{n:,} {noun}{'s' * (n != 1)}"

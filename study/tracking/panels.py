@@ -1,7 +1,7 @@
-"""What a Report and a saved workspace on W&B show: the same sections of panels, and words."""
+"""The Report and the saved workspace on W&B: the same sections of panels, and words."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from study import files, runs
 from study.config import slug
 from study.report import page
 from study.report.axis import Axis, varying
+from study.report.build import Report
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import SHOWN, Study, Variant
 from study.tracking import logger
@@ -23,7 +24,7 @@ REPLACED = "Made by `study publish`, which replaces all of it the next time; com
 
 @dataclass(frozen=True)
 class Part:
-    """A section of both: panels over runs (W&B ids), and the settings these are grouped by."""
+    """A section of both: panels over runs (W&B ids), and the settings that group the runs."""
 
     title: str
     ids: list[str]
@@ -33,38 +34,25 @@ class Part:
 
 
 def key(figure: SavedFigure) -> str:
-    """The image's key in the history, where a `.` would part it in two."""
+    """A figure's key in the history of the report's run, where a `.` would split it."""
     return "figures/" + re.sub(r"\W", "_", figure.name)
 
 
-def figures_of(report: dict[str, Any]) -> dict[str, list[SavedFigure]]:
-    """The report's figures, by section."""
-    drawn = dict(report["drawn"])
-    sections = {"The variants compared": drawn.pop("compared")}
-    if report["published"]:
-        sections["Published and reproduced"] = [report["published"]["figure"]]
-    if report["found"]:
-        sections["What the search found"] = report["found"].figures
-    sections |= drawn | {"What the norms do": report["explained"]}
-    return {title: figures for title, figures in sections.items() if figures}
-
-
-def _parts(log: Any, study: Study, report: dict[str, Any]) -> list[Part]:
-    """The sections, the same for both; made anew for each, since they lay out their panels."""
-    settings = varying(study)
+def _parts(log: Any, study: Study, report: Report) -> list[Part]:
+    """Build the sections; anew for the Report and the workspace, which lay out their panels."""
+    varied = varying(study)
     best = [logger.wandb_id(variant.runs[0]) for variant in study.detailed]
-    figures = figures_of(report)
-    groups = tuple(setting.name for setting in settings)
-    compared = [
-        Part("Curves", _ids(study.shown), _curves(study, figures), BANDS, groups),
-        Part("Settings", _ids(study.variants), _settings(study, settings)),
+    groups = tuple(axis.name for axis in varied)
+    parts = [
+        Part("Curves", _ids(study.shown), _curves(study, report), BANDS, groups),
+        Part("Settings", _ids(study.variants), _settings(study, varied)),
         Part("Misclassified images", best, _tables(), "Of one run of each variant."),
     ]
-    shown = [
-        Part(title, [log.id], [_picture(figure) for figure in drawn])
-        for title, drawn in figures.items()
+    parts += [
+        Part(title, [log.id], [_picture(figure) for figure in figures])
+        for title, figures in report.figures.items()
     ]
-    return [part for part in compared + shown if part.panels]
+    return [part for part in parts if part.panels]
 
 
 def _ids(variants: Iterable[Variant]) -> list[str]:
@@ -72,15 +60,15 @@ def _ids(variants: Iterable[Variant]) -> list[str]:
 
 
 def _metric(study: Study) -> str:
-    """What the variants are ranked by, as it is logged."""
+    """The logged metric that ranks the variants."""
     return "val/accuracy" if study.by_validation else "test/accuracy"
 
 
-def _curves(study: Study, figures: dict[str, list[SavedFigure]]) -> list[Any]:
-    """Line plots of the metrics that were logged, in the windows of our figures."""
+def _curves(study: Study, report: Report) -> list[Any]:
+    """Line plots of the metrics that were logged, with the axis limits of our figures."""
     import wandb_workspaces.reports.v2 as wr
 
-    windows = {figure.name: figure.window for drawn in figures.values() for figure in drawn}
+    windows = {figure.name: figure.window for figure in report.compared}
     logged = {key for variant in study.variants for run in variant.runs for key in run.history[-1]}
     return [
         wr.LinePlot(
@@ -98,19 +86,19 @@ def _curves(study: Study, figures: dict[str, list[SavedFigure]]) -> list[Any]:
     ]
 
 
-def _settings(study: Study, settings: list[Axis]) -> list[Any]:
+def _settings(study: Study, varied: Sequence[Axis]) -> list[Any]:
     """Parallel coordinates and importance, where settings vary."""
     import wandb_workspaces.reports.v2 as wr
 
-    if not settings:
+    if not varied:
         return []
     columns = [
         wr.ParallelCoordinatesPlotColumn(
-            wr.Config(setting.name),
-            display_name=setting.title,
-            log=setting.log and 0 not in setting.values,
+            wr.Config(axis.name),
+            display_name=axis.title,
+            log=axis.log and 0 not in axis.values,
         )
-        for setting in settings
+        for axis in varied
     ]
     columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(_metric(study))))
     return [
@@ -135,74 +123,74 @@ def _picture(figure: SavedFigure) -> Any:
 
 
 def _title(study: Study) -> str:
-    """The sweep's name, in letters that a Report's address and a workspace's name may have."""
+    """The sweep's name, without letters that the address of a Report may not have."""
     return files.file_name(study.name)[:128]
 
 
 def _only(ids: Iterable[str]) -> list[Any]:
-    """A filter of runs: these."""
+    """A filter that these runs alone pass."""
     from wandb_workspaces import expr
 
     return [expr.Metric("ID").isin(list(ids))]
 
 
-def _known(load: Callable[[str], Any], url: str | None) -> Any:
-    """What was published before; None where nothing was, or it was deleted since."""
+def _load(load: Callable[[str], Any], url: str | None) -> Any:
+    """Load what was published before; None where nothing was, or it was deleted since."""
     if not url:
         return None
     try:
         return load(url)
-    except (TypeError, ValueError):  # so wandb-workspaces answers for one that is gone
+    except (TypeError, ValueError):  # raised by wandb-workspaces for one that was deleted
         return None
 
 
 # The Report.
 
 
-def write_report(log: Any, study: Study, report: dict[str, Any]) -> str:
-    """Write the Report, the one that is known or a new one; its address."""
+def write_report(log: Any, study: Study, report: Report) -> str:
+    """Write the Report, over the one published before or as a new one; return its address."""
     import wandb_workspaces.reports.v2 as wr
 
-    known = _known(wr.Report.from_url, log.summary.get("report"))
-    online = known or wr.Report(entity=log.entity, project=log.project)
+    published = _load(wr.Report.from_url, log.summary.get("report"))
+    online = published or wr.Report(entity=log.entity, project=log.project)
     online.title = _title(study)
     online.description = REPLACED
     online.width = "fluid"
     online.blocks = [
         wr.H2("Findings"),
         _findings(log, report),
-        wr.MarkdownBlock(page.table(report)),
-        *_searched(report),
+        wr.MarkdownBlock(page.variants_table(report)),
+        *_summaries(report),
         *[block for part in _parts(log, study, report) for block in _section(log, study, part)],
         wr.H2("Provenance"),
-        wr.UnorderedList([f"{name}: {value}" for name, value in report["provenance"].items()]),
+        wr.UnorderedList([f"{name}: {value}" for name, value in report.provenance.items()]),
     ]
     return online.save().url
 
 
-def _findings(log: Any, report: dict[str, Any]) -> Any:
-    """The findings, each with a link to the file that its figures stand in."""
+def _findings(log: Any, report: Report) -> Any:
+    """The findings, each with a link to the file that its figures are in."""
     import wandb_workspaces.reports.v2 as wr
 
     items = []
-    for finding in report["findings"]:
+    for finding in report.findings:
         file = Path(finding.source).name
         link = wr.Link(text=file, url=f"{log.url}/files/{file}")
         items.append([f"{finding.text} (", link, ")"])
     return wr.UnorderedList(items)
 
 
-def _searched(report: dict[str, Any]) -> list[Any]:
-    """What else the report says in words: published figures, the search and its best."""
+def _summaries(report: Report) -> list[Any]:
+    """The sentences on published figures, and on the search and its best configuration."""
     import wandb_workspaces.reports.v2 as wr
 
     blocks: list[Any] = []
-    if report["published"]:
-        table = wr.MarkdownBlock(page.table(report, "published"))
-        blocks += [wr.UnorderedList(report["published"]["sentences"]), table]
-    if report["found"]:
-        command = wr.InlineCode(report["found"].command)
-        blocks += [wr.UnorderedList(report["found"].sentences)]
+    if report.published:
+        table = wr.MarkdownBlock(page.published_table(report))
+        blocks += [wr.UnorderedList(report.published.sentences), table]
+    if report.search:
+        command = wr.InlineCode(report.search.command)
+        blocks += [wr.UnorderedList(report.search.sentences)]
         blocks += [wr.P(["To train the best again over seeds of its own: ", command])]
     return blocks
 
@@ -225,23 +213,23 @@ def _section(log: Any, study: Study, part: Part) -> list[Any]:
 # The workspace.
 
 
-def write_workspace(log: Any, study: Study, report: dict[str, Any]) -> str:
-    """Write the saved workspace, the one that is known or a new one; its address."""
+def write_workspace(log: Any, study: Study, report: Report) -> str:
+    """Write the workspace, over the one published before or as a new one; return its address."""
     import wandb_workspaces.workspaces as ws
 
     parts = _parts(log, study, report)
-    known = _known(ws.Workspace.from_url, log.summary.get("workspace"))
-    workspace = known or ws.Workspace(entity=log.entity, project=log.project)
+    published = _load(ws.Workspace.from_url, log.summary.get("workspace"))
+    workspace = published or ws.Workspace(entity=log.entity, project=log.project)
     workspace.name = _title(study)
-    workspace.sections = [_workspace_section("Findings", [_words(report)])] + [
+    workspace.sections = [_workspace_section("Findings", [_markdown(report)])] + [
         _workspace_section(part.title, part.panels) for part in parts
     ]
     workspace.settings.x_axis = "epoch"
     workspace.settings.max_runs = SHOWN
-    shown = workspace.runset_settings
-    shown.filters = _only([*_ids(study.variants), log.id])
-    shown.groupby = [ws.Config(setting.name) for setting in varying(study)]
-    shown.order = [ws.Ordering(ws.Summary(_metric(study)), ascending=False)]
+    runset = workspace.runset_settings
+    runset.filters = _only([*_ids(study.variants), log.id])
+    runset.groupby = [ws.Config(axis.name) for axis in varying(study)]
+    runset.order = [ws.Ordering(ws.Summary(_metric(study)), ascending=False)]
     return workspace.save().url
 
 
@@ -252,9 +240,9 @@ def _workspace_section(title: str, panels: list[Any]) -> Any:
     return ws.Section(title, panels=panels, is_open=True, layout_settings=layout)
 
 
-def _words(report: dict[str, Any]) -> Any:
+def _markdown(report: Report) -> Any:
     """The findings and the table in one panel."""
     import wandb_workspaces.reports.v2 as wr
 
-    findings = "\n".join(f"- {finding.text}" for finding in report["findings"])
-    return wr.MarkdownPanel(f"{findings}\n\n{page.table(report)}")
+    findings = "\n".join(f"- {finding.text}" for finding in report.findings)
+    return wr.MarkdownPanel(f"{findings}\n\n{page.variants_table(report)}")

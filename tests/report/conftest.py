@@ -1,8 +1,10 @@
-"""Run folders with made-up curves."""
+"""Runs and run folders with made-up curves."""
 
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from study import files, runs
@@ -19,7 +21,9 @@ def made(tmp_path, tiny_run):
         config: Config, accuracies, state=runs.FINISHED, name=None, lower=0.5, sweep="mine", **more
     ):
         path = tmp_path / "runs" / sweep / (name or runs.name(config))
-        shutil.copytree(tiny_run.path, path, ignore=shutil.ignore_patterns("wandb", "weights.pt"))
+        shutil.copytree(
+            tiny_run.path, path, ignore=shutil.ignore_patterns(runs.WANDB, runs.WEIGHTS)
+        )
         runs.write_config(path, config)
         history = [
             {"epoch": i + 1, "train/loss": 0.3 / (i + 1), "train/accuracy": a - 1}
@@ -28,9 +32,9 @@ def made(tmp_path, tiny_run):
             for i, a in enumerate(accuracies)
         ]
         runs.write_history(path, history)
-        kept = ("parameters", "versions", "device", "threads", "path", "pack")
-        summary = {"state": state} | {key: tiny_run.summary[key] for key in kept}
-        files.write_json(path / "summary.json", summary | runs.scores(history) | more)
+        same = ("parameters", "versions", "device", "threads", "path", "pack")
+        summary = {"state": state} | {key: tiny_run.summary[key] for key in same}
+        files.write_json(path / runs.SUMMARY, summary | runs.scores(history) | more)
         return path
 
     return make
@@ -41,7 +45,7 @@ def curve(last: float, epochs: int = 10) -> list[float]:
 
 
 def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
-    """A run that lies nowhere."""
+    """A run without a folder."""
     config = Config(**{**config.non_defaults(), "seed": seed})
     history = [
         {"epoch": i, "train/accuracy": a - 1, "train/loss": 0.1, "test/accuracy": a}
@@ -54,3 +58,26 @@ def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
 
 def spread(config: Config, *lasts: float) -> list[Run]:
     return [run(config, last, seed) for seed, last in enumerate(lasts, 1)]
+
+
+@pytest.fixture
+def l1_grid(made, tmp_path):
+    """Four lambdas over three seeds, the best of them 1e-4, the last ruined; one run stopped."""
+    for seed in (1, 2, 3):
+        for l1, last in zip((0.0, 1e-5, 1e-4, 1e-3), (99.0, 99.1, 99.3, 60.0)):
+            made(Config(l1=l1, holdout=100, seed=seed), curve(last + 0.02 * seed))
+    made(Config(l1=1e-2, holdout=100, seed=1), [20.0, 30.0], runs.STOPPED)
+    return tmp_path / "runs/mine"
+
+
+def searched(made, configurations: int, method: str = "bayes") -> None:
+    """Draws of lr and norm whose accuracy the learning rate alone decides."""
+    rng, names = np.random.default_rng(0), []
+    for i in range(configurations):
+        lr = round(0.01 * 1.5**i, 6)
+        norm = "layer" if rng.random() < 0.5 else "batch"
+        last = 99 - abs(math.log(lr / 0.1))
+        names.append(made(Config(norm=norm, lr=lr, holdout=100), curve(last)).name)
+    folder = made(Config(holdout=200, lr=5.0), [10.0], runs.FAILED, cause="x").parent
+    record = {"method": method, "metric": "val/accuracy", "seed": 7, "runs": names[::-1]}
+    files.write_json(folder / runs.SEARCH, record)

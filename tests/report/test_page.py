@@ -1,14 +1,14 @@
+"""report.md and index.html, whole."""
+
 import csv
 import re
 
-import numpy as np
 import pytest
 
-from study import datasets, files, runs
+from study import files, runs
 from study.config import Config
 from study.errors import UsageError
-from study.report import page, variants
-from study.report.figures import charts, drawing
+from study.report import page
 from tests.report.conftest import curve
 
 
@@ -42,28 +42,7 @@ def test_a_report_has_all_its_parts(made, tmp_path):
         assert words in html
 
 
-def results(tmp_path) -> dict[str, dict[str, str]]:
-    """results.csv by label, without the figures."""
-    drawing.write_csv(
-        tmp_path / "results.csv", *page.results(variants.collect(tmp_path / "runs/mine"))
-    )
-    with open(tmp_path / "results.csv") as file:
-        return {row["label"]: row for row in csv.DictReader(file)}
-
-
-def test_results_are_the_means_over_seeds(made, tmp_path):
-    three_variants(made)
-    rows = results(tmp_path)
-    assert list(rows) == ["BN + L1 2.5e-5 (sum)", "LN", "GN"]
-    bn = rows["BN + L1 2.5e-5 (sum)"]
-    assert float(bn["test_accuracy_last_mean"]) == pytest.approx(99.39)
-    assert float(bn["test_accuracy_last_high"]) == pytest.approx(99.39 + 12.706 * 0.01, abs=1e-3)
-    assert (bn["seeds"], bn["finished"], bn["failed"], bn["l1"]) == ("2", "2", "0", "2.5e-5")
-    assert bn["val_accuracy_last_mean"] == ""
-    assert "seed" not in bn
-
-
-def test_norms_that_are_compared_are_worked_by_hand(made, tmp_path, quick):
+def test_norms_that_are_compared_are_explained(made, tmp_path, quick):
     made(Config(seed=1), curve(99.4))
     alone = page.write(tmp_path / "runs/mine", tmp_path / "alone").read_text()
     assert "What the norms do" not in alone
@@ -76,10 +55,10 @@ def test_norms_that_are_compared_are_worked_by_hand(made, tmp_path, quick):
 
 def test_one_seed_has_no_interval(made, tmp_path, quick):
     path = made(Config(seed=1), curve(99.4))
-    table = files.read_json(path / "parameters.json")
+    table = files.read_json(path / runs.PARAMETERS)
     for layer in table["layers"]:
-        del layer["receptive_field"]  # as runs of before left it
-    files.write_json(path / "parameters.json", table)
+        del layer["receptive_field"]  # as in runs of older versions
+    files.write_json(path / runs.PARAMETERS, table)
     page.write(tmp_path / "runs/mine", tmp_path / "out")
     with open(tmp_path / "out/results.csv") as file:
         [row] = csv.DictReader(file)
@@ -87,7 +66,7 @@ def test_one_seed_has_no_interval(made, tmp_path, quick):
     assert not re.search(r"\bnan\b", (tmp_path / "out/report.md").read_text())
 
 
-def test_failed_runs_are_told_and_stay_out_of_the_means(made, tmp_path, quick):
+def test_failed_runs_are_listed_and_in_no_mean(made, tmp_path, quick):
     made(Config(seed=1), curve(99.4))
     made(Config(seed=2), curve(50.0), runs.FAILED, cause="the loss became nan")
     made(Config(norm="layer", seed=1), curve(70.0), runs.STOPPED)
@@ -100,14 +79,6 @@ def test_failed_runs_are_told_and_stay_out_of_the_means(made, tmp_path, quick):
     report = (tmp_path / "out/report.md").read_text()
     assert "the loss became nan (not in the means)" in report
     assert "1 failed" in report and "1 stopped" in report
-
-
-def test_a_duplicate_is_counted_once(made, tmp_path):
-    made(Config(seed=1), curve(99.4))
-    made(Config(seed=1), curve(98.0), name="zz_again")
-    study = variants.collect(tmp_path / "runs/mine")
-    [variant] = study.variants
-    assert len(variant.runs) == len(study.duplicates) == 1
 
 
 def test_nothing_finished_is_refused(made, tmp_path):
@@ -129,7 +100,7 @@ def test_text_from_a_run_is_escaped(made, tmp_path, quick):
 
 def test_the_same_runs_give_the_same_report(made, tmp_path):
     path = made(Config(seed=1), curve(99.4))
-    for file in ("misclassified.npz", "confusion.json"):  # fewer figures
+    for file in (runs.MISCLASSIFIED, runs.CONFUSION):  # fewer figures
         (path / file).unlink()
     one = page.write(tmp_path / "runs/mine", tmp_path / "one")
     two = page.write(tmp_path / "runs/mine", tmp_path / "two")
@@ -138,40 +109,15 @@ def test_the_same_runs_give_the_same_report(made, tmp_path):
     assert (one.parent / pdf).read_bytes() == (two.parent / pdf).read_bytes()
 
 
-def test_labels_beside_the_curves_keep_apart():
-    wanted = [0.5, 0.51, 0.505, 0.0, 1.0, 0.99]
-    places = drawing.spread(wanted, 0.1)
-    assert (np.diff(np.sort(places)) >= 0.1 - 1e-9).all()
-    assert min(places) >= 0.05 - 1e-9 and max(places) <= 0.95 + 1e-9
-    assert (np.argsort(places) == np.argsort(wanted, kind="stable")).all()
-
-
-def test_the_axes_tell_99_3_from_99_5_beside_a_ruined_variant(made, tmp_path, monkeypatch):
-    made(Config(seed=1), curve(99.5))
-    made(Config(norm="layer", seed=1), curve(99.3))
-    made(Config(l1=0.1, seed=1), [11.35] * 10)
-    limits = []
-    save = drawing.save
-    monkeypatch.setattr(
-        drawing,
-        "save",
-        lambda figure, *rest: limits.append(figure.axes[0].get_ylim()) or save(figure, *rest),
+def test_the_page_prints_the_command_with_the_folder_quoted(made, tmp_path, quick):
+    for lr in (0.1, 0.2):
+        made(Config(lr=lr), curve(99 + lr), sweep="my sweep")
+    folder = tmp_path / "runs/my sweep"
+    html = page.write(folder, tmp_path / "out").read_text()
+    name = runs.name(Config(lr=0.2))
+    assert "What the search found" in html
+    assert re.search(rf"study rerun &#39;[^&]*my sweep/{name}&#39; --seeds 1,2,3,4,5", html)
+    assert (
+        f"study rerun '{folder}/{name}' --seeds 1,2,3,4,5"
+        in (tmp_path / "out/report.md").read_text()
     )
-    study = variants.collect(tmp_path / "runs/mine")
-    charts.comparison(tmp_path, study, "test/accuracy")
-    [(low, high)] = limits
-    assert low < 99.3 and high > 99.5 and high - low < 2
-
-
-def test_the_long_numbers_of_a_search_are_short_in_labels(made, tmp_path):
-    made(Config(lr=0.012345678901, l1=2.5e-5), curve(99.0))
-    made(Config(lr=0.9), curve(99.0))
-    study = variants.collect(tmp_path / "runs/mine")
-    assert [v.label for v in study.variants] == ["BN, lr 0.9", "BN + L1 2.5e-5 (sum), lr 0.01235"]
-    made(Config(lr=0.012345678902, l1=2.5e-5), curve(99.0))  # no longer distinct
-    labels = [v.label for v in variants.collect(tmp_path / "runs/mine").variants]
-    assert "BN + L1 2.5e-5 (sum), lr 0.012345678901" in labels and len(set(labels)) == 3
-
-
-def test_class_names_fit_the_data():
-    assert datasets.spec("cifar10").class_names[3] == "cat"

@@ -1,4 +1,4 @@
-"""The normalizations worked by hand on batches small enough to read.
+"""The normalizations computed on batches small enough to read.
 
 A normalization is a choice of which values share a mean and a variance; the rest, (x - mean) /
 sqrt(variance + epsilon), then gamma and beta of the channel, is the same in all.
@@ -27,7 +27,7 @@ HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # of Okabe & Ito's colours
 
 @dataclass(frozen=True)
 class Example:
-    """A batch to work on: values [N, C, 2, 2], gamma and beta [C], and the groups asked for."""
+    """A batch: values [N, C, 2, 2], gamma and beta [C], and the groups asked for."""
 
     name: str
     values: np.ndarray
@@ -45,7 +45,7 @@ class Example:
         return norms.largest_divisor(self.values.shape[1], self.groups)
 
     def name_of(self, norm: str) -> str:
-        """The norm's name, with the groups that it really makes."""
+        """The norm's name, with the number of groups that it uses."""
         name = NORMS[norm][0]
         if norm != "group":
             return name
@@ -78,14 +78,14 @@ EXAMPLES = (
 
 
 class Share(NamedTuple):
-    """What shares one mean and variance: its images and its channels, as ranges."""
+    """The images and the channels, as ranges, whose values share one mean and variance."""
 
     images: range
     channels: range
 
     @property
-    def where(self) -> tuple[slice, slice]:
-        """Its part of an array [N, C, ...]."""
+    def index(self) -> tuple[slice, slice]:
+        """Its index into an array [N, C, ...]."""
         return tuple(slice(r.start, r.stop) for r in self)
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ class Share(NamedTuple):
 
 
 def counted(noun: str, numbers: range) -> str:
-    """`image 1`, `channels 1–2`: numbers from 0 as people count."""
+    """Numbers from 0 as people count: `image 1`, `channels 1–2`."""
     first, last = numbers[0] + 1, numbers[-1] + 1
     return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
 
@@ -114,15 +114,15 @@ def shares(norm: str, images: int, channels: int, groups: int) -> list[Share]:
 
 
 @dataclass(frozen=True)
-class Worked:
-    """A norm worked on an example. mean, variance: [shares]; the rest [N, C, 2, 2]."""
+class Normalized:
+    """A norm applied to an example. mean, variance: [shares]; the rest [N, C, 2, 2]."""
 
     shares: list[Share]
     mean: np.ndarray
     variance: np.ndarray
     normalized: np.ndarray
     output: np.ndarray
-    index: np.ndarray  # the share that each value is in
+    share_of: np.ndarray  # the index of the share that each value is in
 
     @property
     def colours(self) -> list[str]:
@@ -131,17 +131,17 @@ class Worked:
         return tints(len(self.shares) // columns, columns)
 
 
-def work(example: Example, norm: str) -> Worked:
-    """Mean and variance (divided by n, not n - 1) of each share, and what follows from them."""
+def normalize(example: Example, norm: str) -> Normalized:
+    """Compute mean and variance (divided by n, not n - 1) of each share, and the outputs."""
     x = example.values
     found = shares(norm, *x.shape[:2], example.groups)
-    mean, variance = np.array([(x[s.where].mean(), x[s.where].var()) for s in found]).T
-    index = np.empty(x.shape, int)
+    mean, variance = np.array([(x[s.index].mean(), x[s.index].var()) for s in found]).T
+    share_of = np.empty(x.shape, int)
     for k, share in enumerate(found):
-        index[share.where] = k
-    normalized = (x - mean[index]) / np.sqrt(variance[index] + EPSILON)
+        share_of[share.index] = k
+    normalized = (x - mean[share_of]) / np.sqrt(variance[share_of] + EPSILON)
     gamma, beta = (v[:, None, None] for v in (example.gamma, example.beta))
-    return Worked(found, mean, variance, normalized, gamma * normalized + beta, index)
+    return Normalized(found, mean, variance, normalized, gamma * normalized + beta, share_of)
 
 
 def tints(rows: int, columns: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The normalizations worked by hand as a spreadsheet of live formulas."""
+"""The normalizations as a spreadsheet of live formulas."""
 
 import io
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from study.report.explain.examples import (
     MOMENTUM,
     NORMS,
     Example,
+    Normalized,
     Share,
-    Worked,
     counted,
-    work,
+    normalize,
 )
 
 ABOUT = (
@@ -36,10 +36,10 @@ LEFT = 1  # the first column of values; the labels stand before it
 
 
 def build(examples: Sequence[Example]) -> bytes:
-    """The spreadsheet: a sheet of values for each example and one for each norm on it.
+    """Build the spreadsheet: a sheet of values for each example and one for each norm on it.
 
-    Its numbers are live formulas, with the values they come to beside them for what does not
-    recalculate (a preview, a reader in a program).
+    Its numbers are live formulas, each with its value for what does not recalculate (a preview, a
+    program that reads cells).
     """
     body = io.BytesIO()
     with xlsxwriter.Workbook(body, {"in_memory": True}) as book:
@@ -70,7 +70,7 @@ class _Styles:
 
 
 class _Values:
-    """The sheet of an example's values, gamma, beta and epsilon, and how formulas name them."""
+    """The sheet of an example's values, gamma, beta and epsilon, to which formulas refer."""
 
     GAMMA, BETA, EPSILON, MOMENTUM, TOP = 3, 4, 5, 6, 9  # rows
 
@@ -95,17 +95,17 @@ class _Values:
             sheet.write(row, 0, label)
             sheet.write_number(row, LEFT, value, given)
         _channel_heads(sheet, styles, self.TOP - 1, len(example.gamma))
-        for place, value in np.ndenumerate(example.values):
-            sheet.write_number(*_place(self.TOP, place), value, given)
+        for index, value in np.ndenumerate(example.values):
+            sheet.write_number(*_row_column(self.TOP, index), value, given)
         _image_heads(sheet, self.TOP, len(example.values))
 
     def at(self, row: int, column: int = LEFT) -> str:
         return f"'{self.name}'!{cell(row, column, True, True)}"
 
 
-def _place(top: int, place: tuple[int, ...]) -> tuple[int, int]:
+def _row_column(top: int, index: tuple[int, ...]) -> tuple[int, int]:
     """Row and column of a value in a block: images down, channels across, no gaps between."""
-    image, channel, row, column = place
+    image, channel, row, column = index
     return top + 2 * image + row, LEFT + 2 * channel + column
 
 
@@ -124,8 +124,8 @@ def _image_heads(sheet: Any, top: int, images: int) -> None:
 def _norm_sheet(
     book: xlsxwriter.Workbook, styles: _Styles, example: Example, norm: str, source: _Values
 ) -> None:
-    """A norm: the values, the shares' means and variances, normalized values, output."""
-    worked = work(example, norm)
+    """Write the sheet of a norm: values, the means and variances of shares, outputs."""
+    result = normalize(example, norm)
     images, channels = example.values.shape[:2]
     sheet = book.add_worksheet(f"{example.name} {norm}")
     sheet.set_landscape()
@@ -140,26 +140,26 @@ def _norm_sheet(
         _channel_heads(sheet, styles, top - 1, channels)
         _image_heads(sheet, top, images)
     table = LEFT + 2 * channels + 1
-    for k, (share, colour) in enumerate(zip(worked.shares, worked.colours)):
-        _share_row(sheet, styles, tops[0], table, k, share, colour, worked)
-    for place, value in np.ndenumerate(example.values):
-        k, channel = worked.index[place], LEFT + 2 * place[1]
-        x, normal = (cell(*_place(top, place)) for top in tops[:2])
+    for k, (share, colour) in enumerate(zip(result.shares, result.colours)):
+        _share_row(sheet, styles, tops[0], table, k, share, colour, result)
+    for index, value in np.ndenumerate(example.values):
+        k, channel = result.share_of[index], LEFT + 2 * index[1]
+        x, normal = (cell(*_row_column(top, index)) for top in tops[:2])
         mean, variance = (cell(tops[0] + k, table + 1 + j, True, True) for j in (0, 1))
-        from_source = source.at(*_place(source.TOP, place))
+        from_source = source.at(*_row_column(source.TOP, index))
         gamma, beta = source.at(source.GAMMA, channel), source.at(source.BETA, channel)
         formulas = (
             f"={from_source}",
             f"=({x}-{mean})/SQRT({variance}+{source.at(source.EPSILON)})",
             f"={gamma}*{normal}+{beta}",
         )
-        cached = (value, worked.normalized[place], worked.output[place])
+        cached = (value, result.normalized[index], result.output[index])
         for top, formula, number, digits in zip(tops, formulas, cached, DIGITS):
-            style = _cell_style(styles, worked.index, place, worked.colours[k], digits)
-            sheet.write_formula(*_place(top, place), formula, style, number)
+            style = _cell_style(styles, result.share_of, index, result.colours[k], digits)
+            sheet.write_formula(*_row_column(top, index), formula, style, number)
     _share_heads(sheet, styles, tops[0] - 1, table)
     if norm == "batch":
-        _running(sheet, tops[0] + len(worked.shares) + 2, table, worked, source, tops[0], images)
+        _running(sheet, tops[0] + len(result.shares) + 2, table, result, source, tops[0], images)
 
 
 def _share_heads(sheet: Any, styles: _Styles, row: int, column: int) -> None:
@@ -171,47 +171,47 @@ def _share_heads(sheet: Any, styles: _Styles, row: int, column: int) -> None:
 
 def _share_row(
     sheet: Any, styles: _Styles, top: int, table: int, k: int,
-    share: Share, colour: str, worked: Worked,
+    share: Share, colour: str, result: Normalized,
 ) -> None:  # fmt: skip
-    """A share's line in the table: who it is, its mean, its variance."""
-    first = _place(top, (share.images.start, share.channels.start, 0, 0))
-    last = _place(top, (share.images[-1], share.channels[-1], 1, 1))
+    """Write a share's line in the table: its name, its mean, its variance."""
+    first = _row_column(top, (share.images.start, share.channels.start, 0, 0))
+    last = _row_column(top, (share.images[-1], share.channels[-1], 1, 1))
     style = styles(bg_color=colour, border=1, num_format="0.000000")
     sheet.write(top + k, table, str(share), styles(bg_color=colour, border=1))
     for j, (function, value) in enumerate(
-        (("AVERAGE", worked.mean[k]), ("VARP", worked.variance[k]))
+        (("AVERAGE", result.mean[k]), ("VARP", result.variance[k]))
     ):
         formula = f"={function}({area(*first, *last)})"
         sheet.write_formula(top + k, table + 1 + j, formula, style, value)
 
 
 def _running(
-    sheet: Any, row: int, table: int, worked: Worked, source: _Values, shares: int, images: int
+    sheet: Any, row: int, table: int, result: Normalized, source: _Values, shares: int, images: int
 ) -> None:
-    """BatchNorm's running mean and variance after this batch (torch.nn.BatchNorm2d)."""
+    """Write BatchNorm's running mean and variance after this batch (torch.nn.BatchNorm2d)."""
     n = images * 4
     momentum = source.at(source.MOMENTUM)
     sheet.write(row - 1, table, "running, after this batch")
-    for k, share in enumerate(worked.shares):
+    for k, share in enumerate(result.shares):
         sheet.write(row + k, table, counted("channel", share.channels))
         mean, variance = (cell(shares + k, table + j) for j in (1, 2))
         sheet.write_formula(
             row + k, table + 1, f"=(1-{momentum})*0+{momentum}*{mean}", None,
-            MOMENTUM * worked.mean[k],
+            MOMENTUM * result.mean[k],
         )  # fmt: skip
         sheet.write_formula(
             row + k, table + 2, f"=(1-{momentum})*1+{momentum}*{variance}*{n}/{n - 1}", None,
-            1 - MOMENTUM + MOMENTUM * worked.variance[k] * n / (n - 1),
+            1 - MOMENTUM + MOMENTUM * result.variance[k] * n / (n - 1),
         )  # fmt: skip
 
 
 def _cell_style(
-    styles: _Styles, index: np.ndarray, place: tuple[int, ...], colour: str, digits: str
+    styles: _Styles, share_of: np.ndarray, index: tuple[int, ...], colour: str, digits: str
 ) -> Any:
-    """Its share's colour, thin lines between cells and thick ones between shares."""
-    images, channels, height, width = index.shape
-    flat = index.transpose(0, 2, 1, 3).reshape(images * height, channels * width)
-    row, column = place[0] * height + place[2], place[1] * width + place[3]
+    """A format: the share's colour, thin lines between cells and thick ones between shares."""
+    images, channels, height, width = share_of.shape
+    flat = share_of.transpose(0, 2, 1, 3).reshape(images * height, channels * width)
+    row, column = index[0] * height + index[2], index[1] * width + index[3]
     edges = {"top": (-1, 0), "bottom": (1, 0), "left": (0, -1), "right": (0, 1)}
     thick = {}
     for side, (down, right) in edges.items():

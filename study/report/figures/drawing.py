@@ -1,4 +1,4 @@
-"""What the figures share: their style, and how one is kept as png, pdf and csv."""
+"""The parts that figures share: style, labels beside the axes, and files (png, pdf and csv)."""
 
 import csv
 import io
@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 
 from study import files
 from study.report.stats import Interval
+from study.report.variants import Study, Variant
 
-# Okabe & Ito's colours, told apart by colour-blind readers; yellow left out as too pale for lines.
+# Okabe & Ito's colours, which colour-blind readers tell apart; yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
 DASHES = ("-", "--", "-.", ":")
+GREY = "0.75"  # of variants without a colour of their own
 STYLE = {
     "pdf.fonttype": 42,  # TrueType: text stays text
     "font.size": 9,
@@ -27,14 +29,18 @@ STYLE = {
     "grid.alpha": 0.25,
     "savefig.dpi": 150,
 }
-FEW = 4
-WIDE = {"figsize": (9.5, 4.6), "layout": "constrained"}  # with room for words beside the axes
+FEW_BANDS = 4
+WIDE = {"figsize": (9.5, 4.6), "layout": "constrained"}  # with room for labels beside the axes
+NARROW = {"figsize": (7.2, 4.2), "layout": "constrained"}
+LOG_RATIO = 10  # greatest to least value from which an axis is logarithmic
 
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """A figure on disk: `name`.png, .pdf and .csv in a folder, and what it shows. window: the
-    limits of its vertical axis, where the page has a graph in its place."""
+    """A figure on disk: `name`.png, .pdf and .csv in a folder, with its title and caption.
+
+    window: the limits of its vertical axis, for the graph that the page has in its place.
+    """
 
     name: str
     title: str
@@ -42,63 +48,54 @@ class SavedFigure:
     window: tuple[float, float] | None = None
 
 
-def line(i: int) -> tuple[str, str]:
-    """The colour and the dashes of the i-th curve."""
-    return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]  # told apart in grey too
+def line_style(i: int) -> tuple[str, str]:
+    """The colour and the dashes of the i-th curve, told apart in grey too."""
+    return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
 
 
-def faint(bands: int) -> float:
-    """How opaque each of so many bands is, to be seen through the others."""
-    return 0.15 if bands <= FEW else 0.06
+def colour(study: Study, variant: Variant) -> str:
+    """The colour of a variant in all figures of its study."""
+    return line_style(study.shown.index(variant))[0] if variant in study.shown else GREY
 
 
-def points(
-    axes: Axes,
-    places: Sequence[float],
-    scores: Sequence[Interval],
-    colour: str,
-    label: str = "",
+def band_opacity(bands: int) -> float:
+    """The opacity at which so many bands can be seen through each other."""
+    return 0.15 if bands <= FEW_BANDS else 0.06
+
+
+def draw_points(
+    axes: Axes, x: Sequence[float], scores: Sequence[Interval], colour: str, label: str = ""
 ) -> None:
-    """Means with their intervals, at one seed without."""
+    """Draw means with their intervals, which one seed has none of."""
     axes.errorbar(
-        places, [score.mean for score in scores], [score.half_width for score in scores],
+        x, [score.mean for score in scores], [score.half_width for score in scores],
         fmt="o", color=colour, markersize=4.5, capsize=3, linewidth=1, label=label or None,
     )  # fmt: skip
 
 
-def limits(curves: Iterable[Sequence[float]], ends: Iterable[float] = ()) -> tuple[float, float]:
-    """Limits of an axis that show the later three quarters of curves, and what is added to these,
-    such as the ends of their bands; NaN is left out."""
-    kept = [np.asarray(curve, dtype=float)[len(curve) // 4 :] for curve in curves]
-    shown = np.concatenate([*kept, list(ends)])
-    low, high = np.nanmin(shown), np.nanmax(shown)
-    margin = 0.08 * (high - low) or 0.01
-    return low - margin, high + margin
+class SideLabel(NamedTuple):
+    """A text for beside the axes and the point it belongs to; x None: the axes' right edge."""
 
-
-class Side(NamedTuple):
-    """Words for beside the axes and the point they belong to; x None: the axes' right edge."""
-
-    words: str
+    text: str
     colour: str
     x: float | None
     y: float
 
 
-def side_labels(axes: Axes, labels: Sequence[Side]) -> None:
-    """Labels right of the axes, beside their points as far as none covers another."""
+def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
+    """Write labels right of the axes, near their points, so that none covers another."""
     low, high = axes.get_ylim()
     size = 8 if len(labels) <= 8 else 7
-    lines = max((label.words.count("\n") + 1 for label in labels), default=1)
+    lines = max((label.text.count("\n") + 1 for label in labels), default=1)
     height = 0.78 * 72 * axes.figure.get_figheight()  # of the axes, in points
     gap = min(1 / max(len(labels), 1), 1.3 * size * lines / height)
-    wanted = [(label.y - low) / (high - low) for label in labels]
-    for label, place, end in zip(labels, spread(wanted, gap), wanted):
+    heights = [(label.y - low) / (high - low) for label in labels]
+    for label, y, point in zip(labels, spread(heights, gap), heights):
         axes.annotate(
-            label.words,
-            xy=(1.0 if label.x is None else label.x, np.clip(end, 0, 1)),
+            label.text,
+            xy=(1.0 if label.x is None else label.x, np.clip(point, 0, 1)),
             xycoords=("axes fraction" if label.x is None else "data", "axes fraction"),
-            xytext=(1.04, place),
+            xytext=(1.04, y),
             textcoords="axes fraction",
             color=label.colour,
             fontsize=size,
@@ -110,22 +107,23 @@ def side_labels(axes: Axes, labels: Sequence[Side]) -> None:
         )  # fmt: skip
 
 
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places in 0 to 1, in the order of `wanted` and near it, at least `gap` apart."""
-    order = np.argsort(wanted, kind="stable")
-    places = np.asarray(wanted, dtype=float).clip(gap / 2, 1 - gap / 2)
-    for before, i in itertools.pairwise(order):
-        places[i] = max(places[i], places[before] + gap)
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Move heights in 0 to 1 to be at least `gap` apart, in the same order and near their own."""
+    order = np.argsort(heights, kind="stable")
+    moved = np.asarray(heights, dtype=float).clip(gap / 2, 1 - gap / 2)
+    for lower, i in itertools.pairwise(order):
+        moved[i] = max(moved[i], moved[lower] + gap)
     ceiling = 1 - gap / 2
     for i in order[::-1]:
-        places[i] = min(places[i], ceiling)
-        ceiling = places[i] - gap
-    return places.tolist()
+        moved[i] = min(moved[i], ceiling)
+        ceiling = moved[i] - gap
+    return moved.tolist()
 
 
 def save(
     figure: Figure, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
+    """Write a figure as png and pdf, and the values that it shows as csv."""
     layout = figure.get_layout_engine()
     if layout:  # once, not for the png and the pdf each
         layout.execute(figure)
@@ -140,13 +138,13 @@ def save(
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A csv with full precision; NaN is an empty cell."""
+    """Write a csv with full precision, in which NaN is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     for row in rows:
         writer.writerow(["" if _is_nan(cell) else cell for cell in row])
-    files.write(path, lambda file: file.write(text.getvalue().encode()))
+    files.write_text(path, text.getvalue())
 
 
 def _is_nan(cell: Any) -> bool:

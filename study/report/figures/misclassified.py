@@ -1,32 +1,27 @@
-"""What the networks get wrong: grids, those that all or one alone gets wrong, confusion."""
+"""The images that the networks get wrong: a variant's own, and those of all or of one alone."""
 
-import textwrap
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from study import runs
-from study.config import number
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
-from study.report.text.classes import scores
-from study.report.variants import Study, Variant, count
-from study.runs import Misclassified
+from study.report.variants import Study, Variant
+from study.train import image_grid
+from study.train.image_grid import Cell
 
-TEN, SIDE = 10, 5  # images of the small grid; a row of it, and of the square one
-COLUMNS = 10  # a row of those that all or only one gets wrong, its name first
-INCHES, WORDS, GAP = 1.05, 0.36, 0.08  # an image with its gap; words above it and a gap, as shares
-PLAIN = {"pdf.fonttype": 42, "savefig.dpi": 130}
-Cell = tuple[np.ndarray | None, str]  # uint8 [C, H, W] and the words above it
+TEN, SQUARE = 10, 25  # images of the two grids of a variant
+COLUMNS = 10  # of the grid that compares variants, in each row its name first
+STYLE = {"pdf.fonttype": 42, "savefig.dpi": 130}
 HEADER = ("index", "target", "predicted", "confidence")
 
 
 def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
-    """The ten and the 25 most confident mistakes of the variant's first seed that has them."""
+    """Draw the ten and the 25 most confident of the first seed that kept its images."""
     classes = variant.class_names
     run = next((run for run in variant.runs if run.has(runs.MISCLASSIFIED)), None)
     if run is None:
@@ -34,61 +29,48 @@ def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
     wrong = run.misclassified()
     rows = list(zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence))
     title = f"{variant.label}, seed {run.config.seed}: {len(wrong.index)} test images wrong"
-    ten, many = f"misclassified_{variant.file}", f"misclassified_25_{variant.file}"
-    cells = [(wrong.pixels[i], _pair(wrong, i, classes)) for i in range(len(wrong.pixels))]
-    with matplotlib.rc_context(PLAIN):
-        drawing.save(_sheet(title, cells[:TEN], SIDE), folder, ten, HEADER, rows)
-        square = SIDE * SIDE
-        drawing.save(_sheet(title, cells[:square], SIDE), folder, many, HEADER, rows[:square])
+    ten, square = f"misclassified_{variant.file}", f"misclassified_25_{variant.file}"
+    with matplotlib.rc_context(STYLE):
+        for name, count, listed in ((ten, TEN, rows), (square, SQUARE, rows[:SQUARE])):
+            figure = image_grid.draw_misclassified(wrong, classes, title, count)
+            drawing.save(figure, folder, name, HEADER, listed)
     caption = "confidence is the softmax of the predicted class. The csv lists"
     return [
         SavedFigure(
             ten, title, f"The ten most confident mistakes: predicted < target; {caption} all."
         ),
-        SavedFigure(many, f"{title}, 25 of them", f"Predicted < target; {caption} them."),
+        SavedFigure(square, f"{title}, 25 of them", f"Predicted < target; {caption} them."),
     ]
 
 
-def shared(folder: Path, study: Study) -> SavedFigure | None:
-    """The images that all variants get wrong against those that only one does, by the majority of
-    a variant's seeds. None below two variants that kept theirs, and over several data sets."""
+def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
+    """Draw the images that all variants get wrong, and those that only one does.
+
+    None below two variants that kept their images, and over several data sets.
+    """
     if len({variant.config.dataset for variant in study.shown}) > 1:
         return None
     classes = study.shown[0].class_names
-    sets, pixels, targets, confidence = {}, {}, {}, Counter()
-    for variant in study.shown:
-        kept = [run.misclassified() for run in variant.runs if run.has(runs.MISCLASSIFIED)]
-        if not kept:
-            continue
-        times = Counter(int(i) for wrong in kept for i in wrong.index)
-        sets[variant.label] = {i for i, n in times.items() if 2 * n > len(kept)}
-        for wrong in kept:
-            pixels |= dict(zip(wrong.index.tolist(), wrong.pixels))
-            targets |= dict(zip(wrong.index.tolist(), wrong.target.tolist()))
-            confidence.update(dict(zip(wrong.index.tolist(), wrong.confidence.tolist())))
-    if len(sets) < 2:
-        return None
-    rows = {"all": set.intersection(*sets.values())}
-    for label, wrong in sets.items():
-        rows[f"only {label}"] = wrong - set.union(
-            *(s for other, s in sets.items() if other != label)
-        )
-    order = {
-        name: sorted(wrong, key=lambda i: (-confidence[i], i))
-        for name, wrong in rows.items()
-        if wrong
+    images = _misclassified_images(study)
+    groups = _groups({v.label: wrong for v in study.shown if (wrong := _usual(v)) is not None})
+    by_confidence = {
+        name: sorted(wrong, key=lambda i: (-images[i].confidence, i))
+        for name, wrong in groups.items()
     }
-    if not order:
+    if not by_confidence:
         return None
     cells: list[Cell] = []
-    for name, wrong in order.items():
-        shown = [(pixels[i], f"{i}: {classes[targets[i]]}") for i in wrong if i in pixels]
-        row = [(None, f"{name}: {len(wrong)}"), *shown[: COLUMNS - 1]]
-        cells += row + [(None, "")] * (COLUMNS - len(row))
-    with matplotlib.rc_context(PLAIN):
-        lines = [[name, i, classes[targets[i]]] for name, wrong in order.items() for i in wrong]
-        header = ["wrong_for", "index", "target"]
-        drawing.save(_sheet("", cells, COLUMNS), folder, "misclassified_by", header, lines)
+    for name, wrong in by_confidence.items():
+        kept = [(i, images[i]) for i in wrong if images[i].pixels is not None]
+        shown = [Cell(image.pixels, f"{i}: {classes[image.target]}") for i, image in kept]
+        row = [Cell(None, f"{name}: {len(wrong)}"), *shown[: COLUMNS - 1]]
+        cells += row + [Cell(None, "")] * (COLUMNS - len(row))
+    rows = [
+        [name, i, classes[images[i].target]] for name, wrong in by_confidence.items() for i in wrong
+    ]
+    with matplotlib.rc_context(STYLE):
+        figure = image_grid.draw(cells, COLUMNS)
+        drawing.save(figure, folder, "misclassified_by", ["wrong_for", "index", "target"], rows)
     return SavedFigure(
         "misclassified_by",
         "Images that all variants get wrong, and those that only one does",
@@ -98,93 +80,41 @@ def shared(folder: Path, study: Study) -> SavedFigure | None:
     )
 
 
-def confusion(folder: Path, variant: Variant) -> SavedFigure | None:
-    """Mistakes by target and prediction, the mean over the seeds that kept them."""
-    classes = variant.class_names
-    kept = _confusions(variant)
-    if not kept:
-        return None
-    mean = np.mean(kept, axis=0)
-    mistakes = mean * (1 - np.eye(len(mean)))
-    with matplotlib.rc_context(drawing.STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(6, 5), layout="constrained")
-        axes = figure.subplots()
-        axes.imshow(mistakes, cmap="Blues", vmin=0, vmax=max(mistakes.max(), 1))
-        for target, predicted in zip(*np.nonzero(mistakes)):
-            images = mistakes[target, predicted]
-            dark = images > 0.6 * mistakes.max()
-            axes.annotate(
-                number(round(images, 1)), (predicted, target), ha="center", va="center", fontsize=7,
-                color="white" if dark else "black",
-            )  # fmt: skip
-        for i, row in enumerate(mean):
-            axes.annotate(
-                f"{100 * row[i] / max(row.sum(), 1):.1f}%", (i, i), ha="center", va="center",
-                fontsize=6, color="0.45",
-            )  # fmt: skip
-        axes.set_xticks(range(len(classes)), classes, rotation=45 if len(classes[0]) > 2 else 0)
-        axes.set_yticks(range(len(classes)), classes)
-        axes.set(xlabel="predicted", ylabel="target")
-        name = f"confusion_{variant.file}"
-        rows = [
-            [classes[i], classes[j], mean[i, j]] for i in range(len(mean)) for j in range(len(mean))
-        ]
-        drawing.save(figure, folder, name, ["target", "predicted", "images"], rows)
-    return SavedFigure(
-        name,
-        f"{variant.label}: confusion",
-        f"Test images by class and prediction, the mean over {count(len(kept), 'seed')}; on the"
-        " diagonal the share of the class that is right.",
-    )
+class _Image(NamedTuple):
+    """A test image that some run gets wrong. confidence: the sum over runs."""
+
+    target: int
+    confidence: float
+    pixels: np.ndarray | None  # where a run kept them
 
 
-def by_class(variant: Variant) -> list[list[str]]:
-    """A row a class: its name, precision, recall and F1 in percent over the seeds, its images; in
-    the last row the plain means over the classes, and all images."""
-    kept = _confusions(variant)
-    if not kept:
-        return []
-    found = scores(np.sum(kept, axis=0))
-    images = found.images / len(kept)
-    means = ["mean, all images", *(np.mean(shares) for shares in found[:3]), images.sum()]
-    return [
-        [name, *("" if np.isnan(share) else f"{share:.2f}" for share in shares), f"{images:.0f}"]
-        for name, *shares, images in [
-            *zip(variant.class_names, *found[:3], images),
-            means,
-        ]
-    ]
+def _misclassified_images(study: Study) -> dict[int, _Image]:
+    """Index -> image, of all runs of the variants shown."""
+    pixels: dict[int, np.ndarray] = {}
+    targets: dict[int, int] = {}
+    confidence: Counter[int] = Counter()
+    kept = [run for v in study.shown for run in v.runs if run.has(runs.MISCLASSIFIED)]
+    for wrong in (run.misclassified() for run in kept):
+        index = wrong.index.tolist()
+        pixels |= dict(zip(index, wrong.pixels))
+        targets |= dict(zip(index, wrong.target.tolist()))
+        confidence.update(dict(zip(index, wrong.confidence.tolist())))
+    return {i: _Image(target, confidence[i], pixels.get(i)) for i, target in targets.items()}
 
 
-def _confusions(variant: Variant) -> list[np.ndarray]:
-    return [run.confusion() for run in variant.runs if run.has(runs.CONFUSION)]
+def _usual(variant: Variant) -> set[int] | None:
+    """The images that most seeds of a variant get wrong; None where no seed kept them."""
+    kept = [run.misclassified() for run in variant.runs if run.has(runs.MISCLASSIFIED)]
+    times = Counter(int(i) for wrong in kept for i in wrong.index)
+    return {i for i, n in times.items() if 2 * n > len(kept)} if kept else None
 
 
-def _sheet(title: str, cells: Sequence[Cell], columns: int) -> Figure:
-    """Images in rows, each with its words above; a cell without an image has words alone."""
-    rows = -(-len(cells) // columns)
-    high = 1 + WORDS  # of a row, where an image is 1
-    figure = Figure(figsize=(columns * INCHES, (rows * high + bool(title) * WORDS) * INCHES))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-GAP, columns), ylim=(rows * high, -WORDS * bool(title)))
-    axes.axis("off")
-    axes.set_autoscale_on(False)
-    if title:
-        axes.text(0, -WORDS / 2, textwrap.fill(title, 13 * columns), fontsize=8, va="center")
-    for i, (pixels, words) in enumerate(cells):
-        left, top = i % columns, i // columns * high + WORDS
-        if pixels is None:
-            axes.text(left, top + 0.5, textwrap.fill(words, 16), fontsize=8, va="center")
-            continue
-        grey = len(pixels) == 1
-        axes.imshow(
-            pixels[0] if grey else pixels.transpose(1, 2, 0), cmap="gray" if grey else None,
-            vmin=0, vmax=255, extent=(left, left + 1 - GAP, top + 1 - GAP, top), aspect="auto",
-        )  # fmt: skip
-        axes.text(left, top - 0.03, words, fontsize=7, va="bottom")
-    return figure
-
-
-def _pair(wrong: Misclassified, i: int, classes: Sequence[str]) -> str:
-    predicted, target = classes[wrong.predicted[i]], classes[wrong.target[i]]
-    return f"{predicted}\n< {target}, {wrong.confidence[i]:.0%}"
+def _groups(wrong_for: dict[str, set[int]]) -> dict[str, set[int]]:
+    """The images that all get wrong and those that only one does; without those that are empty."""
+    if len(wrong_for) < 2:
+        return {}
+    groups = {"all": set.intersection(*wrong_for.values())}
+    for label, wrong in wrong_for.items():
+        rest = (images for other, images in wrong_for.items() if other != label)
+        groups[f"only {label}"] = wrong.difference(*rest)
+    return {name: images for name, images in groups.items() if images}

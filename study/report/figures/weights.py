@@ -10,68 +10,73 @@ from matplotlib.figure import Figure
 from study import runs
 from study.config import number
 from study.report.figures import drawing
-from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study, Variant
+from study.report.figures.drawing import SavedFigure, SideLabel
+from study.report.variants import Study
 
 NEAR = 1e-3  # a weight below this counts as near zero
-MOST = 10  # lambdas drawn, spread evenly over all that there are
+MOST = 10  # lambdas drawn, spread evenly over all
 BINS = np.logspace(-8, 1, 73)
+HEADER = ("l1", "runs", "weights", "share_near_zero", "size", "share_at_most")
 
 
 def draw(folder: Path, study: Study) -> SavedFigure | None:
-    """The distribution of |w| under each L1 lambda. None where fewer than two lambdas left weights
-    in run folders; runs pulled from W&B have none."""
-    found: dict[tuple[str, float], list[Path]] = {}
-    for variant in study.variants:
-        files = [run.path / runs.WEIGHTS for run in variant.runs if run.has(runs.WEIGHTS)]
-        if files:
-            found.setdefault((_group(variant, study), variant.config.l1), []).extend(files)
-    if len({l1 for _, l1 in found}) < 2:
+    """Draw the distribution of |w| under each L1 lambda.
+
+    None where fewer than two lambdas left weights; runs pulled from W&B have none.
+    """
+    files = _files_by_lambda(study)
+    if len({l1 for _, l1 in files}) < 2:
         return None
-    keys = sorted(found)
-    drawn = [keys[i] for i in sorted({*np.linspace(0, len(keys) - 1, MOST).round().astype(int)})]
+    keys = sorted(files)
+    chosen = [keys[i] for i in sorted({*np.linspace(0, len(keys) - 1, MOST).round().astype(int)})]
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.WIDE)
         axes = figure.subplots()
-        sides, rows = [], []
-        middle = np.sqrt(BINS[1:] * BINS[:-1])
-        for i, key in enumerate(drawn):
-            kept = [_sizes(path) for path in found[key]]
-            values = np.clip(np.concatenate(kept), BINS[0], BINS[-1])
-            below = np.searchsorted(np.sort(values), BINS[1:], side="right") / len(values)
-            near = float((values < NEAR).mean())
-            name = ", ".join(
-                word for word in (key[0], f"L1 {number(float(f'{key[1]:.4g}'))}") if word
-            )
-            colour, dash = drawing.line(i)
-            axes.plot(middle, 100 * below, color=colour, linestyle=dash)
-            place = middle[np.argmin(abs(below - 0.5))]
-            words = f"{name}\n{near:.0%} below {number(NEAR)}"
-            sides.append(drawing.Side(words, colour, place, 50))
-            rows += [[name, len(kept), len(values), near, *p] for p in zip(BINS[1:], below)]
+        labels, rows = [], []
+        middles = np.sqrt(BINS[1:] * BINS[:-1])
+        for i, (reduction, l1) in enumerate(chosen):
+            sizes = np.concatenate([_sizes(path) for path in files[reduction, l1]])
+            sizes = np.clip(sizes, BINS[0], BINS[-1])
+            at_most = np.searchsorted(np.sort(sizes), BINS[1:], side="right") / len(sizes)
+            near = float((sizes < NEAR).mean())
+            l1_words = f"L1 {number(float(f'{l1:.4g}'))}"
+            name = f"{reduction}, {l1_words}" if reduction else l1_words
+            colour, dashes = drawing.line_style(i)
+            axes.plot(middles, 100 * at_most, color=colour, linestyle=dashes)
+            median = middles[np.argmin(abs(at_most - 0.5))]
+            text = f"{name}\n{near:.0%} below {number(NEAR)}"
+            labels.append(SideLabel(text, colour, median, 50))
+            shared = [name, len(files[reduction, l1]), len(sizes), near]
+            rows += [[*shared, *point] for point in zip(BINS[1:], at_most)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)
         axes.set(xscale="log", xlabel="size of a weight", ylabel="weights at most so large (%)")
         axes.set_ylim(0, 100)
-        drawing.side_labels(axes, sides)
-        header = ["l1", "runs", "weights", "share_near_zero", "size", "share_at_most"]
-        drawing.save(figure, folder, "weights", header, rows)
+        drawing.draw_side_labels(axes, labels)
+        drawing.save(figure, folder, "weights", HEADER, rows)
     return SavedFigure(
         "weights",
         "The weights under each L1 lambda",
         "The share of all weights and biases that are at most so large, over the seeds. Dotted:"
         f" below {number(NEAR)} a weight counts as near zero."
-        + (f" {len(drawn)} of {len(keys)} lambdas." if len(drawn) < len(keys) else ""),
+        + (f" {len(chosen)} of {len(keys)} lambdas." if len(chosen) < len(keys) else ""),
     )
 
 
-def _group(variant: Variant, study: Study) -> str:
-    """What else the lambdas are compared within: the way L1 is reduced, where both are used."""
-    ways = {v.config.l1_reduction for v in study.variants if v.config.l1}
-    return variant.config.l1_reduction if len(ways) > 1 and variant.config.l1 else ""
+def _files_by_lambda(study: Study) -> dict[tuple[str, float], list[Path]]:
+    """(how L1 is reduced, where both ways are used; lambda) -> files of weights."""
+    reductions = {v.config.l1_reduction for v in study.variants if v.config.l1}
+    files: dict[tuple[str, float], list[Path]] = {}
+    for variant in study.variants:
+        config = variant.config
+        reduction = config.l1_reduction if len(reductions) > 1 and config.l1 else ""
+        paths = [run.path / runs.WEIGHTS for run in variant.runs if run.has(runs.WEIGHTS)]
+        if paths:
+            files.setdefault((reduction, config.l1), []).extend(paths)
+    return files
 
 
 def _sizes(path: Path) -> np.ndarray:
-    """|w| of all parameters in a weights file, without the running statistics of BatchNorm."""
+    """|w| of all parameters in a file of weights, without BatchNorm's running statistics."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     return np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""Sweeps against each other: the configurations that two of them share, paired by seed."""
+"""Sweeps compared with each other: the configurations that two of them share, paired by seed."""
 
 import itertools
 from collections import defaultdict
@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from study.config import Config
 from study.report import stats
 from study.report.text.findings import LEVEL, ROUNDING
-from study.report.variants import Study, Variant, count, percent
+from study.report.variants import TEST, Study, Variant, count, percent
 
-TEST = "test_accuracy_last"
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
           "difference", "low", "high", "p", "p_holm")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Match:
-    """A configuration in two sweeps; the difference is the other (`two`) less the `one`."""
+    """A configuration in two sweeps; the difference is the second (`two`) less the first."""
 
     one: Variant
     two: Variant
@@ -43,8 +43,8 @@ class Match:
         ]  # fmt: skip
 
     @property
-    def words(self) -> dict[str, str]:
-        """The same for a table of the page."""
+    def cells(self) -> dict[str, str]:
+        """The cells of the page's table."""
         interval = self.difference.interval
         known = np.isfinite(interval.half_width)
         return {
@@ -58,43 +58,56 @@ class Match:
         }
 
 
-def match(study: Study) -> list[Match] | None:
-    """The configurations that are in two sweeps, p corrected for their number; None for one
-    sweep."""
+@dataclass(frozen=True)
+class AcrossSweeps:
+    """Several sweeps in sentences, and the configurations that two of them share."""
+
+    sentences: list[str]
+    matches: list[Match]
+
+
+def compare(study: Study) -> AcrossSweeps | None:
+    """Compare the sweeps of a study; None where there is but one."""
     if len({variant.sweep for variant in study.variants}) < 2:
         return None
-    alike: dict[Any, list[Variant]] = defaultdict(list)
+    matches = match(study)
+    return AcrossSweeps(sentences(study, matches), matches)
+
+
+def match(study: Study) -> list[Match]:
+    """The configurations that are in two sweeps, with p corrected for their number."""
+    by_config: dict[Config, list[Variant]] = defaultdict(list)
     for variant in study.variants:
-        alike[variant.config].append(variant)
-    found = [pair for group in alike.values() for pair in itertools.combinations(group, 2)]
-    differences = [stats.difference(two.values(TEST), one.values(TEST)) for one, two in found]
+        by_config[variant.config].append(variant)
+    pairs = [pair for group in by_config.values() for pair in itertools.combinations(group, 2)]
+    differences = [stats.difference(two.values(TEST), one.values(TEST)) for one, two in pairs]
     corrected = stats.holm([difference.p for difference in differences])
     return [
         Match(one, two, difference, float(p))
-        for (one, two), difference, p in zip(found, differences, corrected)
+        for (one, two), difference, p in zip(pairs, differences, corrected)
     ]
 
 
-def summarize(study: Study, matches: list[Match]) -> list[str]:
-    """Each sweep's best, and what became of the configurations that they share."""
+def sentences(study: Study, matches: list[Match]) -> list[str]:
+    """The best of each sweep, and how the configurations that they share compare."""
     best: dict[str, Variant] = {}
     for variant in study.ranked():
         best.setdefault(variant.sweep, variant)
-    told = [
+    bests = [
         f"The best of {sweep}: {variant.label.removeprefix(f'{sweep}: ')}, with"
         f" {percent(variant.last(TEST))} over {count(len(variant.values(TEST)), 'seed')} and"
         f" {variant.parameters['total']:,} parameters."
         for sweep, variant in best.items()
     ]
     if not matches:
-        return [*told, "They share no configuration: what they differ in is in their settings."]
-    alike = [m for m in matches if abs(m.difference.interval.mean) < ROUNDING]
+        return [*bests, "They share no configuration: what they differ in is in their settings."]
+    same = [m for m in matches if abs(m.difference.interval.mean) < ROUNDING]
     better = [m for m in matches if m.significant and m.difference.interval.mean > 0]
     worse = [m for m in matches if m.significant and m.difference.interval.mean < 0]
     return [
-        *told,
+        *bests,
         f"{count(len(matches), 'configuration')} stand in both of two sweeps: in the other"
-        f" {len(better)} are surely better, {len(worse)} surely worse, {len(alike)} the same on"
+        f" {len(better)} are surely better, {len(worse)} surely worse, {len(same)} the same on"
         f" average; of the rest, no difference can be told (5 %, corrected for"
         f" {count(len(matches), 'comparison')}).",
     ]

@@ -1,9 +1,11 @@
-"""How well each class is told from the others."""
+"""How well each class is recognized: precision, recall and F1."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from study.report.variants import Variant
 
 
 class ClassScores(NamedTuple):
@@ -31,3 +33,23 @@ def scores(confusion: ArrayLike) -> ClassScores:
             f1=100 * 2 * right / (predicted + images),
             images=images,
         )
+
+
+def table(variant: Variant) -> list[list[str]]:
+    """A row a class: its name, precision, recall and F1 over all seeds together, and its images.
+
+    The last row has the plain means over the classes, and all images. Empty where no run kept its
+    confusion matrix.
+    """
+    matrices = variant.confusions()
+    if not matrices:
+        return []
+    found = scores(np.sum(matrices, axis=0))
+    images = found.images / len(matrices)
+    names = variant.class_names
+    rows = list(zip(names, *found[:3], images))
+    rows.append(("mean, all images", *map(np.mean, found[:3]), images.sum()))
+    return [
+        [name, *("" if np.isnan(share) else f"{share:.2f}" for share in shares), f"{images:.0f}"]
+        for name, *shares, images in rows
+    ]

@@ -1,7 +1,7 @@
-"""What the runs say, in words: who is ahead, by how much, how surely, at what cost.
+"""The findings in sentences: which variant is ahead, by how much, how surely, at what cost.
 
-Every sentence holds its figures and names the file they came from. Stopped and failed runs are
-counted, and in no mean.
+Every sentence holds its figures and names the file that they are in. Stopped and failed runs are
+counted, and are in no mean.
 """
 
 import itertools
@@ -14,14 +14,14 @@ import numpy as np
 from study import datasets
 from study.config import Config
 from study.report import stats
-from study.report.variants import Study, Variant, count, percent
+from study.report.variants import TEST, Study, Variant, count, percent
 from study.runs import FINISHED
 from study.train import l1
 
-LEVEL = 0.05  # of a corrected p, below which two configurations are told apart
-ROUNDING = 0.005  # points of accuracy that two printed figures do not tell apart
+LEVEL = 0.05  # corrected p below which a difference is significant
+ROUNDING = 0.005  # points of accuracy by which two figures may differ and be printed alike
 MOST = 20  # configurations, the best first, whose pairs are compared
-NAMED = 8  # of them named in one sentence
+MOST_NAMED = 8  # configurations named in one sentence
 PAIRS = (
     "one", "two", "seeds", "difference", "low", "high", "p", "p_holm",
     "probability_of_improvement", "seeds_needed",
@@ -30,7 +30,7 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence, and the file of the report that its figures stand in."""
+    """A sentence, and the file of the report that its figures are in."""
 
     text: str
     source: str
@@ -40,19 +40,19 @@ class Finding:
 class Pair:
     """Two variants' test accuracy at the last epoch, `one` minus `two`.
 
-    p_holm: p corrected for all pairs. needed: seeds at which it would be below 0.05 in 8 of 10
-    studies with this difference and deviation, by Bonferroni's stricter correction.
+    p_holm: p corrected for all pairs. seeds_needed: seeds at which it would be below 0.05 in 8 of
+    10 studies with this difference and deviation, by Bonferroni's stricter correction.
     """
 
     one: Variant
     two: Variant
     difference: stats.Difference
     p_holm: float
-    needed: float
+    seeds_needed: float
 
     @property
     def significant(self) -> bool:
-        """Whether the two are told apart."""
+        """Whether the difference is more than chance."""
         return self.p_holm < LEVEL
 
     def row(self) -> list[Any]:
@@ -60,114 +60,116 @@ class Pair:
         d = self.difference
         return [
             self.one.label, self.two.label, d.interval.n, *d.interval[:3], d.p, self.p_holm,
-            d.better, self.needed,
+            d.better, self.seeds_needed,
         ]  # fmt: skip
 
 
 def pairs(study: Study) -> list[Pair]:
-    """All pairs of the best variants, the better one first."""
-    best = [v for v in study.ranked() if v.values("test_accuracy_last")][:MOST]
-    scores = [variant.values("test_accuracy_last") for variant in best]
-    places = list(itertools.combinations(range(len(best)), 2))
-    found = [stats.difference(scores[i], scores[j]) for i, j in places]
-    corrected = stats.holm([difference.p for difference in found])
+    """Compare all pairs of the best variants, the better one first."""
+    best = [v for v in study.ranked() if v.values(TEST)][:MOST]
+    scores = [variant.values(TEST) for variant in best]
+    indices = list(itertools.combinations(range(len(best)), 2))
+    differences = [stats.difference(scores[i], scores[j]) for i, j in indices]
+    corrected = stats.holm([difference.p for difference in differences])
     level = LEVEL / max(np.isfinite(corrected).sum(), 1)
     return [
         Pair(
             best[i], best[j], difference, float(p),
             stats.seeds_needed(difference.interval.mean, difference.deviation, level),
         )
-        for (i, j), difference, p in zip(places, found, corrected)
+        for (i, j), difference, p in zip(indices, differences, corrected)
     ]  # fmt: skip
 
 
 def summarize(study: Study, compared: list[Pair], target: float | None = None) -> list[Finding]:
-    """The findings, the most important first."""
+    """Summarize a study and its compared pairs in findings, the most important first."""
     best = study.ranked()[0]
-    against = [pair for pair in compared if pair.one is best]
-    found = [_ahead(study, best)]
-    if against:
-        found.append(_next(against[0], len(compared)))
-    found += _others(against)
-    found += [_size(study, best), _cost(study, best)]
+    with_best = [pair for pair in compared if pair.one is best]
+    findings = [_best(study, best)]
+    if with_best:
+        findings.append(_next(with_best[0], len(compared)))
+    findings += _rest(with_best)
+    findings += [_size(study, best), _cost(study, best)]
     if target is not None:
-        found.append(_target(study, best, target))
-    found += [_gap(best), _steadiness(study), _floor(best), *_lambdas(study)]
+        findings.append(_target(study, best, target))
+    findings += [_gap(best), _steadiness(study), _test_set_error(best), *_lambdas(study)]
     if not study.by_validation:
-        found.append(
+        findings.append(
             Finding(
                 "There are no validation images in these runs: the variants are ranked, and best"
                 " epochs chosen, on the test set, which flatters them.",
                 "results.csv",
             )
         )
-    return [finding for finding in [*found, *_left_out(study)] if finding]
+    return [finding for finding in [*findings, *_left_out(study)] if finding]
 
 
-def _ahead(study: Study, best: Variant) -> Finding:
-    score = best.last("test_accuracy_last")
+def _best(study: Study, best: Variant) -> Finding:
+    score = best.last(TEST)
     key = study.rank_key
     top = best.last(key).mean
     level = [v.label for v in study.ranked()[1:] if abs(v.last(key).mean - top) < ROUNDING]
-    shared = f" (level with {_list(level)})" if level else ""
+    level_with = f" (level with {_list(level)})" if level else ""
     chosen = "validation" if study.by_validation else "test"
     return Finding(
-        f"{best.label} has the highest mean {chosen} accuracy at the last epoch{shared}: its test"
-        f" accuracy is {percent(score)} over {count(score.n, 'seed')}, with"
+        f"{best.label} has the highest mean {chosen} accuracy at the last epoch{level_with}: its"
+        f" test accuracy is {percent(score)} over {count(score.n, 'seed')}, with"
         f" {best.parameters['total']:,} parameters.",
         "figures/test_accuracy.csv",
     )
 
 
 def _next(pair: Pair, compared: int) -> Finding:
-    """The best against the next."""
+    """How the best compares with the next."""
     d, second = pair.difference, pair.two
-    told = f"{second.label} is next with {percent(second.last('test_accuracy_last'))}"
+    text = f"{second.label} is next with {percent(second.last(TEST))}"
     if d.interval.n < 2:
         seeds = "one common seed" if d.interval.n else "no common seed"
-        return Finding(f"{told}; at {seeds} no difference between them can be told.", "results.csv")
+        return Finding(f"{text}; at {seeds} no difference between them can be told.", "results.csv")
     if np.isnan(d.p):
         return Finding(
-            f"{told}; the difference is {d.interval.mean:+.2f} points at each of {d.interval.n}"
+            f"{text}; the difference is {d.interval.mean:+.2f} points at each of {d.interval.n}"
             " seeds, too few and too alike to tell how it varies.",
             "pairs.csv",
         )
     corrected = f"p = {_p(pair.p_holm)}" + (
         f" corrected for {compared} pairs" if compared > 1 else ""
     )
-    told += f"; the difference, paired over {d.interval.n} seeds, is {_points(d.interval)}"
+    text += f"; the difference, paired over {d.interval.n} seeds, is {_points(d.interval)}"
     if pair.significant:
-        return Finding(f"{told}, more than chance ({corrected}).", "pairs.csv")
+        return Finding(f"{text}, more than chance ({corrected}).", "pairs.csv")
     return Finding(
-        f"{told}: no difference can be told at this number of seeds ({corrected});"
-        f" {_needed(pair)}.",
+        f"{text}: no difference can be told at this number of seeds ({corrected});"
+        f" {_seeds_needed(pair)}.",
         "pairs.csv",
     )
 
 
-def _needed(pair: Pair) -> str:
-    if np.isnan(pair.needed):
+def _seeds_needed(pair: Pair) -> str:
+    if np.isnan(pair.seeds_needed):
         return f"more than {stats.MOST_SEEDS:,} would be needed to find one as small as this"
-    return f"about {pair.needed:.0f} would be needed to find one of this size"
+    return f"about {pair.seeds_needed:.0f} would be needed to find one of this size"
 
 
-def _others(against: list[Pair]) -> list[Finding | None]:
-    """Who is surely behind the best, and who may not be, beyond the next. Of a study with
-    validation images the best may be behind others on the test images."""
-    behind = [p for p in against if p.significant and p.difference.interval.mean >= 0]
-    ahead = [p for p in against if p.significant and p.difference.interval.mean < 0]
-    open_ = [p.two.label for p in against if not p.significant and p.difference.interval.n > 1]
-    if len(against) < 2 or not behind + ahead + open_:
+def _rest(with_best: list[Pair]) -> list[Finding]:
+    """Which variants differ from the best, and which may not, where there are several.
+
+    In a study with validation images the best may be behind others on the test images.
+    """
+    behind = [p for p in with_best if p.significant and p.difference.interval.mean >= 0]
+    ahead = [p for p in with_best if p.significant and p.difference.interval.mean < 0]
+    unclear = [p.two.label for p in with_best if not p.significant and p.difference.interval.n > 1]
+    if len(with_best) < 2 or not behind + ahead + unclear:
         return []
-    found = []
-    for told, where in ((behind, "behind"), (ahead, "ahead of")):
-        if told:
-            points = [f"{p.two.label} ({abs(p.difference.interval.mean):.2f})" for p in told]
-            found.append(f"surely {where} the best (by so many points): {_list(points)}")
-    if open_:
-        found.append(f"not told apart from it: {_list(open_)}")
-    told = "; ".join(found)
-    return [Finding(f"{told[0].upper()}{told[1:]}.", "pairs.csv")]
+    clauses = []
+    for pairs, side in ((behind, "behind"), (ahead, "ahead of")):
+        if pairs:
+            points = [f"{p.two.label} ({abs(p.difference.interval.mean):.2f})" for p in pairs]
+            clauses.append(f"surely {side} the best (by so many points): {_list(points)}")
+    if unclear:
+        clauses.append(f"not told apart from it: {_list(unclear)}")
+    text = "; ".join(clauses)
+    return [Finding(f"{text[0].upper()}{text[1:]}.", "pairs.csv")]
 
 
 def _size(study: Study, best: Variant) -> Finding | None:
@@ -181,7 +183,7 @@ def _size(study: Study, best: Variant) -> Finding | None:
     small = min(study.ranked(), key=lambda variant: sizes[variant.label])
     text = (
         f"The variants have {low:,} to {high:,} parameters, the best {sizes[best.label]:,}; the"
-        f" smallest, {small.label}, has {percent(small.last('test_accuracy_last'))}."
+        f" smallest, {small.label}, has {percent(small.last(TEST))}."
     )
     return Finding(text, "results.csv")
 
@@ -200,23 +202,23 @@ def _cost(study: Study, best: Variant) -> Finding | None:
 
 
 def _target(study: Study, best: Variant, target: float) -> Finding:
-    held = {v.label: v.first_epoch_at_target(target) for v in study.variants}
-    reached = {label: epoch for label, epoch in held.items() if epoch is not None}
-    if not reached:
+    epochs = {v.label: v.first_epoch_at_target(target) for v in study.variants}
+    at_target = {label: epoch for label, epoch in epochs.items() if epoch is not None}
+    if not at_target:
         text = f"No variant's mean test accuracy reaches {target:g} % and holds it to the end."
         return Finding(text, "figures/test_accuracy.csv")
-    first = min(reached, key=reached.get)
+    first = min(at_target, key=at_target.get)
     share = stats.share_at_target(best.curves("test/accuracy"), target)
     text = (
         f"{first} is the first whose mean test accuracy reaches {target:g} % and holds it, from"
-        f" epoch {reached[first]} on ({len(reached)} of {len(held)} variants do); {best.label} is"
-        f" at or above it in {share:.0%} of its seeds' last five epochs."
+        f" epoch {at_target[first]} on ({len(at_target)} of {len(epochs)} variants do);"
+        f" {best.label} is at or above it in {share:.0%} of its seeds' last five epochs."
     )
     return Finding(text, "figures/test_accuracy.csv")
 
 
 def _gap(best: Variant) -> Finding | None:
-    train, test = best.values("train_accuracy_last"), best.values("test_accuracy_last")
+    train, test = best.values("train_accuracy_last"), best.values(TEST)
     gap = stats.mean_interval([train[seed] - test[seed] for seed in train.keys() & test.keys()])
     if not np.isfinite(gap.mean):
         return None
@@ -228,9 +230,9 @@ def _gap(best: Variant) -> Finding | None:
 
 
 def _steadiness(study: Study) -> Finding | None:
-    """Whose test accuracy moves least and most from epoch to epoch, at the end."""
-    moves = {v.label: np.mean(list(v.late_deviation().values())) for v in study.variants}
-    known = {label: value for label, value in moves.items() if np.isfinite(value)}
+    """Which variants' test accuracy moves least and most from epoch to epoch, at the end."""
+    deviations = {v.label: np.mean(list(v.late_deviation().values())) for v in study.variants}
+    known = {label: value for label, value in deviations.items() if np.isfinite(value)}
     if len(known) < 2:
         return None
     least, most = min(known, key=known.get), max(known, key=known.get)
@@ -244,8 +246,8 @@ def _steadiness(study: Study) -> Finding | None:
     )
 
 
-def _floor(best: Variant) -> Finding | None:
-    mean, images = best.last("test_accuracy_last").mean, best.test_images
+def _test_set_error(best: Variant) -> Finding | None:
+    mean, images = best.last(TEST).mean, best.test_images
     if images is None:
         return None
     error = stats.binomial_error(mean, images)
@@ -268,39 +270,40 @@ def _lambdas(study: Study) -> list[Finding]:
     ]
 
 
-def _left_out(study: Study) -> list[Finding | None]:
+def _left_out(study: Study) -> list[Finding]:
     """Runs in no mean, variants without any, and seeds that some variants lack."""
-    found: list[Finding | None] = []
+    findings: list[Finding] = []
     states = Counter(run.state for run in study.all if run.state != FINISHED)
     if states:
-        told = _list([f"{n} {state}" for state, n in sorted(states.items())])
-        found.append(Finding(f"In no mean: runs that are not finished ({told}).", "results.csv"))
+        counts = _list([f"{n} {state}" for state, n in sorted(states.items())])
+        text = f"In no mean: runs that are not finished ({counts})."
+        findings.append(Finding(text, "results.csv"))
     finished = {variant.label for variant in study.variants}
     missing = [label for label in study.runs if label not in finished]
     if missing:
-        found.append(Finding(f"Without a finished run: {_list(missing)}.", "results.csv"))
-    seeds = {v.label: len(v.values("test_accuracy_last")) for v in study.variants}
+        findings.append(Finding(f"Without a finished run: {_list(missing)}.", "results.csv"))
+    seeds = {v.label: len(v.values(TEST)) for v in study.variants}
     most = max(seeds.values())
     fewer = [f"{label} {n}" for label, n in seeds.items() if n < most]
     if fewer and most > 1:
-        told = (
+        text = (
             f"Not all have {most} finished seeds: {_list(fewer)}. Differences are over common ones."
         )
-        found.append(Finding(told, "results.csv"))
-    return found
+        findings.append(Finding(text, "results.csv"))
+    return findings
 
 
 def _list(words: list[str]) -> str:
-    """Words in a row, the first few of many."""
-    between = "; " if any("," in word for word in words) else ", "
-    if len(words) > NAMED:
-        return f"{between.join(words[:NAMED])} and {len(words) - NAMED} more"
-    return between.join(words)
+    """Words as a list in a sentence, the first few of many."""
+    separator = "; " if any("," in word for word in words) else ", "
+    if len(words) > MOST_NAMED:
+        return f"{separator.join(words[:MOST_NAMED])} and {len(words) - MOST_NAMED} more"
+    return separator.join(words)
 
 
 def _points(interval: stats.Interval) -> str:
-    reach = f" (95 % interval {interval.low:+.2f} to {interval.high:+.2f})"
-    return f"{interval.mean:+.2f} points" + (reach if np.isfinite(interval.half_width) else "")
+    ends = f" (95 % interval {interval.low:+.2f} to {interval.high:+.2f})"
+    return f"{interval.mean:+.2f} points" + (ends if np.isfinite(interval.half_width) else "")
 
 
 def _p(p: float) -> str:

@@ -1,9 +1,9 @@
-"""The figures of the published studies, and what became of them here.
+"""The figures of the published studies, compared with ours.
 
 published.csv has a line for each variant of a study: its figures (accuracies in percent of the
 official test images, one seed, `best` chosen on those images; `train` of the training images during
 the last epoch), its settings as we run them, which of these it does not state, and its source.
-published_curves.csv has the epochs where it printed them.
+published_curves.csv has the epochs, where a study printed them.
 """
 
 import csv
@@ -13,29 +13,29 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from study import datasets
 from study.config import Config, parse_variant, text
 from study.report import stats
-from study.report.figures import drawing
-from study.report.figures.drawing import COLOURS, STYLE, SavedFigure, save
-from study.report.variants import Variant, count, percent
+from study.report.variants import TEST, Variant, count, percent
 
-SAME = ("dataset", "network", "norm")  # what a variant and the published one must share
+SAME = ("dataset", "network", "norm")  # settings that a variant and a published one must share
+MOST_DIFFERENT = 1  # other stated settings in which they may differ and still be compared
 ACCURACIES = ("last", "best", "train")
-DIFFERENT = 1  # stated settings in which they may differ and still be compared
+HEADER = (
+    "study", "variant", "parameters", "published parameters", "seeds", "last", "published last",
+    "difference", "best", "published best", "in training", "published in training", "verdict",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Published:
-    """A variant of a published study. last, best, train: percent, None where none was given;
-    curve: test accuracy by epoch, empty where none was printed."""
+    """A variant of a published study.
+
+    last, best, train: percent, None where none was given. curve: test accuracy by epoch, empty
+    where none was printed.
+    """
 
     study: str
     variant: str
@@ -52,7 +52,7 @@ class Published:
 
 @functools.cache
 def read() -> tuple[Published, ...]:
-    """All variants of the published studies."""
+    """Read all variants of the published studies."""
     curves: dict[tuple[str, str], list[float]] = {}
     for row in _rows("published_curves.csv"):
         key = row["study"], row["variant"]
@@ -91,82 +91,87 @@ class Reproduced:
 
     @property
     def difference(self) -> float:
-        """Ours less the published last accuracy, in points; NaN where there is none."""
+        """Our last accuracy less the published one, in points; NaN where none was published."""
         return self.last.mean - (self.published.last or math.nan)
 
     @property
     def verdict(self) -> str:
         """contains, above, below (where our interval lies), one seed, or no figure."""
-        goal = self.published.last
-        if goal is None:
+        theirs = self.published.last
+        if theirs is None:
             return "no figure"
         if self.last.n < 2:
             return "one seed"
-        if self.last.low > goal:
+        if self.last.low > theirs:
             return "above"
-        return "below" if self.last.high < goal else "contains"
+        return "below" if self.last.high < theirs else "contains"
 
     @property
-    def differs(self) -> list[str]:
-        """What differs from the published run, or is not known of it, in words."""
+    def differences(self) -> list[str]:
+        """What differs from the published run, or is not known of it."""
         ours, theirs = asdict(self.variant.config), asdict(self.published.config)
-        told = [
+        words = [
             f"{name} {text(ours[name])} instead of {text(theirs[name])}"
             for name in _different(self.variant.config, self.published)
         ]
         if self.parameters != self.published.parameters:
-            told.append(f"{self.parameters:,} parameters instead of {self.published.parameters:,}")
+            words.append(f"{self.parameters:,} parameters instead of {self.published.parameters:,}")
         if self.published.unstated:
             names = ", ".join(f"{n} {text(ours[n])}" for n in self.published.unstated)
-            told.append(f"our choice, since it states none: {names}")
-        return told + ([self.published.note] if self.published.note else [])
+            words.append(f"our choice, since it states none: {names}")
+        return words + ([self.published.note] if self.published.note else [])
 
     def __str__(self) -> str:
-        """What agrees, what does not, by how much, and what differs."""
-        goal, seeds = self.published.last, count(self.last.n, "seed")
-        told = f"{self.variant.label}: {percent(self.last)} over {seeds}, published "
-        told += f"{goal:.2f} %: {self._compared()}." if goal is not None else "without a figure."
+        """Both figures, how they compare, and in what the two runs differ."""
+        theirs, seeds = self.published.last, count(self.last.n, "seed")
+        words = f"{self.variant.label}: {percent(self.last)} over {seeds}, published "
+        words += (
+            f"{theirs:.2f} %: {self._compare()}." if theirs is not None else "without a figure."
+        )
         if self.published.train is not None and not math.isnan(self.train):
-            told += f" In training {self.train:.2f} %, published {self.published.train:.2f} %."
+            words += f" In training {self.train:.2f} %, published {self.published.train:.2f} %."
         if self.parameters == self.published.parameters:
-            told += f" {self.parameters:,} parameters, as published."
-        if self.differs:
-            return f"{told} What differs or is not known: {'; '.join(self.differs)}."
-        return f"{told} Every stated setting is the same."
+            words += f" {self.parameters:,} parameters, as published."
+        if self.differences:
+            return f"{words} What differs or is not known: {'; '.join(self.differences)}."
+        return f"{words} Every stated setting is the same."
 
-    def _compared(self) -> str:
+    def _compare(self) -> str:
         points = f"{abs(self.difference):.2f} points"
+        chance = self.chance_difference
         side = "above" if self.difference > 0 else "below"
         match self.verdict:
             case "contains":
                 return "our 95 % interval contains it"
             case "above":
-                return f"our 95 % interval lies above it, its mean by {points}; {self._alike()}"
+                return (
+                    f"our 95 % interval lies above it, its mean by {points}; {self._as_one_run()}"
+                )
             case "below":
                 nearest = self.published.last - self.last.high
                 return (
                     f"our 95 % interval lies below it, its mean by {points} and its upper end by"
-                    f" {nearest:.2f}; {self._alike()}"
+                    f" {nearest:.2f}; {self._as_one_run()}"
                 )
         return (
-            f"{points} {side} it, {self._within(self.chance)} the {self.chance:.2f} that two"
+            f"{points} {side} it, {self._within(chance)} the {chance:.2f} that two"
             " figures of one seed each differ by through their test images alone (95 %)"
         )
 
-    def _alike(self) -> str:
+    def _as_one_run(self) -> str:
         """Whether the published figure, of one run, could be of one more run like ours."""
-        mean, reach = self.last.mean, self.last.prediction_half_width
+        mean, half = self.last.mean, self.last.prediction_half_width
         return (
-            f"published was one run, and it is {self._within(reach)} {mean:.2f} ± {reach:.2f} %,"
+            f"published was one run, and it is {self._within(half)} {mean:.2f} ± {half:.2f} %,"
             " where one more run of ours would lie (95 %)"
         )
 
-    def _within(self, reach: float) -> str:
-        return "within" if abs(self.difference) <= reach else "outside"
+    def _within(self, half_width: float) -> str:
+        return "within" if abs(self.difference) <= half_width else "outside"
 
     @property
-    def chance(self) -> float:
-        """How far two accuracies near ours lie apart by the test images alone, 19 times in 20."""
+    def chance_difference(self) -> float:
+        """The difference of two accuracies near ours that the test images alone make in 5 %."""
         images = datasets.spec(self.variant.config.dataset).test_images
         return 1.96 * math.sqrt(2) * stats.binomial_error(self.last.mean, images)
 
@@ -185,10 +190,10 @@ def _different(config: Config, published: Published) -> list[str]:
 
 
 def reproduced(variants: Sequence[Variant]) -> list[Reproduced]:
-    """The published variants that these are runs of, each beside the one nearest to it.
+    """The published variants that these are runs of, each with the variant nearest to it.
 
-    A variant stands for a published one if they share data set, network and norm, and differ in
-    one stated setting at most; each stands for the one that it is nearest to.
+    A variant is compared with the published one that it is nearest to. They share data set, network
+    and norm, and differ in one other stated setting at most.
     """
     nearest: dict[Published, tuple[int, Variant]] = {}
     for variant in variants:
@@ -200,25 +205,44 @@ def reproduced(variants: Sequence[Variant]) -> list[Reproduced]:
         if not near:
             continue
         distance, published = min(near, key=lambda pair: pair[0])
-        if distance <= min(DIFFERENT, nearest.get(published, (math.inf,))[0] - 1):
+        if distance <= min(MOST_DIFFERENT, nearest.get(published, (math.inf,))[0] - 1):
             nearest[published] = distance, variant
     return [
-        _beside(published, nearest[published][1]) for published in read() if published in nearest
+        _reproduced(published, nearest[published][1])
+        for published in read()
+        if published in nearest
     ]
 
 
-def _beside(published: Published, variant: Variant) -> Reproduced:
+def _reproduced(published: Published, variant: Variant) -> Reproduced:
     return Reproduced(
         published,
         variant,
         parameters=variant.parameters["total"],
-        last=variant.last("test_accuracy_last"),
+        last=variant.last(TEST),
         best=variant.last("test_accuracy_best").mean,
         train=variant.last("train_accuracy_last").mean,
     )
 
 
-def findings(found: Sequence[Reproduced]) -> list[str]:
+@dataclass(frozen=True)
+class PublishedTable:
+    """The published figures beside ours: sentences, and a table with a note below it."""
+
+    sentences: list[str]
+    header: tuple[str, ...]
+    rows: list[list[str]]
+    note: str
+
+
+def compare(found: Sequence[Reproduced]) -> PublishedTable | None:
+    """Compare the published figures with ours; None where there are none."""
+    if not found:
+        return None
+    return PublishedTable(sentences(found), HEADER, rows(found), note(found))
+
+
+def sentences(found: Sequence[Reproduced]) -> list[str]:
     """How many figures were reproduced, then a sentence or more on each variant."""
     counts = Counter(one.verdict for one in found)
     words = {
@@ -227,20 +251,14 @@ def findings(found: Sequence[Reproduced]) -> list[str]:
         "below": "lies below {}",
         "one seed": "one seed gives no interval for {}",
     }
-    told = [words[v].format(counts[v]) for v in words if counts[v]]
+    verdicts = [words[v].format(counts[v]) for v in words if counts[v]]
     compared = sum(counts[v] for v in words)
     figures = f"Of {count(compared, 'published figure')} at the last epoch"
-    summary = [f"{figures}: {', '.join(told)}."] if told else []
+    summary = [f"{figures}: {', '.join(verdicts)}."] if verdicts else []
     return summary + [str(one) for one in found]
 
 
-HEADER = (
-    "study", "variant", "parameters", "published parameters", "seeds", "last", "published last",
-    "difference", "best", "published best", "in training", "published in training", "verdict",
-)  # fmt: skip
-
-
-def table(found: Sequence[Reproduced]) -> list[list[str]]:
+def rows(found: Sequence[Reproduced]) -> list[list[str]]:
     """Rows of text under HEADER; accuracies in percent, differences in points."""
 
     def points(value: float | None, sign: str = "") -> str:
@@ -267,7 +285,7 @@ def table(found: Sequence[Reproduced]) -> list[list[str]]:
 
 
 def note(found: Sequence[Reproduced]) -> str:
-    """What the table's figures are, and where those of each study were published."""
+    """What the figures of the table are, and where those of each study were published."""
     sources = {one.published.study: one.published.source for one in found}
     listed = "; ".join(f"{study}: {source}" for study, source in sources.items())
     return (
@@ -275,65 +293,3 @@ def note(found: Sequence[Reproduced]) -> str:
         " training during the last epoch; ours are means over seeds. Published, each of one run:"
         f" {listed}."
     )
-
-
-def draw(folder: Path, found: Sequence[Reproduced]) -> SavedFigure:
-    """A panel a variant: the published curve, or its last figure, thin over our mean and band.
-
-    `found` has one at least.
-    """
-    columns = min(3, len(found))
-    lines = math.ceil(len(found) / columns)
-    rows = []
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.5, 0.5 + 2.5 * lines), layout="constrained")
-        grid = figure.subplots(lines, columns, squeeze=False).ravel()
-        for axes, one in zip(grid, found):
-            rows += _panel(axes, one)
-        for axes in grid[len(found) :]:
-            axes.axis("off")
-        for axes in grid[::columns]:
-            axes.set_ylabel("test accuracy (%)")
-        legends = [axes.get_legend_handles_labels() for axes in grid]
-        figure.legend(
-            *max(legends, key=lambda legend: len(legend[0])),
-            loc="outside upper center",
-            ncols=2,
-            frameon=False,
-        )
-        header = ["study", "variant", "label", "epoch", "published", "seeds", "mean", "low", "high"]
-        save(figure, folder, "published", header, rows)
-    return SavedFigure(
-        "published",
-        "Published and reproduced",
-        "Thick: our mean over seeds, with its 95 % t interval (none at one seed). Thin and black:"
-        " the published run, one seed; a cross where only its last figure is known. Each"
-        " panel has a scale of its own, made for the later epochs.",
-    )
-
-
-def _panel(axes: Axes, one: Reproduced) -> list[list[Any]]:
-    """One variant; the rows of the csv."""
-    mean, low, high = stats.curve_interval(one.variant.curves("test/accuracy"))
-    epochs, curve, last = one.variant.epochs, one.published.curve, one.published.last
-    axes.plot(epochs, mean, color=COLOURS[0], linewidth=2.2, label="ours")
-    axes.fill_between(epochs, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
-    if curve:
-        axes.plot(range(1, len(curve) + 1), curve, color="black", linewidth=0.8, label="published")
-    elif last is not None:
-        curve = (math.nan,) * (one.published.config.epochs - 1) + (last,)
-        axes.plot([len(curve)], [last], "x", color="black", markersize=6, label="published")
-    bottom, top = drawing.limits([line.get_ydata() for line in axes.lines], [low[-1], high[-1]])
-    axes.set_ylim(bottom, min(top, 100))
-    axes.set_title(f"{one.variant.label}, n = {one.last.n}", fontsize=9)
-    axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    theirs, ours = dict(enumerate(curve, 1)), dict(zip(epochs, zip(mean, low, high)))
-    missing = (math.nan,) * 3
-    return [
-        [
-            one.published.study, one.published.variant, one.variant.label, epoch,
-            theirs.get(epoch, math.nan), one.last.n, *ours.get(epoch, missing),
-        ]
-        for epoch in sorted(theirs.keys() | ours.keys())
-    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The normalizations worked by hand, against torch's; the spreadsheet's cached values, its formulas
+"""The normalizations computed here, against torch's; the spreadsheet's cached values, its formulas
 and, where LibreOffice is there, what it makes of them."""
 
 import csv
@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from study import __main__ as command
-from study.report.explain import examples, figures, workbook
+from study.report.explain import examples, figure, workbook
 from study.report.figures import drawing
 from study.train import norms
 
@@ -43,21 +43,21 @@ def by_torch(example: examples.Example, norm: str, values: np.ndarray) -> torch.
 
 
 @case
-def test_by_hand_is_torchs(example, norm):
-    found = examples.work(example, norm)
+def test_the_output_is_torchs(example, norm):
+    found = examples.normalize(example, norm)
     np.testing.assert_allclose(
         found.output, by_torch(example, norm, example.values).output, atol=1e-12
     )
 
 
-def test_who_shares_in_two_images_of_four_channels():
-    def told(norm):
+def test_the_shares_of_two_images_of_four_channels():
+    def shares(norm):
         return [str(share) for share in examples.shares(norm, 2, 4, 2)]
 
-    assert told("batch") == [f"images 1–2, channel {c}" for c in (1, 2, 3, 4)]
-    assert told("layer") == ["image 1, channels 1–4", "image 2, channels 1–4"]
-    assert told("group")[:2] == ["image 1, channels 1–2", "image 1, channels 3–4"]
-    assert len(told("instance")) == 8
+    assert shares("batch") == [f"images 1–2, channel {c}" for c in (1, 2, 3, 4)]
+    assert shares("layer") == ["image 1, channels 1–4", "image 2, channels 1–4"]
+    assert shares("group")[:2] == ["image 1, channels 1–2", "image 1, channels 3–4"]
+    assert len(shares("instance")) == 8
 
 
 class Sheet:
@@ -87,7 +87,7 @@ class Sheet:
         shares = examples.shares(norm, self.images, self.channels, example.groups)
         table = 2 * self.channels + 4
         for k, share in enumerate(shares):
-            part = torch.tensor(values[share.where])
+            part = torch.tensor(values[share.index])
             assert self.value(4 + k, table) == pytest.approx(part.mean().item(), abs=1e-6)
             variance = part.var(correction=0).item()
             assert self.value(4 + k, table + 1) == pytest.approx(variance, abs=1e-6)
@@ -182,19 +182,19 @@ def test_the_command_writes_figures_and_the_workbook(body, tmp_path, capsys):
 def test_no_text_of_the_figure_covers_another_or_leaves_it(example, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(drawing, "save", lambda figure, *_: kept.append(figure))
-    figures.draw(tmp_path, example)
-    [figure] = kept
-    figure.draw_without_rendering()
+    figure.draw(tmp_path, example)
+    [saved] = kept
+    saved.draw_without_rendering()
     boxes = [
         (text.get_text(), text.get_window_extent())
-        for text in figure.findobj(Text)
+        for text in saved.findobj(Text)
         if text.get_text() and text.get_visible() and text.axes.axison is False
     ]
     boxes = [(words, box) for words, box in boxes if box.width > 1]
     assert len(boxes) > 4 * 2 * example.values.size
     for i, (words, box) in enumerate(boxes):
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, words
-        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, words
+        assert saved.bbox.x0 <= box.x0 and box.x1 <= saved.bbox.x1, words
+        assert saved.bbox.y0 <= box.y0 and box.y1 <= saved.bbox.y1, words
         for other, second in boxes[i + 1 :]:
             assert not box.overlaps(second), (words, other)
 
@@ -207,9 +207,9 @@ def luminance(colour: str) -> float:
 
 @case
 def test_black_text_reads_on_every_colour_and_neighbours_differ_in_grey(example, norm):
-    colours = examples.work(example, norm).colours
+    colours = examples.normalize(example, norm).colours
     assert len(set(colours)) == len(colours)
     assert min((luminance(c) + 0.05) / 0.05 for c in colours) > 7  # WCAG AAA
-    columns = len({share.channels for share in examples.work(example, norm).shares})
+    columns = len({share.channels for share in examples.normalize(example, norm).shares})
     grid = np.array([luminance(c) for c in colours]).reshape(-1, columns)
     assert (abs(np.diff(grid, axis=0)) > 0.04).all() and (abs(np.diff(grid)) > 0.04).all()

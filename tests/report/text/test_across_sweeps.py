@@ -1,4 +1,4 @@
-"""Sweeps against each other."""
+"""Sweeps compared with each other."""
 
 import csv
 
@@ -30,17 +30,17 @@ def test_shared_configurations_are_paired_by_seed():
     assert bn.difference.interval.mean == pytest.approx(0.1033, abs=1e-4) and bn.significant
     assert bn.p_holm == pytest.approx(2 * bn.difference.p)
     assert not ln.significant and ln.difference.interval.mean == pytest.approx(0, abs=1e-9)
-    best_new, best_old, shared = across_sweeps.summarize(study, [bn, ln])
+    best_new, best_old, shared = across_sweeps.sentences(study, [bn, ln])
     assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
     assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
     assert "2 configurations stand in both" in shared and "1 are surely better, 0 surely" in shared
-    assert across_sweeps.match(variants.gather({"old": spread(BN, 99.3)})) is None
+    assert across_sweeps.compare(variants.gather({"old": spread(BN, 99.3)})) is None
 
 
 def test_sweeps_that_share_nothing_say_so():
     study = variants.gather({"old": spread(BN, 99.3), "new": spread(LN, 99.1)})
     assert across_sweeps.match(study) == []
-    assert "share no configuration" in across_sweeps.summarize(study, [])[-1]
+    assert "share no configuration" in across_sweeps.compare(study).sentences[-1]
 
 
 def test_a_configuration_of_two_sweeps_is_no_duplicate():
@@ -70,11 +70,11 @@ def test_a_sweep_is_not_compared_with_itself_or_nothing(made, tmp_path, capsys):
     made(Config(), curve(99.0), sweep="old")
     made(Config(), curve(99.0), runs.FAILED, sweep="new", cause="x")
     old, new = (str(tmp_path / "runs" / name) for name in ("old", "new"))
-    for words, told in (
+    for words, message in (
         ([], "give the folder of a sweep"),
         ([old, old], "given twice"),
         ([old, new], "none of its 1 runs has finished"),
     ):
         assert main(["report", *words, "--out", str(tmp_path / "out")]) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What the report says in words, where the truth is known."""
+"""The findings, where the truth is known."""
 
 import re
 
@@ -19,7 +19,7 @@ def study(*all_runs: Run) -> variants.Study:
     return variants.gather({"mine": all_runs})
 
 
-def said(*all_runs: Run, target=None) -> list[str]:
+def sentences(*all_runs: Run, target=None) -> list[str]:
     made = study(*all_runs)
     found = findings.summarize(made, findings.pairs(made), target)
     assert all(finding.source.endswith(".csv") for finding in found)
@@ -29,7 +29,7 @@ def said(*all_runs: Run, target=None) -> list[str]:
 
 
 def test_a_clear_win_is_called_one_with_its_figures():
-    texts = said(
+    texts = sentences(
         *spread(GN, 99.41, 99.42, 99.43, 99.42, 99.44),
         *spread(LN, 99.21, 99.23, 99.22, 99.21, 99.24),
     )
@@ -43,25 +43,25 @@ def test_a_clear_win_is_called_one_with_its_figures():
 
 
 def test_a_tie_says_how_many_seeds_would_tell():
-    texts = said(*spread(BN, 99.4, 99.3, 99.45), *spread(LN, 99.3, 99.42, 99.38))
+    texts = sentences(*spread(BN, 99.4, 99.3, 99.45), *spread(LN, 99.3, 99.42, 99.38))
     assert "no difference can be told at this number of seeds" in texts[1]
     needed = int(re.search(r"about ([\d,]+) would be needed", texts[1])[1].replace(",", ""))
     assert 100 < needed <= 1000
-    level = said(*spread(BN, 99.4, 99.3, 99.41), *spread(LN, 99.3, 99.41, 99.4))
+    level = sentences(*spread(BN, 99.4, 99.3, 99.41), *spread(LN, 99.3, 99.41, 99.4))
     assert "(level with LN)" in level[0] and "more than 1,000 would be needed" in level[1]
 
 
-def test_one_seed_tells_nothing_and_says_so():
-    texts = said(run(BN, 99.4, 1), run(LN, 99.1, 1))
+def test_one_seed_has_no_difference_and_says_so():
+    texts = sentences(run(BN, 99.4, 1), run(LN, 99.1, 1))
     assert "99.40 % over 1 seed," in texts[0] and "±" not in " ".join(texts)
     assert texts[1] == (
         "LN is next with 99.10 %; at one common seed no difference between them can be told."
     )
-    assert "no common seed" in said(run(BN, 99.4, 1), run(LN, 99.1, 2))[1]
+    assert "no common seed" in sentences(run(BN, 99.4, 1), run(LN, 99.1, 2))[1]
 
 
 def test_differences_all_alike_are_not_called_certain():
-    texts = said(*spread(BN, 99.5, 99.25), *spread(LN, 99.25, 99.0))
+    texts = sentences(*spread(BN, 99.5, 99.25), *spread(LN, 99.25, 99.0))
     assert "+0.25 points at each of 2 seeds, too few and too alike" in texts[1]
 
 
@@ -81,7 +81,7 @@ def test_all_pairs_are_corrected_for():
 
 
 def test_a_variant_without_a_finished_run_is_named():
-    texts = said(
+    texts = sentences(
         *spread(BN, 99.4, 99.3), run(LN, 50.0, 1, runs.FAILED, cause="x"),
         run(GN, 70.0, 1, runs.STOPPED), run(BN, 20.0, 3, runs.STOPPED),
     )  # fmt: skip
@@ -91,34 +91,34 @@ def test_a_variant_without_a_finished_run_is_named():
 
 
 def test_missing_seeds_are_named_and_differences_are_over_common_ones():
-    texts = said(*spread(BN, 99.4, 99.45, 99.43), *spread(LN, 99.2, 99.22))
+    texts = sentences(*spread(BN, 99.4, 99.45, 99.43), *spread(LN, 99.2, 99.22))
     assert "paired over 2 seeds" in texts[1]
     assert "Not all have 3 finished seeds: LN 2. Differences are over common ones." in texts
 
 
 def test_nan_is_no_figure():
     broken = [run(LN, 99.9, seed, test_accuracy_last=float("nan")) for seed in (1, 2)]
-    texts = said(*spread(BN, 99.4, 99.45), *broken)
+    texts = sentences(*spread(BN, 99.4, 99.45), *broken)
     assert texts[0].startswith("BN has the highest")
     one = run(BN, 0.0, 3, test_accuracy_last=float("nan"))
-    assert "over 2 seeds" in said(*spread(BN, 99.4, 99.45), one)[0]
+    assert "over 2 seeds" in sentences(*spread(BN, 99.4, 99.45), one)[0]
 
 
-def test_size_and_cost_are_told():
+def test_size_and_cost_are_named():
     big = Config(network="mnist_9802", norm="layer")
-    texts = " ".join(said(*spread(BN, 99.4, 99.45), *spread(big, 99.5, 99.55)))
+    texts = " ".join(sentences(*spread(BN, 99.4, 99.45), *spread(big, 99.5, 99.55)))
     assert "The variants have 7,684 to 9,802 parameters, the best 9,802; the smallest" in texts
     assert "A run of the best took 5 min" in texts
-    same = " ".join(said(*spread(BN, 99.4), *spread(LN, 99.5)))
+    same = " ".join(sentences(*spread(BN, 99.4), *spread(LN, 99.5)))
     assert "All 2 variants have 7,684 parameters" in same
 
 
-def test_who_is_steady_at_the_end_is_told():
+def test_the_steadiest_at_the_end_is_named():
     restless = spread(LN, 99.2, 99.3)
     for one in restless:
         for row in one.history[-5:]:
             row["test/accuracy"] = 99.0 + 0.4 * (row["epoch"] % 2)
-    text = next(text for text in said(*spread(BN, 99.4), *restless) if "last five" in text)
+    text = next(text for text in sentences(*spread(BN, 99.4), *restless) if "last five" in text)
     steady = np.std([row["test/accuracy"] for row in spread(BN, 99.4)[0].history[-5:]], ddof=1)
     assert text == (
         "Between the last five epochs the test accuracy of BN moves least (a standard deviation of"
@@ -126,36 +126,38 @@ def test_who_is_steady_at_the_end_is_told():
     )
     short = spread(Config(), 99.0)[0]
     short.history[:] = short.history[-4:]
-    assert not any("last five" in text for text in said(short, *spread(LN, 99.2)))
+    assert not any("last five" in text for text in sentences(short, *spread(LN, 99.2)))
 
 
-def test_a_lambda_is_told_in_the_other_reduction_too():
+def test_a_lambda_is_named_in_the_other_reduction_too():
     ruinous, harmless = Config(l1=1e-3), Config(l1=1e-3, l1_reduction="mean")
     better = Config(norm="group", l1=1e-4)
-    told = said(*spread(ruinous, 98.0), *spread(harmless, 99.3), *spread(better, 99.2))
-    assert [words for words in told if words.startswith("L1 ")] == [
+    texts = sentences(*spread(ruinous, 98.0), *spread(harmless, 99.3), *spread(better, 99.2))
+    assert [text for text in texts if text.startswith("L1 ")] == [
         "L1 0.001 (mean) pulls as much in all at the weights of mnist_7684 as 2.9e-6 (sum) would.",
         "L1 0.0001 (sum) pulls as much in all at the weights of mnist_7684 as 0.035 (mean) would.",
     ]
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "words"),
     [
         (99.35, "BN is the first whose mean test accuracy reaches"
                 " 99.35 % and holds it, from epoch 9 on"),
         (99.9, "No variant's mean test accuracy reaches 99.9 % and holds it to the end."),
     ],
 )  # fmt: skip
-def test_a_target_is_reached_and_held_or_not(target, told):
-    assert any(told in text for text in said(*spread(BN, 99.4), *spread(LN, 99.0), target=target))
+def test_a_target_is_reached_and_held_or_not(target, words):
+    assert any(
+        words in text for text in sentences(*spread(BN, 99.4), *spread(LN, 99.0), target=target)
+    )
 
 
 def test_choice_on_validation_reports_the_test_figure():
     holdout = {"holdout": 100}
     bn = run(Config(**holdout), 99.1, 1, val_accuracy_last=99.6)
     ln = run(Config(norm="layer", **holdout), 99.3, 1, val_accuracy_last=99.2)
-    texts = said(bn, ln)
+    texts = sentences(bn, ln)
     assert texts[0].startswith("BN has the highest mean validation accuracy")
     assert "test accuracy is 99.10 %" in texts[0]
     assert not any("no validation images" in text for text in texts)
@@ -165,11 +167,11 @@ def test_what_is_ahead_on_the_test_images_alone_is_not_called_behind():
     def seeds(config, validation, *lasts):
         return [run(config, last, s, val_accuracy_last=validation) for s, last in enumerate(lasts)]
 
-    held = {"holdout": 100}
-    bn = seeds(Config(**held), 99.6, 99.0, 99.01, 99.02)
-    ln = seeds(Config(norm="layer", **held), 99.5, 99.5, 99.52, 99.51)
-    gn = seeds(Config(norm="group", **held), 99.4, 98.02, 98.0, 98.01)
-    texts = said(*bn, *ln, *gn)
+    holdout = {"holdout": 100}
+    bn = seeds(Config(**holdout), 99.6, 99.0, 99.01, 99.02)
+    ln = seeds(Config(norm="layer", **holdout), 99.5, 99.5, 99.52, 99.51)
+    gn = seeds(Config(norm="group", **holdout), 99.4, 98.02, 98.0, 98.01)
+    texts = sentences(*bn, *ln, *gn)
     assert texts[2] == (
         "Surely behind the best (by so many points): GN (1.00); surely ahead of the best (by so"
         " many points): LN (0.50)."

@@ -1,4 +1,4 @@
-"""What was published, and what is said of runs beside it."""
+"""What was published, and the sentences that compare our runs with it."""
 
 import csv
 import dataclasses
@@ -67,7 +67,7 @@ def test_every_study_has_its_sweep_and_its_parameters():
 
 
 @pytest.mark.parametrize(
-    ("lasts", "verdict", "told"),
+    ("lasts", "verdict", "words"),
     [
         ((99.40, 99.42, 99.41), "contains", "99.41 ± 0.02 % over 3 seeds, published 99.41 %: our"),
         ((99.50, 99.51, 99.52), "above", "lies above it, its mean by 0.10 points"),
@@ -78,12 +78,12 @@ def test_every_study_has_its_sweep_and_its_parameters():
         ((98.41,), "one seed", "1.00 points below it, outside the"),
     ],
 )
-def test_what_is_said_follows_from_the_figures(lasts, verdict, told):
+def test_the_sentence_follows_from_the_figures(lasts, verdict, words):
     group = of("eva8_s5", "group")
     [found] = published.reproduced([ran(group, lasts)])
     assert found.verdict == verdict
     assert found.difference == pytest.approx(np.mean(lasts) - 99.41)
-    assert told in str(found)
+    assert words in str(found)
     assert "In training 99.10 %, published 99.03 %. 7,684 parameters, as published. Every" in str(
         found
     )
@@ -92,7 +92,7 @@ def test_what_is_said_follows_from_the_figures(lasts, verdict, told):
 def test_what_differs_is_named():
     layer = of("eva8_s5", "layer")
     [found] = published.reproduced([ran(layer, (99.1, 99.2), norm_affine="channel")])
-    assert found.differs == [
+    assert found.differences == [
         "norm_affine channel instead of element",
         "7,684 parameters instead of 53,670",
     ]
@@ -103,9 +103,9 @@ def test_what_differs_is_named():
 
 def test_each_published_variant_is_compared_with_the_nearest_of_ours():
     batch = of("eva6_s6_norms", "batch_l1_1e-4")
-    exact, far = ran(batch, (99.2, 99.3)), ran(batch, (99.2, 99.3), lr=0.1)
+    exact, near = ran(batch, (99.2, 99.3)), ran(batch, (99.2, 99.3), lr=0.1)
     further = ran(batch, (99.2, 99.3), lr=0.1, dropout=0.2)
-    found = published.reproduced([far, exact, further])
+    found = published.reproduced([near, exact, further])
     assert [(one.published.variant, one.variant) for one in found] == [("batch_l1_1e-4", exact)]
     assert published.reproduced([further]) == []
     other = dataclasses.replace(batch.config, dataset="fashion_mnist")
@@ -115,7 +115,7 @@ def test_each_published_variant_is_compared_with_the_nearest_of_ours():
 def test_rounded_settings_are_the_same():
     group = of("eva8_s5", "group")
     [found] = published.reproduced([ran(group, (99.4, 99.5), gamma=0.92857)])
-    assert found.differs == []
+    assert found.differences == []
 
 
 def test_the_table_and_the_summary():
@@ -125,36 +125,18 @@ def test_the_table_and_the_summary():
         ran(of("era1_s8", "layer"), (70.0,)),
     ]
     found = published.reproduced(variants)
-    summary, *sentences = published.findings(found)
+    summary, *sentences = published.sentences(found)
     assert summary == (
         "Of 3 published figures at the last epoch: our 95 % interval contains 1, lies above 1,"
         " one seed gives no interval for 1."
     )
     assert len(sentences) == 3
-    assert all("What differs or is not known: how its images" in told for told in sentences)
+    assert all("What differs or is not known: how its images" in sentence for sentence in sentences)
     assert published.note(found).endswith("one run: era1_s8: github.com/piygr/s8erav1.")
-    rows = [dict(enumerate(row)) for row in published.table(found)]
+    rows = [dict(enumerate(row)) for row in published.rows(found)]
     assert all(len(row) == len(published.HEADER) for row in rows)
     assert rows[0][7] == "+0.30" and rows[0][12] == "above"
-    [even] = published.table(published.reproduced([ran(of("era1_s8", "group"), (73.1, 72.8998))]))
+    [even] = published.rows(published.reproduced([ran(of("era1_s8", "group"), (73.1, 72.8998))]))
     assert even[7] == "+0.00"  # of a difference of -0.0001
     assert rows[2][9] == "" and rows[2][11] == "73.58"  # no best figure was given for BatchNorm
-    assert published.findings([]) == []
-
-
-def test_the_figure_has_the_published_curve_over_our_band(tmp_path):
-    names = ["batch", "layer", "group", "batch_l1_none", "batch_l1_1e-5"]
-    variants = [ran(of("eva6_s6_norms", name), (99.2, 99.3)) for name in names]
-    drawn = published.draw(tmp_path, published.reproduced(variants))
-    assert {path.name for path in tmp_path.iterdir()} == {
-        f"{drawn.name}.{kind}" for kind in ("png", "pdf", "csv")
-    }
-    with open(tmp_path / "published.csv") as file:
-        rows = [row for row in csv.DictReader(file) if row["variant"] == "layer"]
-    assert [float(row["published"]) for row in rows] == list(of("eva6_s6_norms", "layer").curve)
-    assert float(rows[-1]["mean"]) == pytest.approx(99.25)
-
-
-def test_a_study_without_figures_is_drawn_alone(tmp_path):
-    published.draw(tmp_path, published.reproduced([ran(of("s6_8k", "group"), (99.2,))]))
-    assert (tmp_path / "published.png").is_file()
+    assert published.sentences([]) == []

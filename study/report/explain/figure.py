@@ -1,4 +1,4 @@
-"""The normalizations explained: figures with the numbers in their cells, and a spreadsheet."""
+"""The normalizations as figures, with the numbers in their cells; a spreadsheet beside them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,32 +12,30 @@ from matplotlib.patches import Rectangle
 
 from study import files
 from study.report.explain import workbook
-from study.report.explain.examples import EXAMPLES, NORMS, Example, Worked, work
+from study.report.explain.examples import EXAMPLES, NORMS, Example, Normalized, normalize
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
 
 WORKBOOK = "normalization.xlsx"
+CELL, GAP, HEAD = 0.44, 0.12, 0.42  # inches: a value's cell, between two tiles, above a share
+LEFT, TOP = 0.55, 0.68  # of a panel, for the names of images and its heading
 
 
 def write(folder: Path) -> list[SavedFigure]:
-    """Write the figures and the spreadsheet into a folder; the figures drawn.
+    """Write the figures and the spreadsheet into a folder; return the figures.
 
     Raises:
         UsageError: the folder cannot be written.
     """
     files.check_writable(folder)
-    drawn = [draw(folder, example) for example in EXAMPLES]
+    figures = [draw(folder, example) for example in EXAMPLES]
     body = workbook.build(EXAMPLES)
     files.write(folder / WORKBOOK, lambda file: file.write(body))
-    return drawn
-
-
-CELL, GAP, HEAD = 0.44, 0.12, 0.42  # inches: a value's cell, between two tiles, above a share
-TOP = 0.68  # above a panel, for its heading
+    return figures
 
 
 def draw(folder: Path, example: Example) -> SavedFigure:
-    """The four norms on an example, numbers in cells, coloured by what shares mean and variance."""
+    """Draw the four norms on an example; values that share mean and variance have one colour."""
     images, channels, height, width = example.values.shape
     wide = channels * (width * CELL + GAP) + 0.75
     high = images * (height * CELL + HEAD) + TOP + 0.15
@@ -49,9 +47,9 @@ def draw(folder: Path, example: Example) -> SavedFigure:
         for axes, norm in zip(panels, NORMS):
             axes.set(xlim=(0, wide), ylim=(high, 0))
             axes.axis("off")
-            worked = work(example, norm)
-            _panel(axes, example, norm, worked)
-            rows += _rows(example, norm, worked)
+            result = normalize(example, norm)
+            _draw_panel(axes, example, norm, result)
+            rows += _rows(example, norm, result)
         name = f"normalization_{example.name}"
         header = ["norm", "image", "channel", "row", "column", "share"]
         header += ["value", "mean", "variance", "normalized"]
@@ -68,10 +66,10 @@ def draw(folder: Path, example: Example) -> SavedFigure:
     return SavedFigure(name, f"The normalizations by hand: {example.title}", caption)
 
 
-def _panel(axes: Axes, example: Example, norm: str, worked: Worked) -> None:
-    """One norm: images from top to bottom, channels from left to right."""
+def _draw_panel(axes: Axes, example: Example, norm: str, result: Normalized) -> None:
+    """Draw one norm: images from top to bottom, channels from left to right."""
     images, channels, height, width = example.values.shape
-    left, pitch, step = 0.55, width * CELL + GAP, height * CELL + HEAD
+    left, pitch, step = LEFT, width * CELL + GAP, height * CELL + HEAD
     axes.text(left, 0.16, example.name_of(norm), fontsize=10, fontweight="bold", va="center")
     axes.text(left, 0.35, f"mean and variance {NORMS[norm][1]}", fontsize=8, va="center")
     for c in range(channels):
@@ -80,15 +78,27 @@ def _panel(axes: Axes, example: Example, norm: str, worked: Worked) -> None:
     for i in range(images):
         y = TOP + i * step + HEAD + height * CELL / 2
         axes.text(left - 0.08, y, f"image\n{i + 1}", fontsize=7, ha="right", va="center")
-    for k, (share, colour) in enumerate(zip(worked.shares, worked.colours)):
+    _draw_shares(axes, example, result)
+    _draw_values(axes, example, result)
+
+
+def _draw_shares(axes: Axes, example: Example, result: Normalized) -> None:
+    """Draw an outline around each share, with its mean and variance above."""
+    height, width = example.values.shape[2:]
+    left, pitch, step = LEFT, width * CELL + GAP, height * CELL + HEAD
+    for k, (share, colour) in enumerate(zip(result.shares, result.colours)):
         x, y = left + share.channels.start * pitch, TOP + share.images.start * step
         size = len(share.channels) * pitch - GAP, len(share.images) * step - 0.06
         axes.add_patch(Rectangle((x, y), *size, facecolor=colour, edgecolor="0.1", linewidth=1.3))
-        many = len(share.channels) > 1
-        told = f"{' ' * 3 if many else chr(10)}".join(
-            [f"μ {worked.mean[k]:.2f}", f"σ² {worked.variance[k]:.2f}"]
-        )
-        axes.text(x + 0.06, y + HEAD / 2, told, fontsize=8, va="center", linespacing=1.25)
+        separator = "   " if len(share.channels) > 1 else "\n"
+        text = separator.join([f"μ {result.mean[k]:.2f}", f"σ² {result.variance[k]:.2f}"])
+        axes.text(x + 0.06, y + HEAD / 2, text, fontsize=8, va="center", linespacing=1.25)
+
+
+def _draw_values(axes: Axes, example: Example, result: Normalized) -> None:
+    """Draw a cell for each value, with the normalized value below it."""
+    height, width = example.values.shape[2:]
+    left, pitch, step = LEFT, width * CELL + GAP, height * CELL + HEAD
     for (i, c, row, column), value in np.ndenumerate(example.values):
         x = left + c * pitch + column * CELL
         y = TOP + i * step + HEAD + row * CELL - 0.06
@@ -100,15 +110,15 @@ def _panel(axes: Axes, example: Example, norm: str, worked: Worked) -> None:
         axes.add_patch(box)
         middle = {"ha": "center", "va": "center"}
         axes.text(x + CELL / 2, y + 0.15, f"{value:g}", fontsize=10, fontweight="bold", **middle)
-        normal = f"{worked.normalized[i, c, row, column]:.2f}".replace("-", "−")
+        normal = f"{result.normalized[i, c, row, column]:.2f}".replace("-", "−")
         axes.text(x + CELL / 2, y + 0.32, normal, fontsize=7.5, **middle)
 
 
-def _rows(example: Example, norm: str, worked: Worked) -> Iterator[list[Any]]:
-    """The figure's csv: a line a value."""
-    for place, value in np.ndenumerate(example.values):
-        k = worked.index[place]
+def _rows(example: Example, norm: str, result: Normalized) -> Iterator[list[Any]]:
+    """A row a value."""
+    for index, value in np.ndenumerate(example.values):
+        k = result.share_of[index]
         yield [
-            norm, *(p + 1 for p in place), k + 1,
-            value, worked.mean[k], worked.variance[k], worked.normalized[place],
+            norm, *(i + 1 for i in index), k + 1,
+            value, result.mean[k], result.variance[k], result.normalized[index],
         ]  # fmt: skip

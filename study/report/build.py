@@ -1,0 +1,299 @@
+"""A Report: everything that the report of a study shows, built from its runs.
+
+To add a figure, write its module in figures/ and add a line to one of the lists of figures here.
+"""
+
+import dataclasses
+import os
+import shlex
+import urllib.parse
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study import files
+from study.config import text
+from study.report import results
+from study.report.axis import varying
+from study.report.explain import figure as explained
+from study.report.figures import (
+    best_so_far,
+    confusion,
+    curves,
+    drawing,
+    final,
+    importance,
+    live,
+    misclassified,
+    parallel,
+    response,
+    tradeoff,
+    train_test,
+    weights,
+)
+from study.report.figures import published as published_figure
+from study.report.figures.drawing import SavedFigure
+from study.report.text import across_sweeps, classes, findings, published, search
+from study.report.text.across_sweeps import AcrossSweeps
+from study.report.text.findings import Finding
+from study.report.text.published import PublishedTable
+from study.report.text.search import Search
+from study.report.variants import TEST, Study, Variant, percent
+from study.runs import FINISHED, Run
+
+FIGURES = "figures"  # the folder of the figures, in that of the report
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """A variant in the table of variants, as text; `validation` is empty without such images."""
+
+    label: str
+    parameters: str
+    seeds: int
+    validation: str
+    last: str
+    best: str
+    last5: str
+    train: str
+    loss: str
+    seconds: str
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run in the table of runs, as text, with the addresses of its folder and its W&B page."""
+
+    label: str
+    seed: int
+    state: str
+    epochs: int
+    validation: str
+    last: str
+    best: str
+    loss: str
+    seconds: str
+    folder: str
+    link: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The section of a variant: its figures, its scores by class and its layers."""
+
+    label: str
+    figures: list[SavedFigure]
+    classes: list[list[str]]
+    layers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report of a study shows. Its figures and tables are files in its folder."""
+
+    name: str
+    command: str  # that makes it again
+    by_validation: bool
+    findings: list[Finding]
+    variants: list[VariantRow]
+    compared: list[SavedFigure]
+    across_sweeps: AcrossSweeps | None  # of several sweeps
+    published: PublishedTable | None  # where the runs are those of a published study
+    published_figures: list[SavedFigure]
+    search: Search | None  # where there are several configurations
+    search_figures: list[SavedFigure]
+    details: list[Detail]  # the best variant first
+    norms: list[SavedFigure]
+    runs: list[RunRow]
+    states: dict[str, int]
+    unfinished: list[Run]
+    duplicates: list[Run]
+    shared: dict[str, str]  # settings that all runs have in common
+    provenance: dict[str, str]
+    graphs: dict[str, live.Graph]
+
+    @property
+    def figures(self) -> dict[str, list[SavedFigure]]:
+        """All figures, by the title of their section; without empty sections."""
+        sections = {
+            "The variants compared": self.compared,
+            "Published and reproduced": self.published_figures,
+            "What the search found": self.search_figures,
+            **{detail.label: detail.figures for detail in self.details},
+            "What the norms do": self.norms,
+        }
+        return {title: figures for title, figures in sections.items() if figures}
+
+
+def build_report(
+    study: Study, folders: Sequence[Path], folder: Path, target: float | None = None
+) -> Report:
+    """Build the report of the study in run `folders`; its figures and tables go into `folder`.
+
+    Raises:
+        UsageError: `folder` cannot be written.
+    """
+    files.check_writable(folder)
+    pairs = findings.pairs(study)
+    across = across_sweeps.compare(study)
+    drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
+    drawing.write_csv(folder / "pairs.csv", findings.PAIRS, [pair.row() for pair in pairs])
+    if across:
+        rows = [match.row() for match in across.matches]
+        drawing.write_csv(folder / "sweeps.csv", across_sweeps.HEADER, rows)
+    figures = folder / FIGURES
+    reproduced = published.reproduced(study.variants)
+    compared = _compared_figures(figures, study, target)
+    searched = _search_figures(figures, study)
+    return Report(
+        name=study.name,
+        command=f"study report {shlex.join(map(str, folders))}",
+        by_validation=study.by_validation,
+        findings=findings.summarize(study, pairs, target),
+        variants=[_variant_row(study, variant) for variant in study.variants],
+        compared=compared,
+        across_sweeps=across,
+        published=published.compare(reproduced),
+        published_figures=_drawn(published_figure.draw(figures, reproduced)),
+        search=search.summarize(study),
+        search_figures=searched,
+        details=[_detail(figures, variant) for variant in study.detailed],
+        norms=_norm_figures(figures, study),
+        runs=_run_rows(study, folder),
+        states=Counter(run.state for run in study.all),
+        unfinished=[run for run in study.all if run.state != FINISHED],
+        duplicates=study.duplicates,
+        shared=_shared_settings(study),
+        provenance=_provenance(study),
+        graphs=live.build(study, compared + searched, target),
+    )
+
+
+def _compared_figures(folder: Path, study: Study, target: float | None) -> list[SavedFigure]:
+    """Draw the figures that compare the variants, in the order of the report."""
+    return _drawn(
+        final.draw(folder, study),
+        curves.draw(folder, study, "test/accuracy", target),
+        curves.draw(folder, study, "test/loss"),
+        tradeoff.draw(folder, study, "parameters"),
+        tradeoff.draw(folder, study, "seconds"),
+        weights.draw(folder, study),
+        misclassified.draw_shared(folder, study),
+    )
+
+
+def _search_figures(folder: Path, study: Study) -> list[SavedFigure]:
+    """Draw the figures of a search: how accuracy depends on the settings that vary."""
+    if len(study.runs) < 2:
+        return []
+    varied = varying(study)
+    figures = [response.draw(folder, study, axis, varied) for axis in varied if axis.numeric]
+    if len(study.variants) >= search.SEVERAL:
+        if len(varied) > 1:
+            figures.append(importance.draw(folder, study, varied))
+            figures.append(parallel.draw(folder, study, varied))
+        figures.append(best_so_far.draw(folder, study))
+    return _drawn(*figures)
+
+
+def _detail(folder: Path, variant: Variant) -> Detail:
+    """Draw the figures of a variant by itself."""
+    figures = _drawn(
+        train_test.draw(folder, variant),
+        *misclassified.draw(folder, variant),
+        confusion.draw(folder, variant),
+    )
+    return Detail(variant.label, figures, classes.table(variant), variant.parameters)
+
+
+def _norm_figures(folder: Path, study: Study) -> list[SavedFigure]:
+    """Draw the normalizations by hand, where the study compares some."""
+    norms = {run.config.norm for run in study.all} - {"none"}
+    return explained.write(folder) if len(norms) > 1 else []
+
+
+def _drawn(*figures: SavedFigure | None) -> list[SavedFigure]:
+    """The figures without those that had nothing to show."""
+    return [figure for figure in figures if figure]
+
+
+def _variant_row(study: Study, variant: Variant) -> VariantRow:
+    figures = results.figures_of(variant)
+    validation = f"{figures['val_accuracy_last_mean']:.2f}" if study.by_validation else ""
+    return VariantRow(
+        label=variant.label,
+        parameters=f"{figures['parameters']:,}",
+        seeds=len(variant.runs),
+        validation=validation,
+        last=percent(variant.last(TEST)).removesuffix(" %"),
+        best=f"{figures['test_accuracy_best_mean']:.2f}",
+        last5=f"{figures['test_accuracy_last5_min']:.2f}",
+        train=f"{figures['train_accuracy_last_mean']:.2f}",
+        loss=f"{figures['test_loss_last_mean']:.4f}",
+        seconds=f"{figures['seconds_mean']:.0f}",
+    )
+
+
+def _run_rows(study: Study, folder: Path) -> list[RunRow]:
+    """All runs, duplicates too, with links from the report's folder."""
+    labelled = [(label, run) for label, group in study.runs.items() for run in group]
+    labelled += [("a duplicate", run) for run in study.duplicates]
+    return [
+        RunRow(
+            label=label,
+            seed=run.config.seed,
+            state=run.state,
+            epochs=len(run.history),
+            validation=_cell(run, "val_accuracy_last", 2),
+            last=_cell(run, TEST, 2),
+            best=_cell(run, "test_accuracy_best", 2),
+            loss=_cell(run, "test_loss_last", 4),
+            seconds=_cell(run, "seconds", 0),
+            folder=run.path.name,
+            link=urllib.parse.quote(os.path.relpath(run.path.resolve(), folder.resolve())),
+            url=_web_address(run.summary.get("url")),
+        )
+        for label, run in labelled
+    ]
+
+
+def _cell(run: Run, key: str, digits: int) -> str:
+    value = run.summary.get(key)
+    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else ""
+
+
+def _web_address(url: Any) -> str:
+    """An address of the web; any other, such as a script, is left out."""
+    return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""
+
+
+def _shared_settings(study: Study) -> dict[str, str]:
+    configs = [dataclasses.asdict(run.config) for run in study.all]
+    values = {name: {config[name] for config in configs} for name in results.SETTINGS}
+    return {name: text(*found) for name, found in values.items() if len(found) == 1}
+
+
+def _provenance(study: Study) -> dict[str, str]:
+    """Where the numbers come from: commits, devices and versions, each value that occurs."""
+
+    def listed(values: list[Any]) -> str:
+        known = sorted({str(value) for value in values if value is not None})
+        return ", ".join(known) or "unknown"
+
+    summaries = [run.summary for variant in study.variants for run in variant.runs]
+    versions = defaultdict(list)
+    for summary in summaries:
+        for package, version in summary.get("versions", {}).items():
+            versions[package].append(version)
+    minutes = sum(summary["seconds"] for summary in summaries) / 60
+    paths = [f"{s['path']}, {s['pack']} at once" for s in summaries if "path" in s]
+    return {
+        "commit": listed([summary.get("git_commit") for summary in summaries]),
+        "device": listed([summary.get("device") for summary in summaries]),
+        "threads": listed([summary.get("threads") for summary in summaries]),
+        "trained by": listed(paths),
+        "training time": f"{minutes:.1f} minutes over all runs",
+    } | {package: listed(found) for package, found in versions.items()}

@@ -1,0 +1,45 @@
+"""The runs in the order of the search, and the best of them up to each."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from study.report import stats
+from study.report.figures import drawing, response
+from study.report.figures.drawing import SavedFigure
+from study.report.text.search import SEVERAL, in_order
+from study.report.variants import Study
+from study.runs import FINISHED, STOPPED
+
+
+def draw(folder: Path, study: Study) -> SavedFigure | None:
+    """Draw each run and the best so far; None where few runs are finished."""
+    ordered, order = in_order(study)
+    key = study.rank_key
+    values = [run.summary.get(key, np.nan) for run in ordered]
+    known = [(i, run, y) for i, (run, y) in enumerate(zip(ordered, values), 1) if np.isfinite(y)]
+    finished = [(i, y) for i, run, y in known if run.state == FINISHED]
+    if len(finished) < SEVERAL:
+        return None
+    best = dict(zip([i for i, _ in finished], np.maximum.accumulate([y for _, y in finished])))
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure(**drawing.NARROW)
+        axes = figure.subplots()
+        axes.plot(*zip(*finished), "o", color=drawing.COLOURS[4], markersize=4, label="run")
+        response.draw_crosses(axes, [(i, y) for i, run, y in known if run.state == STOPPED])
+        x, y = [*best, len(ordered)], [*best.values(), max(best.values())]
+        axes.step(x, y, where="post", color=drawing.COLOURS[0], linewidth=1.6, label="best so far")
+        points = [(i, stats.mean_interval([y])) for i, y in finished]
+        response.set_limits(axes, points, values=False)
+        axes.set(xlabel="run", ylabel=study.chosen_by)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        rows = [[i, run.path.name, run.state, y, best.get(i, np.nan)] for i, run, y in known]
+        drawing.save(figure, folder, "best_so_far", ["trial", "run", "state", key, "best"], rows)
+    return SavedFigure(
+        "best_so_far",
+        "The best so far",
+        f"Runs in {order}; {study.chosen_by}. Triangles: below the axis.",
+    )

@@ -1,0 +1,45 @@
+"""Limits of an axis of accuracy or loss, chosen so that the best variants can be told apart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+CONTENDER = 8  # a variant whose error is over so many times the least may lie outside the axis
+SPIKES = 0.05  # share of the late values, at either end, that may lie outside
+MARGIN = 0.08
+ACCURACY, LOSS = 100.0, 0.0  # the perfect value of each, from which its errors are counted
+
+
+def contenders(values: Sequence[float], perfect: float = ACCURACY) -> list[int]:
+    """The indices of the values whose error is not many times the least error."""
+    errors = np.abs(perfect - np.asarray(values, dtype=float))
+    least = max(np.nanmin(errors), perfect / 1000)  # at 100 % any other error would be too many
+    return np.flatnonzero(errors <= CONTENDER * least).tolist()
+
+
+def limits(
+    curves: Sequence[ArrayLike], bounds: ArrayLike = (), perfect: float = ACCURACY
+) -> tuple[float, float]:
+    """The least and the greatest value to show: the later half of curves, and bounds.
+
+    A single value is a curve of one epoch. The last value of each curve is inside; a spike before
+    it may not be. bounds: the ends of intervals. Wide ones, as two seeds give, may leave the axis:
+    they widen it no more than to three times the range of the values, or to one and a half times
+    the median interval. NaN is left out.
+    """
+    curves = [np.asarray(curve, dtype=float) for curve in curves]
+    late = np.concatenate([curve[len(curve) // 2 :] for curve in curves])
+    last = [curve[-1] for curve in curves]
+    low = np.nanmin([np.nanquantile(late, SPIKES), *last])
+    high = np.nanmax([np.nanquantile(late, 1 - SPIKES), *last])
+    bounds = np.asarray(bounds, dtype=float)
+    bounds = bounds[np.isfinite(bounds)]
+    if len(bounds):
+        middle = (low + high) / 2
+        room = 1.5 * max(high - low, np.median(abs(bounds - middle)))
+        bounds = bounds.clip(middle - room, middle + room)
+        low, high = min(low, bounds.min()), max(high, bounds.max())
+    low, high = max(low, 0), min(high, perfect or np.inf)
+    margin = MARGIN * (high - low) or 0.01
+    return float(low - margin), float(high + margin)

@@ -1,0 +1,81 @@
+"""Parallel coordinates: a line a configuration, through its settings to its accuracy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from study.report.axis import Axis
+from study.report.figures import drawing
+from study.report.figures.drawing import SavedFigure
+from study.report.variants import Study, Variant
+
+NO_EFFECT = -0.12  # the height, below its axis, of a setting without effect
+MANY = 50  # lines from which they are thin
+STYLE = drawing.STYLE | {"axes.spines.left": False, "axes.grid": False}
+
+
+def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure:
+    """Draw all configurations, the best in front."""
+    worst_first = study.ranked()[::-1]
+    means = [variant.last(study.rank_key).mean for variant in worst_first]
+    ranks = np.linspace(0, 1, len(means))
+    heights = [[_height(axis, variant) for variant in worst_first] for axis in varied]
+    lines = np.array([*heights, ranks]).T
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(max(7.2, 1.25 * len(lines[0])), 4.2), layout="constrained")
+        axes = figure.subplots()
+        colours = matplotlib.colormaps["viridis_r"](ranks)
+        width = 1.2 if len(lines) <= MANY else 0.5
+        paths = [list(enumerate(line)) for line in lines]
+        axes.add_collection(LineCollection(paths, colors=colours, linewidths=width, alpha=0.8))
+        axes.plot(lines[-1], color=drawing.COLOURS[1], linewidth=2.2, label="the best")
+        for x, axis in enumerate(varied):
+            for position, label in axis.ticks():
+                _draw_tick(axes, x, axis.fraction(position), label)
+            if np.any(lines[:, x] == NO_EFFECT):
+                _draw_tick(axes, x, NO_EFFECT, "no effect")
+        for share in (0, 0.25, 0.5, 0.75, 1):
+            _draw_tick(axes, len(varied), share, f"{np.quantile(means, share):.2f}")
+        names = [*(axis.title for axis in varied), study.rank_key.replace("_", " ")]
+        for x in range(len(names)):
+            axes.axvline(x, color="0.6", linewidth=0.8, zorder=0)
+        axes.set_xticks(range(len(names)), names)
+        axes.set(yticks=[], ylim=(NO_EFFECT - 0.05, 1.05), xlim=(-0.3, len(names) - 0.6))
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1))
+        settings = [axis.name for axis in varied]
+        rows = [
+            [variant.label, *(getattr(variant.config, name) for name in settings), mean]
+            for variant, mean in zip(worst_first, means)
+        ][::-1]
+        header = ["label", *settings, study.rank_key]
+        drawing.save(figure, folder, "parallel_coordinates", header, rows)
+    return SavedFigure(
+        "parallel_coordinates",
+        "All configurations at once",
+        "A line is a finished configuration, the darker the better; the last axis is its"
+        f" {study.chosen_by}, by rank, so that the best are told apart.",
+    )
+
+
+def _height(axis: Axis, variant: Variant) -> float:
+    """0 to 1 on the axis; below it where the setting has no effect."""
+    if not variant.config.has_effect(axis.name):
+        return NO_EFFECT
+    return axis.fraction(axis.position(getattr(variant.config, axis.name)))
+
+
+def _draw_tick(axes: Axes, x: float, height: float, label: str) -> None:
+    axes.annotate(
+        label,
+        (x, height),
+        (3, 0),
+        textcoords="offset points",
+        fontsize=7,
+        va="center",
+        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
+    )

@@ -1,0 +1,72 @@
+"""Test accuracy against what a variant costs: its parameters, or the seconds of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from study.config import number
+from study.report.figures import drawing
+from study.report.figures.drawing import SavedFigure, SideLabel
+from study.report.figures.limits import contenders, limits
+from study.report.variants import TEST, Study, Variant, percent
+
+COSTS = {"parameters": "parameters", "seconds": "seconds a run"}
+
+
+def name(cost: str) -> str:
+    """The name of the figure of a cost."""
+    return f"accuracy_{cost}"
+
+
+def value(variant: Variant, cost: str) -> float:
+    """What a variant costs, one of COSTS."""
+    return variant.parameters["total"] if cost == "parameters" else variant.last(cost).mean
+
+
+def draw(folder: Path, study: Study, cost: str) -> SavedFigure | None:
+    """Draw the variants by a cost; None where all cost the same, or it is not known."""
+    known = [v for v in study.variants if v.values(TEST) and np.isfinite(value(v, cost))]
+    costs = [value(variant, cost) for variant in known]
+    if len(set(costs)) < 2:
+        return None
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure(**drawing.WIDE)
+        axes = figure.subplots()
+        inside = [known[i] for i in contenders([variant.last(TEST).mean for variant in known])]
+        scores = [variant.last(TEST) for variant in inside]
+        bounds = [bound for score in scores for bound in (score.low, score.high)]
+        axes.set_ylim(limits([[score.mean] for score in scores], bounds))
+        if max(costs) / max(min(costs), 1e-9) > drawing.LOG_RATIO:
+            axes.set_xscale("log")
+        axes.set(xlabel=COSTS[cost], ylabel="test accuracy at the last epoch (%)")
+        _draw_variants(axes, study, inside, cost)
+        rows = [[v.label, value(v, cost), v.last(TEST).n, *v.last(TEST)[:3]] for v in known]
+        header = ["label", cost, "seeds", "mean", "low", "high"]
+        drawing.save(figure, folder, name(cost), header, rows)
+    return SavedFigure(
+        name(cost),
+        f"Accuracy against {COSTS[cost]}",
+        "Means over seeds with the 95 % t interval; towards the upper left is better. Variants"
+        " far behind lie below the axis.",
+        axes.get_ylim(),
+    )
+
+
+def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant], cost: str) -> None:
+    """Draw the variants as points, in grey those that have no label."""
+    labels = []
+    grey = [variant for variant in variants if variant not in study.shown]
+    scores = [variant.last(TEST) for variant in grey]
+    drawing.draw_points(axes, [value(variant, cost) for variant in grey], scores, drawing.GREY)
+    for variant in variants:
+        if variant not in study.shown:
+            continue
+        score, x, colour = variant.last(TEST), value(variant, cost), drawing.colour(study, variant)
+        drawing.draw_points(axes, [x], [score], colour)
+        text = f"{variant.label}\n{percent(score)}, {number(round(x, 1))} {cost}"
+        labels.append(SideLabel(text, colour, x, score.mean))
+    drawing.draw_side_labels(axes, labels)

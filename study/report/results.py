@@ -1,0 +1,59 @@
+"""results.csv: a row a configuration, over its seeds."""
+
+from collections import Counter
+from typing import Any
+
+from study import datasets
+from study.config import FIELDS, text
+from study.report.variants import TEST, Study, Variant
+from study.runs import FAILED, FINISHED, STOPPED
+from study.train import l1
+
+SETTINGS = tuple(name for name in FIELDS if name != "seed")
+# l1_equivalent: the lambda that pulls as much in all under the other l1_reduction.
+FIGURES = (
+    "parameters", "seeds", "finished", "stopped", "failed",
+    "val_accuracy_last_mean", "test_accuracy_last_mean", "test_accuracy_last_low",
+    "test_accuracy_last_high", "test_accuracy_best_mean", "test_accuracy_last5_min",
+    "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean", "l1_equivalent",
+)  # fmt: skip
+HEADER = ("label", *SETTINGS, *FIGURES)
+
+
+def rows(study: Study) -> list[list[Any]]:
+    """The rows under HEADER; a figure that a configuration lacks is an empty cell."""
+    variants = {variant.label: variant for variant in study.variants}
+    table = []
+    for label, group in study.runs.items():
+        config = group[0].config
+        states = Counter(run.state for run in group)
+        figures = figures_of(variants[label]) if label in variants else {}
+        figures |= {
+            "seeds": len(group),
+            "finished": states[FINISHED],
+            "stopped": states[STOPPED],
+            "failed": states[FAILED],
+        }
+        settings = [text(getattr(config, name)) for name in SETTINGS]
+        table.append([label, *settings, *(figures.get(name, "") for name in FIGURES)])
+    return table
+
+
+def figures_of(variant: Variant) -> dict[str, Any]:
+    """The figures of a variant's finished runs, by the names of results.csv."""
+    last = variant.last(TEST)
+    figures = {
+        "parameters": variant.parameters["total"],
+        "test_accuracy_last_mean": last.mean,
+        "test_accuracy_last_low": last.low,
+        "test_accuracy_last_high": last.high,
+        "test_accuracy_last5_min": min(r.summary["test_accuracy_last5_min"] for r in variant.runs),
+        "seconds_mean": variant.last("seconds").mean,
+    }
+    for key in ("test_accuracy_best", "train_accuracy_last", "test_loss_last"):
+        figures[f"{key}_mean"] = variant.last(key).mean
+    if variant.config.l1 and datasets.is_known(variant.config.dataset):
+        figures["l1_equivalent"] = l1.equivalent(variant.config)
+    if variant.config.holdout:
+        figures["val_accuracy_last_mean"] = variant.last("val_accuracy_last").mean
+    return figures

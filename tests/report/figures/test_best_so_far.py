@@ -1,0 +1,27 @@
+import csv
+
+import numpy as np
+
+from study import files, runs
+from study.report import variants
+from study.report.figures import best_so_far
+from tests.report.conftest import searched
+
+
+def test_the_best_so_far_follows_the_search(made, tmp_path):
+    searched(made, 5)
+    study = variants.collect(tmp_path / "runs/mine")
+    best_so_far.draw(tmp_path, study)
+    with open(tmp_path / "best_so_far.csv") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["run"] for row in rows]
+    assert names[:5] == files.read_json(tmp_path / "runs/mine" / runs.SEARCH)["runs"]
+    best = [float(row["best"]) for row in rows[:5]]
+    values = [float(row["val_accuracy_last"]) for row in rows[:5]]
+    assert best == list(np.maximum.accumulate(values))
+    assert rows[5]["state"] == "failed" and rows[5]["best"] == ""
+
+
+def test_few_runs_have_no_figure(made, tmp_path):
+    searched(made, 4)
+    assert best_so_far.draw(tmp_path, variants.collect(tmp_path / "runs/mine")) is None

@@ -1,0 +1,41 @@
+import csv
+
+import pytest
+
+from study.config import Config
+from study.report.figures import final
+from tests.report.conftest import run, spread
+from tests.report.figures.conftest import study
+
+
+def test_the_final_accuracies_have_their_seeds_and_intervals(saved, tmp_path):
+    made = study(*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1))
+    final.draw(tmp_path, made)
+    _, rows = saved["final"]
+    assert [(row["label"], row["seed"], row["test_accuracy"]) for row in rows] == [
+        ("BN", 1, 99.4), ("BN", 2, 99.5), ("LN", 1, 99.3), ("LN", 2, 99.1),
+    ]  # fmt: skip
+    assert rows[0]["mean"] == pytest.approx(99.45)
+    assert rows[0]["high"] - rows[0]["mean"] == pytest.approx(12.706 * 0.05, rel=1e-3)
+
+
+def test_a_variant_far_behind_is_a_triangle_at_the_edge(saved, tmp_path):
+    ruined = run(Config(norm="group"), 20.0, 1)
+    final.draw(
+        tmp_path, study(*spread(Config(), 99.4), *spread(Config(norm="layer"), 99.3), ruined)
+    )
+    [axes] = saved["final"][0].axes
+    low, high = axes.get_xlim()
+    assert 99 < low < 99.3 and 99.4 < high <= 100
+    [triangle] = [line for line in axes.lines if line.get_marker() == "<"]
+    assert triangle.get_xdata()[0] == low and triangle.get_ydata()[0] == 0
+
+
+def test_a_figure_is_a_png_a_pdf_with_its_fonts_and_a_csv(tmp_path):
+    made = study(*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1))
+    final.draw(tmp_path, made)
+    assert (tmp_path / "final.png").read_bytes().startswith(b"\x89PNG")
+    pdf = (tmp_path / "final.pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf
+    with open(tmp_path / "final.csv") as file:
+        assert len(list(csv.DictReader(file))) == 4

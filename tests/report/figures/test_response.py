@@ -1,0 +1,59 @@
+import csv
+
+import pytest
+from matplotlib.figure import Figure
+
+from study.config import Config
+from study.report import variants
+from study.report.axis import varying
+from study.report.figures import response
+from tests.report.conftest import curve
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_response_to_l1_is_the_mean_of_each_lambda(l1_grid, tmp_path):
+    study = variants.collect(l1_grid)
+    varied = varying(study)
+    [l1] = varied
+    figure = response.draw(tmp_path, study, l1, varied)
+    assert figure.name == "response_l1" and "stopped early" in figure.caption
+    for kind in ("png", "pdf", "csv"):
+        assert (tmp_path / f"response_l1.{kind}").stat().st_size
+    table = rows(tmp_path / "response_l1.csv")
+    assert [(row["l1"], row["state"]) for row in table] == [
+        ("0.0", "finished"), ("1e-05", "finished"), ("0.0001", "finished"),
+        ("0.001", "finished"), ("0.01", "stopped"),
+    ]  # fmt: skip
+    best = table[2]
+    assert float(best["mean"]) == pytest.approx(98.84)  # validation: half a point lower
+    assert float(best["high"]) - float(best["mean"]) == pytest.approx(
+        4.303 * 0.02 / 3**0.5, rel=1e-3
+    )
+    assert table[4]["low"] == ""
+
+
+def test_a_ruined_configuration_does_not_flatten_the_others(l1_grid, tmp_path):
+    study = variants.collect(l1_grid)
+    axes = Figure().subplots()
+    points = [(i, variant.last("val_accuracy_last")) for i, variant in enumerate(study.variants)]
+    assert response.set_limits(axes, points) == [0, 1, 2]
+    low, high = axes.get_ylim()
+    assert 97 < low < 98.54 and 98.84 < high <= 100.2
+    assert [text.get_text() for text in axes.texts] == ["59.5"]
+
+
+def test_a_coupled_setting_is_drawn_where_it_has_an_effect(made, tmp_path):
+    for groups in (1, 2, 5):
+        made(Config(norm="group", groups=groups), curve(99.0 + groups / 100))
+    made(Config(), curve(98.0))
+    study = variants.collect(tmp_path / "runs/mine")
+    varied = varying(study)
+    assert [(axis.name, axis.values) for axis in varied] == [
+        ("norm", ("batch", "group")), ("groups", (1, 2, 5)),
+    ]  # fmt: skip
+    response.draw(tmp_path, study, varied[1], varied)
+    assert [row["groups"] for row in rows(tmp_path / "response_groups.csv")] == ["1", "2", "5"]

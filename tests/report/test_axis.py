@@ -1,0 +1,28 @@
+import pytest
+
+from study.report.axis import Axis
+
+
+def test_zero_is_left_of_a_log_axis():
+    l1 = Axis("l1", (0.0, 1e-5, 1e-4, 1e-3))
+    assert l1.log
+    positions = [l1.position(value) for value in l1.values]
+    assert positions == sorted(positions) and positions[1:] == pytest.approx([-5, -4, -3])
+    assert l1.ticks()[0] == (l1.zero, "0") and l1.zero <= -5.5
+    assert not Axis("dropout", (0.0, 0.01, 0.5)).log
+    assert not Axis("lr", (0.05, 0.07)).log
+
+
+def test_values_are_ticks_where_they_are_few_and_round_numbers_else():
+    norm = Axis("norm", ("batch", "layer", "group"))
+    assert norm.ticks() == [(0.0, "batch"), (1.0, "layer"), (2.0, "group")]
+    assert [norm.fraction(position) for position, _ in norm.ticks()] == [0, 0.5, 1]
+    groups = Axis("groups", tuple(range(1, 21)))
+    assert all(position == int(position) for position, _ in groups.ticks())
+    rates = Axis("lr", tuple(0.001 * 1.5**i for i in range(12)))
+    assert rates.ticks() == [(-3.0, "0.001"), (-2.0, "0.01"), (-1.0, "0.1")]
+
+
+def test_an_axis_has_a_title_of_its_own():
+    assert Axis("l1", (0.0, 1.0)).title == "L1 lambda"
+    assert Axis("weight_decay", (0.0, 1.0)).title == "weight decay"

@@ -1,0 +1,21 @@
+"""results.csv."""
+
+import pytest
+
+from study.config import Config
+from study.report import results, variants
+from tests.report.conftest import spread
+
+
+def test_results_are_the_means_over_seeds():
+    study = variants.gather(
+        {"mine": [*spread(Config(l1=2.5e-5), 99.4, 99.38), *spread(Config(norm="layer"), 99.2)]}
+    )
+    bn, ln = (dict(zip(results.HEADER, row, strict=True)) for row in results.rows(study))
+    assert (bn["label"], ln["label"]) == ("BN + L1 2.5e-5 (sum)", "LN")
+    assert bn["test_accuracy_last_mean"] == pytest.approx(99.39)
+    assert bn["test_accuracy_last_high"] == pytest.approx(99.39 + 12.706 * 0.01, abs=1e-3)
+    assert (bn["seeds"], bn["finished"], bn["failed"], bn["l1"]) == (2, 2, 0, "2.5e-5")
+    assert bn["val_accuracy_last_mean"] == ln["l1_equivalent"] == ""
+    assert bn["l1_equivalent"] > 0
+    assert "seed" not in bn
