@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, on digits."""
+"""The notebook runs from the first cell to the last, on digits."""
 
 import nbformat
 from nbclient import NotebookClient
@@ -19,17 +19,19 @@ def test_the_notebook_is_short_and_holds_no_outputs():
 
 def test_the_notebook_runs_on_digits(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    [given] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
-    given.source += '\nDATASET, EPOCHS = "digits", 1'
-    where = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=where).execute()
+    [parameters] = [
+        cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())
+    ]
+    parameters.source += '\nDATASET, EPOCHS = "digits", 1'
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     outputs = [out for cell in notebook.cells if "outputs" in cell for out in cell.outputs]
     pictures = [out for out in outputs if "image/png" in out.get("data", {})]
     assert len(pictures) == 5  # both graphs, three grids
-    told = "".join(out.text for out in outputs if out.output_type == "stream")
-    assert "'bn_l1': 7684, 'ln': 7684, 'gn': 7684" in told
-    assert "- " in told and "Finding(" not in told
+    printed = "".join(out.text for out in outputs if out.output_type == "stream")
+    assert "'bn_l1': 7684, 'ln': 7684, 'gn': 7684" in printed
+    assert "- " in printed and "Finding(" not in printed
     trained = runs.find(tmp_path / "runs/three_norms")
     assert [run.config.norm for run in trained] == ["batch", "group", "layer"]
     for run in trained:
-        assert f"{run.summary['test_accuracy_last']:.2f} % at the last" in told
+        assert f"{run.summary['test_accuracy_last']:.2f} % at the last" in printed

@@ -1,4 +1,4 @@
-"""The tables of the documents say what the committed results say."""
+"""The tables of the documents have the figures of the committed results."""
 
 import csv
 import re
@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 RESULTS = ROOT / "sweeps/results"
 STUDIES = list(dict.fromkeys(one.study for one in published.read()))
-CHOSEN = ("study", "variant", "parameters", "seeds", "last", "published last", "difference",
+COLUMNS = ("study", "variant", "parameters", "seeds", "last", "published last", "difference",
           "best", "published best", "verdict")  # fmt: skip
 
 
@@ -28,38 +28,38 @@ def table(path, study: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_results_are_those_of_the_reports_and_their_csv(study):
-    told = table(RESULTS / "README.md", study)
+    rows = table(RESULTS / "README.md", study)
     reported = table(RESULTS / "published" / study / "report.md", study)
-    assert told == [{name: row[name] for name in CHOSEN} for row in reported]
+    assert rows == [{name: row[name] for name in COLUMNS} for row in reported]
     with open(RESULTS / "published" / study / "results.csv") as file:
-        kept = {row["label"]: row for row in csv.DictReader(file)}
-    assert kept.keys() == {row["variant"] for row in told}
-    for row in told:
-        found = kept[row["variant"]]
+        results = {row["label"]: row for row in csv.DictReader(file)}
+    assert results.keys() == {row["variant"] for row in rows}
+    for row in rows:
+        result = results[row["variant"]]
         mean, _, half = row["last"].partition(" ± ")
-        assert float(mean) == pytest.approx(float(found["test_accuracy_last_mean"]), abs=0.0051)
+        assert float(mean) == pytest.approx(float(result["test_accuracy_last_mean"]), abs=0.0051)
         if half:
-            low, high = (float(found[f"test_accuracy_last_{end}"]) for end in ("low", "high"))
+            low, high = (float(result[f"test_accuracy_last_{end}"]) for end in ("low", "high"))
             assert float(half) == pytest.approx((high - low) / 2, abs=0.0051)
-        assert row["seeds"] == found["seeds"] == found["finished"]
-        assert int(row["parameters"].replace(",", "")) == int(found["parameters"])
+        assert row["seeds"] == result["seeds"] == result["finished"]
+        assert int(row["parameters"].replace(",", "")) == int(result["parameters"])
 
 
-def test_the_readme_tells_the_same():
+def test_the_readme_has_the_same_figures():
     readme = (ROOT / "README.md").read_text()
     lines = re.findall(
         r"^\| (?:`(\w+)`.*|the same.*) \| .* \| (.*) \| .* \|$", readme, re.MULTILINE
     )
-    told, study = dict.fromkeys(STUDIES, ""), ""
+    figures_of, study = dict.fromkeys(STUDIES, ""), ""
     for name, reproduced in lines:
         study = name or study
-        if study in told:
-            told[study] += f", {reproduced}"
+        if study in figures_of:
+            figures_of[study] += f", {reproduced}"
     verdicts = Counter()
     for study in STUDIES:
         rows = table(RESULTS / "README.md", study)
         verdicts.update(row["verdict"] for row in rows)
-        figures = re.findall(r"\d\d\.\d\d(?: ± \d\.\d\d)?", told[study])
+        figures = re.findall(r"\d\d\.\d\d(?: ± \d\.\d\d)?", figures_of[study])
         assert figures and set(figures) <= {row["last"] for row in rows}
         known = [row["last"] for row in rows if row["published last"]]
         assert set(known) <= set(figures)

@@ -273,7 +273,7 @@ def _web_address(url: Any) -> str:
 def _shared_settings(study: Study) -> dict[str, str]:
     configs = [dataclasses.asdict(run.config) for run in study.all]
     values = {name: {config[name] for config in configs} for name in results.SETTINGS}
-    return {name: text(*found) for name, found in values.items() if len(found) == 1}
+    return {name: text(*several) for name, several in values.items() if len(several) == 1}
 
 
 def _provenance(study: Study) -> dict[str, str]:
@@ -296,4 +296,4 @@ def _provenance(study: Study) -> dict[str, str]:
         "threads": listed([summary.get("threads") for summary in summaries]),
         "trained by": listed(paths),
         "training time": f"{minutes:.1f} minutes over all runs",
-    } | {package: listed(found) for package, found in versions.items()}
+    } | {package: listed(values) for package, values in versions.items()}

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.report [RUNS] [EPOCHS]
 
-The runs are of random draws over three seeds each, with all the files that a run of ours leaves.
+The runs are of random configurations over three seeds each, with all the files that a run has.
 """
 
 import platform
@@ -31,7 +31,7 @@ sys.exit(code)
 
 
 def make(folder: Path, count: int, epochs: int) -> None:
-    """Run folders whose accuracy falls with the distance of the learning rate from 0.1."""
+    """Make run folders whose accuracy falls with the distance of the learning rate from 0.1."""
     rng = np.random.default_rng(0)
     real = loop.train(Config(epochs=1, batch_size=256), folder.parent / "real")
     for i in range(-(-count // SEEDS)):
@@ -42,7 +42,7 @@ def make(folder: Path, count: int, epochs: int) -> None:
                 norm=norm, lr=lr, l1=l1, dropout=dropout, holdout=100, epochs=epochs, seed=seed
             )
             path = folder / runs.name(config)
-            shutil.copytree(real.path, path, ignore=shutil.ignore_patterns("wandb"))
+            shutil.copytree(real.path, path, ignore=shutil.ignore_patterns(runs.WANDB))
             last = 99.4 - abs(np.log10(lr / 0.1)) + 0.05 * rng.normal()
             rows = []
             for epoch in range(1, epochs + 1):
@@ -53,20 +53,21 @@ def make(folder: Path, count: int, epochs: int) -> None:
                 rows.append({"epoch": epoch, **scores, "lr": lr, "seconds": 1 + rng.random()})
             runs.write_config(path, config)
             runs.write_history(path, rows)
-            files.write_json(path / "summary.json", real.summary | runs.scores(rows))
+            files.write_json(path / runs.SUMMARY, real.summary | runs.scores(rows))
 
 
 def main(count: int = 1000, epochs: int = 20) -> None:
     with tempfile.TemporaryDirectory() as home:
-        folder, out = Path(home) / "runs/large", Path(home) / "reports/large"
-        make(folder, count, epochs)
+        sweep, report = Path(home) / "runs/large", Path(home) / "reports/large"
+        make(sweep, count, epochs)
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", REPORT, str(folder), str(out)],
+            [sys.executable, "-c", REPORT, str(sweep), str(report)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         seconds = time.perf_counter() - began
-        memory, page = int(done.stdout.split()[-1]) / 1e3, (out / "index.html").stat().st_size / 1e6
+        memory = int(done.stdout.split()[-1]) / 1e3
+        page = (report / "index.html").stat().st_size / 1e6
         print(f"{count} runs of {epochs} epochs, {platform.machine()}: {seconds:.1f} s,"
               f" {memory:.0f} MB, page {page:.1f} MB")  # fmt: skip
 

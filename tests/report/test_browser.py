@@ -15,8 +15,8 @@ from tests.report.conftest import curve
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium (Debian: chromium)")
 
-# Until all graphs in view are drawn; a picture shown in their place would wait for ever.
-DRAWN = """new Promise((done) => {
+# Waits until all graphs in view are ready; a picture shown in their place would wait for ever.
+GRAPHS_READY = """new Promise((done) => {
   const wait = () => [...document.querySelectorAll(".live")].every((place) => place.data)
     ? done(document.querySelectorAll(".live").length) : setTimeout(wait, 50);
   wait();
@@ -53,7 +53,7 @@ def opened(browser, made, tmp_path, quick):
 
 
 def test_the_page_works_in_a_browser(browser, opened):
-    assert browser.run(DRAWN) == 2  # accuracy and loss by epoch
+    assert browser.run(GRAPHS_READY) == 2  # accuracy and loss by epoch
     address = opened.as_uri()
     assert {url for url in browser.requests if not url.startswith("data:")} == {address}
     assert browser.errors == []
@@ -85,16 +85,18 @@ def test_the_page_works_in_a_browser(browser, opened):
     names = f"{graph}.data.filter((t) => t.showlegend !== false).map((t) => t.name)"
     assert browser.run(names) == ["BN + L1 2.5e-5 (sum)", "LN", "GN"]
     curves = f"{graph}.querySelectorAll('.scatterlayer .trace').length"
-    before = browser.run(curves)
+    all_curves = browser.run(curves)
     middle = """((box) => [box.x + box.width / 2, box.y + box.height / 2])"""
-    place = browser.run(f"{middle}({graph}.querySelector('.legendtoggle').getBoundingClientRect())")
-    browser.click(*place)
-    assert browser.run(f"{LATER}.then(() => {curves})") < before
+    toggle = browser.run(
+        f"{middle}({graph}.querySelector('.legendtoggle').getBoundingClientRect())"
+    )
+    browser.click(*toggle)
+    assert browser.run(f"{LATER}.then(() => {curves})") < all_curves
     last = f"[...{graph}.querySelectorAll('.scatterlayer .trace path.js-line')].at(-1)"
     x, y = browser.run(f"((box) => [box.right, box.top])({last}.getBoundingClientRect())")
     browser.move(x - 2, y + 2)
-    told = browser.run(f"{LATER}.then(() => {graph}.querySelector('.hoverlayer').textContent)")
-    assert re.search(r"(GN|LN)99\.\d+ ± 0\.\d+", told)
+    hover = browser.run(f"{LATER}.then(() => {graph}.querySelector('.hoverlayer').textContent)")
+    assert re.search(r"(GN|LN)99\.\d+ ± 0\.\d+", hover)
 
     browser.media(scheme="dark")
     colours = browser.run(

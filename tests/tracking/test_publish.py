@@ -8,7 +8,8 @@ import wandb
 
 from study import runs
 from study.config import Config
-from study.report import page, variants
+from study.report import variants
+from study.report.build import build_report
 from study.tracking import logger
 from tests.report import conftest
 from tests.report.conftest import curve
@@ -19,7 +20,7 @@ made = conftest.made
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server that this process's wandb talks to, and asks nothing that it cannot answer."""
+    """A server for the wandb client of this process, which knows all that it is asked."""
     wandb.teardown()  # the settings of an earlier test
     with Server() as running:
         for name, value in running.settings(tmp_path / "wandb").items():
@@ -31,7 +32,7 @@ def server(tmp_path, monkeypatch):
 
 @pytest.fixture
 def publish(quick, command):
-    """Publish runs/mine with small blank figures; the command's exit code and all it said."""
+    """Publish runs/mine with small blank figures; return the exit code and what was printed."""
 
     def run(*words: str) -> tuple[int, str]:
         done = command("publish", "runs/mine", *words)
@@ -46,19 +47,19 @@ def variant(made, *lasts: float, **settings) -> None:
 
 
 def report(server):
-    [found] = [view for view in server.views.values() if view.type == "runs"]
-    return found
+    [view] = [view for view in server.views.values() if view.type == "runs"]
+    return view
 
 
 def workspace(server):
-    [found] = [view for view in server.views.values() if view.type == "project-view"]
-    return found
+    [view] = [view for view in server.views.values() if view.type == "project-view"]
+    return view
 
 
-def of_report(server):
+def report_run(server):
     """The run that holds the figures."""
-    [found] = [run for run in server.runs.values() if run.job_type == "report"]
-    return found
+    [run] = [run for run in server.runs.values() if run.job_type == "report"]
+    return run
 
 
 def trained(server) -> list:
@@ -98,12 +99,12 @@ def shown(runset: dict) -> list[str]:
 
 
 def ids(tmp_path, *states: str) -> set[str]:
-    """The W&B ids that the run folders tell, of the runs in a state."""
+    """The W&B ids of the run folders, of the runs in a state."""
     found = runs.find(tmp_path / "runs/mine")
     return {logger.address(r).rpartition("/")[2] for r in found if r.state in states}
 
 
-def test_offline_runs_are_uploaded_and_the_report_tells_what_the_page_does(
+def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
     server, made, publish, tmp_path
 ):
     variant(made, 99.4, 99.38, l1=2.5e-5)
@@ -114,28 +115,28 @@ def test_offline_runs_are_uploaded_and_the_report_tells_what_the_page_does(
         if run.done:
             logger.record(run, "mine", "norm-study")  # as `study sweep` does offline
     assert not server.runs
-    code, told = publish("--target", "99.4")
-    assert code == 0, told
-    assert told.startswith("runs/mine: 5 runs uploaded\n")
+    code, printed = publish("--target", "99.4")
+    assert code == 0, printed
+    assert printed.startswith("runs/mine: 5 runs uploaded\n")
     assert {(r.entity, r.project) for r in server.runs.values()} == {("team", "norm-study")}
     assert {run.id for run in trained(server)} == ids(tmp_path, runs.FINISHED)
 
     made_report, made_workspace = report(server), workspace(server)
     assert (made_report.title, made_workspace.title) == ("mine", "mine")
-    assert f"reports/mine--{made_report.id.rstrip('=')}" in told and "?nw=" in told
+    assert f"reports/mine--{made_report.id.rstrip('=')}" in printed and "?nw=" in printed
 
-    findings = page.build_report(
+    findings = build_report(
         variants.collect(tmp_path / "runs/mine"), [], tmp_path / "again", target=99.4
-    )["findings"]
+    ).findings
     words = json.dumps(made_report.spec, ensure_ascii=False)
     [markdown] = of(made_workspace, "Markdown Panel")
     for finding in findings:
         assert finding.text in words and finding.text in markdown["value"]
     assert "| BN + L1 2.5e-5 (sum) | 7,684 | 2 |" in words
     links = {finding.source.rpartition("/")[2] for finding in findings}
-    assert links and links | {"index.html"} <= set(of_report(server).files)
+    assert links and links | {"index.html"} <= set(report_run(server).files)
     for name in links:
-        assert f"/runs/{of_report(server).id}/files/{name}" in words
+        assert f"/runs/{report_run(server).id}/files/{name}" in words
 
 
 def test_lines_are_grouped_by_what_makes_a_variant(server, made, publish, tmp_path):
@@ -153,7 +154,7 @@ def test_lines_are_grouped_by_what_makes_a_variant(server, made, publish, tmp_pa
     ]  # fmt: skip
     [section] = workspace(server).spec["section"]["runSets"]
     assert section["grouping"] == curves["grouping"]
-    assert set(shown(section)) == finished | {of_report(server).id}
+    assert set(shown(section)) == finished | {report_run(server).id}
     for view in (report(server), workspace(server)):
         for line in of(view, "Run History Line Plot"):
             assert (line["xAxis"], line["groupAgg"], line["groupArea"]) == (
@@ -169,11 +170,11 @@ def test_lines_are_grouped_by_what_makes_a_variant(server, made, publish, tmp_pa
         assert run.summary["test/accuracy"] == run.rows[-1]["test/accuracy"]
 
 
-def test_figures_are_images_and_mistakes_tables(server, made, publish, tmp_path):
+def test_figures_are_images_and_misclassified_images_tables(server, made, publish, tmp_path):
     variant(made, 99.4, 99.38, l1=2.5e-5)
     variant(made, 99.2, 99.24, norm="layer")
     assert publish("--project", "norm-study")[0] == 0
-    run = of_report(server)
+    run = report_run(server)
     figures = {path.stem: path for path in (tmp_path / "reports/mine/figures").glob("*.png")}
     assert len(figures) > 10
     [row] = run.rows
@@ -201,15 +202,15 @@ def test_again_and_elsewhere_the_same_report_is_updated(server, made, publish, t
     made(Config(norm="layer", seed=2), curve(99.9, 3))  # trained since, on another machine
     code, again = publish()
     assert code == 0 and again == "runs/mine: 1 runs uploaded\n" + first.split("\n", 1)[1]
-    assert len(trained(server)) == 3 and len(of_report(server).rows) == 2
+    assert len(trained(server)) == 3 and len(report_run(server).rows) == 2
     for view in (report(server), workspace(server)):
         assert view.saves == 2
         assert "99.55" in view.text  # the mean of both seeds
     assert len(shown(grids(report(server))["Curves"][0])) == 3
     assert len(shown(workspace(server).spec["section"]["runSets"][0])) == 3 + 1
     server.views.clear()  # somebody deleted both
-    code, told = publish()
-    assert code == 0 and report(server).saves == workspace(server).saves == 1, told
+    code, printed = publish()
+    assert code == 0 and report(server).saves == workspace(server).saves == 1, printed
 
 
 def test_pulled_runs_are_published_where_they_are(server, made, publish):
@@ -218,8 +219,8 @@ def test_pulled_runs_are_published_where_they_are(server, made, publish):
         run = server.add_run(None, {"seed": seed}, [row], entity="lab", project="theirs")
         url = f"{server.url}/lab/theirs/runs/{run.id}"
         made(Config(seed=seed), curve(99, 3), name=f"batch-{run.id}", url=url)
-    code, told = publish()
-    assert code == 0 and "uploaded" not in told, told
+    code, printed = publish()
+    assert code == 0 and "uploaded" not in printed, printed
     assert len(trained(server)) == 2
     assert (report(server).entity, report(server).project) == ("lab", "theirs")
     assert set(shown(grids(report(server))["Curves"][0])) == {run.id for run in trained(server)}
@@ -231,41 +232,43 @@ def test_what_wandb_sync_has_uploaded_is_not_uploaded_again(server, made, publis
     logger.record(run, "mine", "norm-study")
     synced = logger.run_id("mine", run)
     server.add_run(None, {}, run.history, id=synced, project="norm-study")
-    code, told = publish()
-    assert code == 0 and "uploaded" not in told, told
+    code, printed = publish()
+    assert code == 0 and "uploaded" not in printed, printed
     assert shown(grids(report(server))["Curves"][0]) == [synced]
 
 
-def said(done: tuple[int, str], code: int, *words: str) -> None:
-    """One line with these words, and an exit code."""
-    got, told = done
-    assert got == code and len(told.splitlines()) == 1, told
+def check_line(done: tuple[int, str], code: int, *words: str) -> None:
+    """Check that one line with these words was printed, and the exit code."""
+    exit_code, printed = done
+    assert exit_code == code and len(printed.splitlines()) == 1, printed
     for word in words:
-        assert word in told
+        assert word in printed
 
 
 def test_what_cannot_be_published_is_one_line(server, made, publish, monkeypatch):
-    said(publish(), 2, "runs/mine", "no such folder")
+    check_line(publish(), 2, "runs/mine", "no such folder")
     variant(made, 99.4)
-    said(publish(), 2, "study sweep FILE --online", "--project ENTITY/PROJECT")
-    said(publish("--target", "994"), 2, "target=994")
+    check_line(publish(), 2, "study sweep FILE --online", "--project ENTITY/PROJECT")
+    check_line(publish("--target", "994"), 2, "target=994")
     made(Config(norm="layer"), curve(99, 3), url="https://wandb.ai/a/b/runs/c")
     made(Config(norm="none"), curve(99, 3), url="https://wandb.ai/a/d/runs/e")
-    said(publish(), 2, "several W&B projects", "a/b, a/d")
+    check_line(publish(), 2, "several W&B projects", "a/b, a/d")
     assert not server.runs
     server.refuses.add("upsertView")
-    said(publish("--project", "a/b"), 1, "the W&B server did not take it", "publish again")
-    assert of_report(server).state == "failed"
+    check_line(publish("--project", "a/b"), 1, "the W&B server did not take it", "publish again")
+    assert report_run(server).state == "failed"
     server.fail(401)
-    said(publish("--project", "a/b"), 1, "does not accept this machine", "wandb login")
+    check_line(publish("--project", "a/b"), 1, "does not accept this machine", "wandb login")
 
 
-def test_without_a_server_or_a_key_it_says_what_to_do(server, made, publish, monkeypatch, tmp_path):
+def test_without_a_server_or_a_key_the_remedy_is_named(
+    server, made, publish, monkeypatch, tmp_path
+):
     variant(made, 99.4)
     monkeypatch.setattr("study.tracking.client.PATIENCE", 0)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    said(publish(), 1, "no W&B server at http://127.0.0.1:9")
+    check_line(publish(), 1, "no W&B server at http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     wandb.teardown()  # which has read them
-    said(publish(), 2, "wandb login")
+    check_line(publish(), 2, "wandb login")

@@ -134,14 +134,14 @@ class Normalized:
 def normalize(example: Example, norm: str) -> Normalized:
     """Compute mean and variance (divided by n, not n - 1) of each share, and the outputs."""
     x = example.values
-    found = shares(norm, *x.shape[:2], example.groups)
-    mean, variance = np.array([(x[s.index].mean(), x[s.index].var()) for s in found]).T
+    all_shares = shares(norm, *x.shape[:2], example.groups)
+    mean, variance = np.array([(x[s.index].mean(), x[s.index].var()) for s in all_shares]).T
     share_of = np.empty(x.shape, int)
-    for k, share in enumerate(found):
+    for k, share in enumerate(all_shares):
         share_of[share.index] = k
     normalized = (x - mean[share_of]) / np.sqrt(variance[share_of] + EPSILON)
     gamma, beta = (v[:, None, None] for v in (example.gamma, example.beta))
-    return Normalized(found, mean, variance, normalized, gamma * normalized + beta, share_of)
+    return Normalized(all_shares, mean, variance, normalized, gamma * normalized + beta, share_of)
 
 
 def tints(rows: int, columns: int) -> list[str]:

@@ -74,7 +74,7 @@ async function draw(place) {
   const { data, layout } = graphs[place.dataset.graph];
   library ??= load();
   await library;
-  place.classList.add("drawn");
+  place.classList.add("ready");
   await Plotly.react(place, data, theme(layout), {
     responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   });
@@ -89,7 +89,7 @@ if ("DecompressionStream" in window) {
     }
   }, { rootMargin: "400px" });
   for (const place of document.querySelectorAll(".live")) seen.observe(place.parentElement);
-  dark.addEventListener("change", () => document.querySelectorAll(".live.drawn").forEach(draw));
+  dark.addEventListener("change", () => document.querySelectorAll(".live.ready").forEach(draw));
 }
 
 addEventListener("beforeprint", () => {

@@ -44,11 +44,11 @@ def table(variant: Variant) -> list[list[str]]:
     matrices = variant.confusions()
     if not matrices:
         return []
-    found = scores(np.sum(matrices, axis=0))
-    images = found.images / len(matrices)
+    by_class = scores(np.sum(matrices, axis=0))
+    images = by_class.images / len(matrices)
     names = variant.class_names
-    rows = list(zip(names, *found[:3], images))
-    rows.append(("mean, all images", *map(np.mean, found[:3]), images.sum()))
+    rows = list(zip(names, *by_class[:3], images))
+    rows.append(("mean, all images", *map(np.mean, by_class[:3]), images.sum()))
     return [
         [name, *("" if np.isnan(share) else f"{share:.2f}" for share in shares), f"{images:.0f}"]
         for name, *shares, images in rows

@@ -235,16 +235,16 @@ class PublishedTable:
     note: str
 
 
-def compare(found: Sequence[Reproduced]) -> PublishedTable | None:
+def compare(comparisons: Sequence[Reproduced]) -> PublishedTable | None:
     """Compare the published figures with ours; None where there are none."""
-    if not found:
+    if not comparisons:
         return None
-    return PublishedTable(sentences(found), HEADER, rows(found), note(found))
+    return PublishedTable(sentences(comparisons), HEADER, rows(comparisons), note(comparisons))
 
 
-def sentences(found: Sequence[Reproduced]) -> list[str]:
+def sentences(comparisons: Sequence[Reproduced]) -> list[str]:
     """How many figures were reproduced, then a sentence or more on each variant."""
-    counts = Counter(one.verdict for one in found)
+    counts = Counter(one.verdict for one in comparisons)
     words = {
         "contains": "our 95 % interval contains {}",
         "above": "lies above {}",
@@ -255,10 +255,10 @@ def sentences(found: Sequence[Reproduced]) -> list[str]:
     compared = sum(counts[v] for v in words)
     figures = f"Of {count(compared, 'published figure')} at the last epoch"
     summary = [f"{figures}: {', '.join(verdicts)}."] if verdicts else []
-    return summary + [str(one) for one in found]
+    return summary + [str(one) for one in comparisons]
 
 
-def rows(found: Sequence[Reproduced]) -> list[list[str]]:
+def rows(comparisons: Sequence[Reproduced]) -> list[list[str]]:
     """Rows of text under HEADER; accuracies in percent, differences in points."""
 
     def points(value: float | None, sign: str = "") -> str:
@@ -280,13 +280,13 @@ def rows(found: Sequence[Reproduced]) -> list[list[str]]:
             points(one.published.train),
             one.verdict,
         ]
-        for one in found
+        for one in comparisons
     ]
 
 
-def note(found: Sequence[Reproduced]) -> str:
+def note(comparisons: Sequence[Reproduced]) -> str:
     """What the figures of the table are, and where those of each study were published."""
-    sources = {one.published.study: one.published.source for one in found}
+    sources = {one.published.study: one.published.source for one in comparisons}
     listed = "; ".join(f"{study}: {source}" for study, source in sources.items())
     return (
         "Accuracies in percent: at the last epoch, at the best one (chosen on the test set), and in"

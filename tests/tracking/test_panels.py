@@ -1,0 +1,71 @@
+"""The panels of a Report and a workspace, as the package wandb-workspaces builds them."""
+
+from types import SimpleNamespace
+
+import pytest
+import wandb_workspaces.reports.v2 as wr
+
+from study.config import Config
+from study.report import variants
+from study.report.build import build_report
+from study.report.figures.drawing import SavedFigure
+from study.tracking import panels
+from tests.report import conftest
+from tests.report.conftest import curve
+
+made = conftest.made
+LOG = SimpleNamespace(id="the-figures", entity="team", project="norms")
+
+
+@pytest.fixture
+def study(made, tmp_path):
+    for norm, last in (("batch", 99.4), ("layer", 99.2)):
+        made(Config(norm=norm, lr=0.1 if norm == "layer" else 0.05), curve(last, 3))
+    return variants.collect(tmp_path / "runs/mine")
+
+
+def test_a_figures_key_has_no_dot():
+    assert panels.key(SavedFigure("train_test_l1_2.5e-5", "", "")) == "figures/train_test_l1_2_5e_5"
+
+
+def test_the_sections_are_those_of_the_report(study, tmp_path, quick):
+    report = build_report(study, [], tmp_path / "out")
+    parts = panels._parts(LOG, study, report)
+    titles = [part.title for part in parts]
+    assert titles == ["Curves", "Settings", "Misclassified images", *report.figures]
+    pictures = [
+        panel.media_keys[0] for part in parts if part.ids == [LOG.id] for panel in part.panels
+    ]
+    figures = [figure for group in report.figures.values() for figure in group]
+    assert pictures == [panels.key(figure) for figure in figures]
+    assert parts[0].groups == ("norm", "lr")
+
+
+def test_curves_have_the_limits_of_the_figures(study, tmp_path, quick):
+    report = build_report(study, [], tmp_path / "out")
+    windows = {figure.name: figure.window for figure in report.compared}
+    lines = {line.title: line.range_y for line in panels._curves(study, report)}
+    assert lines["test/accuracy"] == windows["test_accuracy"]
+    assert lines["train/loss"] == (None, None)
+    assert not any(metric.startswith("val/") for metric in lines)  # not logged
+
+
+def test_a_setting_with_a_zero_has_no_log_axis(made, tmp_path):
+    for l1 in (0.0, 1e-5, 1e-3):
+        made(Config(l1=l1, lr=0.01 if l1 else 0.1), curve(99.0, 3))
+    study = variants.collect(tmp_path / "runs/mine")
+    [parallel, importance] = panels._settings(study, panels.varying(study))
+    logarithmic = {column.display_name: column.log for column in parallel.columns[:-1]}
+    assert logarithmic == {"L1 lambda": False, "learning rate": True}
+    assert isinstance(importance, wr.ParameterImportancePlot)
+    assert panels._settings(study, []) == []
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError])
+def test_what_was_deleted_is_published_anew(error):
+    def load(url: str):
+        raise error(url)
+
+    assert panels._load(load, "https://wandb.ai/a/b") is None
+    assert panels._load(load, None) is None
+    assert panels._load(str.upper, "known") == "KNOWN"
