@@ -1,28 +1,33 @@
-"""The commands. `study --help` lists them; a user's mistake is one line and exit code 2."""
+"""The commands. `study --help` lists them.
+
+A user's mistake is one line and exit code 2. Each command imports what it needs, so that help comes
+at once. To add a command, write its function here and name it in COMMANDS.
+"""
 
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from study.cli import parsing
-from study.config import Config, labels
+from study.config import FIELDS, Config, labels
 from study.errors import RunError, UsageError
 from study.runs import Run
 
-Setting = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
-Flat = Annotated[Config, tyro.conf.arg(name="")]
+if TYPE_CHECKING:
+    from study.sweep.local import Outcome
+
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
+Replacements = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
+FlatConfig = Annotated[Config, tyro.conf.arg(name="")]  # --norm rather than --config.norm
 
 
-def check(
-    dataset: tuple[str, ...] = (),
-    online: bool = False,
-) -> int:
-    """Look at the device, memory, disk, data sets and W&B login; exit 1 with the remedy.
+def check(dataset: Names = (), online: bool = False) -> int:
+    """Check the device, memory, disk, data sets and W&B login; exit 1 with the remedy.
 
     Args:
         dataset: data sets that must be there, own:NAME too; the others are downloaded where they
@@ -31,16 +36,18 @@ def check(
     """
     from study.cli import check as checks
 
+    for name in dataset:
+        FIELDS["dataset"].canonical(name)
     return checks.run(dataset, online)
 
 
 def train(
-    config: Flat,
+    config: FlatConfig,
     out: Path | None = None,
     device: str | None = None,
     threads: int = 1,
 ) -> int:
-    """Train one run. Again with the same settings: go on where it was left, or find it done.
+    """Train one run. The same command again resumes it, or finds it done.
 
     Args:
         out: the run's folder (default: below runs/train).
@@ -48,15 +55,15 @@ def train(
         threads: threads on a CPU; results repeat to the bit for the same number only.
     """
     from study import runs
-    from study.cli.progress import Bar
+    from study.cli.progress import ProgressBar
     from study.train import loop
 
-    _at_least_one(threads=threads)
+    _check_at_least_one(threads=threads)
     out = out or Path("runs/train") / runs.name(config)
     print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
-    with Bar(config) as bar:
-        run = loop.train(config, out, device=device, threads=threads, callback=bar)
-    print(f"{_score(run)}  {run.path}")
+    with ProgressBar(config) as progress:
+        run = loop.train(config, out, device=device, threads=threads, callback=progress)
+    print(f"{_describe(run)}  {run.path}")
     return 0
 
 
@@ -65,7 +72,7 @@ def sweep(
     out: Path = Path("runs"),
     workers: int | None = None,
     pack: int | None = None,
-    set: Setting = (),
+    set: Replacements = (),
     limit: int | None = None,
     device: str | None = None,
     threads: int = 1,
@@ -74,7 +81,7 @@ def sweep(
     online: bool = False,
 ) -> int:
     """Run a W&B sweep YAML on this machine, without account or network. Only what is missing is
-    trained, so the same command resumes, reruns what failed, and extends. Several such commands,
+    trained, so the same command again resumes, reruns failed runs, and extends. Several commands,
     on machines that share the folder or a database, work through one sweep together.
 
     Args:
@@ -93,7 +100,7 @@ def sweep(
     """
     from study.sweep import local, spec
 
-    _at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
+    _check_at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
     if search_seed < 0:
         raise UsageError(f"--search-seed={search_seed}: allowed is a whole number at least 0")
     plan = spec.read(file, set)
@@ -110,21 +117,21 @@ def sweep(
         search_seed=search_seed,
         storage=storage,
     )
-    return _tell(folder, outcome)
+    return _report_outcome(folder, outcome)
 
 
 def rerun(
     run: tyro.conf.Positional[Path],
     seeds: str = "1,2,3,4,5",
-    set: Setting = (),
+    set: Replacements = (),
     out: Path = Path("runs"),
     workers: int | None = None,
     device: str | None = None,
     threads: int = 1,
     online: bool = False,
 ) -> int:
-    """Train a run's configuration again over seeds, into a folder of its own (NAME-again): what a
-    search has chosen by one seed may owe it to the seed.
+    """Train a run's configuration again over seeds, into a folder of its own (NAME-again). What a
+    search chose by one seed may be best by luck.
 
     Args:
         run: the run's folder, such as runs/l1_fine/batch_s1_0123456789.
@@ -139,27 +146,27 @@ def rerun(
     from study import runs
     from study.sweep import local, spec
 
-    _at_least_one(workers=workers, threads=threads)
+    _check_at_least_one(workers=workers, threads=threads)
     config = runs.read(run).config
-    plan = spec.again(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
+    plan = spec.rerun(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
     mode = "online" if online else "offline"
     folder = out / plan.name
     outcome = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
-    return _tell(folder, outcome)
+    return _report_outcome(folder, outcome)
 
 
-def _tell(folder: Path, outcome: Any) -> int:
-    """Say what a sweep's command did; the exit code."""
+def _report_outcome(folder: Path, outcome: "Outcome") -> int:
+    """Print what a sweep's command did, and return the exit code."""
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
         f"{folder}: {outcome.trained} runs trained now"
         + (f" ({outcome.stopped} stopped early)" if outcome.stopped else "")
-        + f", {outcome.found} were there, {len(outcome.failed)} failed,"
-        f" {outcome.left} left for later"
+        + f", {outcome.existing} were there, {len(outcome.failed)} failed,"
+        f" {outcome.remaining} left for later"
         + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
-        + (f"; {outcome.elsewhere} by other workers" if outcome.elsewhere else "")
-        + (f"; {outcome.ended}" if outcome.ended else "")
+        + (f"; {outcome.by_other_workers} by other workers" if outcome.by_other_workers else "")
+        + (f"; {outcome.end_reason}" if outcome.end_reason else "")
     )
     if outcome.failed:
         print("failed; the same command runs them again:", file=sys.stderr)
@@ -174,7 +181,7 @@ def report(
     out: Path | None = None,
     target: float | None = None,
 ) -> int:
-    """Draw what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
+    """Report what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
 
     Args:
         runs: the sweep's folder, such as runs/quickstart; several are compared.
@@ -183,7 +190,7 @@ def report(
     """
     from study.report import page
 
-    _percent(target)
+    _check_percent(target)
     if not runs:
         raise UsageError("report: give the folder of a sweep, such as runs/quickstart")
     out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
@@ -199,7 +206,7 @@ def agent(
     threads: int = 1,
 ) -> int:
     """Train what the W&B server of a sweep suggests, several runs at once in this process. `wandb
-    agent SWEEP` trains them one by one.
+    agent SWEEP` trains them one after another.
 
     Args:
         sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
@@ -210,17 +217,17 @@ def agent(
     """
     from study.tracking import assigned, pack_agent
 
-    _at_least_one(pack=pack, count=count, threads=threads)
-    done = pack_agent.run(sweep, pack, count, device, threads)
+    _check_at_least_one(pack=pack, count=count, threads=threads)
+    outcome = pack_agent.run(sweep, pack, count, device, threads)
     print(
-        f"{sweep}: {done.trained} runs trained ({done.stopped} stopped by the server),"
-        f" {len(done.failed)} failed"
+        f"{sweep}: {outcome.trained} runs trained ({outcome.stopped} stopped by the server),"
+        f" {len(outcome.failed)} failed"
     )
-    if done.signal == signal.SIGINT:
+    if outcome.signal == signal.SIGINT:
         raise KeyboardInterrupt
-    if done.signal:
-        return _told("preempted: another agent goes on with its runs", assigned.PREEMPTED)
-    return 1 if done.failed else 0
+    if outcome.signal:
+        return _exit("preempted: another agent goes on with its runs", assigned.PREEMPTED)
+    return 1 if outcome.failed else 0
 
 
 def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
@@ -232,12 +239,16 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     """
     from study.tracking import pull as pulling
 
-    done = pulling.pull(sweep, out)
-    for run, why in done.refused.items():
+    pulled = pulling.pull(sweep, out)
+    for run, why in pulled.refused.items():
         print(f"left out: {run}: {why}", file=sys.stderr)
     print(
-        f"{done.folder}: {done.fetched} runs fetched, {done.unchanged} unchanged"
-        + (f"; {done.duplicates} of a configuration that another has" if done.duplicates else "")
+        f"{pulled.folder}: {pulled.fetched} runs fetched, {pulled.unchanged} unchanged"
+        + (
+            f"; {pulled.duplicates} of a configuration that another has"
+            if pulled.duplicates
+            else ""
+        )
     )
     return 0
 
@@ -259,18 +270,18 @@ def publish(
     """
     from study.tracking import publish as publishing
 
-    _percent(target)
+    _check_percent(target)
     out = out or Path("reports") / runs.resolve().name
-    done = publishing.publish(runs, out, target, project)
-    if done.uploaded:
-        print(f"{runs}: {done.uploaded} runs uploaded")
-    print(done.report)
-    print(done.workspace)
+    published = publishing.publish(runs, out, target, project)
+    if published.uploaded:
+        print(f"{runs}: {published.uploaded} runs uploaded")
+    print(published.report)
+    print(published.workspace)
     return 0
 
 
 def explain(out: Path = Path("reports/explain")) -> int:
-    """Work batch, layer, group and instance norm by hand: figures and a spreadsheet of formulas.
+    """Explain batch, layer, group and instance norm by an example: figures and a spreadsheet.
 
     Args:
         out: where the figures and normalization.xlsx go.
@@ -284,29 +295,22 @@ def explain(out: Path = Path("reports/explain")) -> int:
 
 
 COMMANDS = {
-    "check": check,
-    "train": train,
-    "sweep": sweep,
-    "rerun": rerun,
-    "agent": agent,
-    "pull": pull,
-    "report": report,
-    "publish": publish,
-    "explain": explain,
+    command.__name__: command
+    for command in (check, train, sweep, rerun, agent, pull, report, publish, explain)
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
+    """Run a command, and return the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
     _log_to_stderr()
     try:
-        return parsing.read(sys.argv[1:] if arguments is None else arguments, COMMANDS)()
+        return parsing.parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)()
     except UsageError as error:
-        return _told(error, 2)
+        return _exit(error, 2)
     except RunError as error:
-        return _told(error, 1)
+        return _exit(error, 1)
     except KeyboardInterrupt:
-        return _told("stopped; the same command goes on from the last whole epoch", 130)
+        return _exit("stopped; the same command goes on from the last whole epoch", 130)
     except SystemExit as stop:  # --help
         return stop.code or 0
     except BrokenPipeError:  # `study ... | head`
@@ -314,23 +318,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _told(message: Any, code: int) -> int:
+def _exit(message: Any, code: int) -> int:
     print(f"study: {message}", file=sys.stderr)
     return code
 
 
-def _at_least_one(**options: int | None) -> None:
+def _check_at_least_one(**options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name}={value}: allowed is a whole number at least 1")
 
 
-def _percent(target: float | None) -> None:
+def _check_percent(target: float | None) -> None:
     if target is not None and not 0 <= target <= 100:
         raise UsageError(f"target={target:g}: allowed is a number at least 0 and at most 100")
 
 
-def _score(run: Run) -> str:
+def _describe(run: Run) -> str:
     summary = run.summary
     return (
         f"{run.state}  test accuracy {summary['test_accuracy_last']:.2f}"
@@ -347,17 +351,17 @@ def _log_to_stderr() -> None:
 
 
 class _Once(logging.Filter):
-    """Each message once: a grid draws the same setting without effect many times."""
+    """Lets each message pass once: a grid meets the same setting without effect many times."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: set[str] = set()
+        self.logged: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        new = message not in self.seen
-        self.seen.add(message)
-        return new
+        is_new = message not in self.logged
+        self.logged.add(message)
+        return is_new
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""The two errors that end a command in one line, and the first line of any other."""
+"""The two errors that end a command in one line, and one line for any other error."""
 
 
 class UsageError(ValueError):
@@ -13,10 +13,11 @@ class RunError(RuntimeError):
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or its type where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's message, or its type where the message is empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def describe(error: Exception) -> str:
-    """Return an error that nobody expected in one line, its type first."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """Return an unexpected error in one line: its type, then its message's first line."""
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, JSON, the lock of a folder."""
+"""Write files atomically, read and write JSON, lock a folder."""
 
 import contextlib
 import fcntl
@@ -30,18 +30,18 @@ def cache_folder() -> Path:
 
 
 def file_name(name: str) -> str:
-    """Turn a name from elsewhere into one of a file: letters, digits, `.`, `-` and `_`."""
+    """Turn any name into a file name: letters, digits, `.`, `-` and `_`."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
 
 
 def write(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
     """Write a file so that a reader never sees half of it.
 
-    `fill` puts the content together in memory, so that it never meets a full disk halfway. The
-    content goes to a temporary name, which is then renamed.
+    `fill` builds the content in memory, so that a library never meets a full disk halfway. The
+    content then goes to a temporary file, which is renamed.
 
     Raises:
-        RunError: the disk is full, or cannot be written; nothing half-written is left.
+        RunError: the disk is full or cannot be written; nothing half-written is left.
     """
     content = io.BytesIO()
     fill(content)
@@ -54,9 +54,9 @@ def write(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(_why_unwritten(path, error)) from error
+        raise RunError(_write_error(path, error)) from error
     finally:
-        if temporary:  # renamed, unless something went wrong
+        if temporary:  # still there only if something went wrong
             temporary.unlink(missing_ok=True)
 
 
@@ -75,7 +75,7 @@ def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 
-def _why_unwritten(path: Path, error: OSError) -> str:
+def _write_error(path: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free / 1e6
@@ -122,10 +122,10 @@ def _decode(body: str, path: Path) -> Any:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be written, before anything is computed for it.
+    """Check that a folder can be written, before anything is computed for it.
 
     Raises:
-        UsageError: it cannot be made, or nothing can be written in it.
+        UsageError: the folder cannot be made, or nothing can be written in it.
     """
     try:
         write(folder / PROBE, lambda file: file.write(b"\0" * 65536))
@@ -138,10 +138,10 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold a folder while working in it; the operating system frees a dead holder's.
+    """Lock a folder while working in it. The operating system frees the lock of a dead process.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: another process has locked it.
     """
     check_writable(folder)
     with open(folder / LOCK, "w") as lock:
@@ -154,7 +154,8 @@ def claim(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # refused before anything was written
+            with contextlib.suppress(OSError):
+                # Nothing was written, so leave no empty folder behind.
                 if [entry.name for entry in folder.iterdir()] == [LOCK]:
                     (folder / LOCK).unlink()
                     folder.rmdir()

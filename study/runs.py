@@ -1,4 +1,4 @@
-"""A run folder: what is in it, written and read.
+"""Write and read run folders.
 
     runs/<sweep>/<run>/   config.json  history.jsonl  summary.json  parameters.json  weights.pt
                           misclassified.npz  misclassified.png  confusion.json  wandb/
@@ -28,6 +28,7 @@ SEARCH = "search.json"  # beside the runs of a search: its method, metric and or
 UPLOADED = (CONFIG, HISTORY, SUMMARY, PARAMETERS, CONFUSION, MISCLASSIFIED, GRID)
 
 FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
+DONE = (FINISHED, STOPPED)
 METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 
@@ -49,7 +50,7 @@ class Misclassified:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, read."""
+    """The content of a run folder."""
 
     path: Path
     config: Config
@@ -63,14 +64,14 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether nothing is left to train."""
-        return self.state in (FINISHED, STOPPED)
+        return self.state in DONE
 
     def parameters(self) -> dict[str, Any]:
         """Read the layer table, as networks.parameter_table made it."""
         return files.read_json(self.path / PARAMETERS)
 
     def has(self, file: str) -> bool:
-        """Whether a file of the folder is there; runs pulled from W&B may lack some."""
+        """Whether the folder has a file; those of runs pulled from W&B may lack some."""
         return (self.path / file).is_file()
 
     def misclassified(self) -> Misclassified:
@@ -84,7 +85,7 @@ class Run:
 
 
 def name(config: Config) -> str:
-    """The folder's name: what it is at a glance, then its identity."""
+    """Return the name of a run's folder: its norm and seed for the eye, then its identity."""
     return f"{config.norm}_s{config.seed}_{config.identity}"
 
 
@@ -92,7 +93,7 @@ def read(path: str | Path) -> Run:
     """Read a run folder.
 
     Raises:
-        UsageError: no run folder, or a damaged file in it.
+        UsageError: the path is no run folder, or a file in it is damaged.
     """
     path = Path(path)
     if not (path / CONFIG).is_file():
@@ -122,36 +123,36 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def scores(history: list[dict[str, float]]) -> dict[str, float]:
-    """Compute the summary's figures that follow from a history.
+    """Compute the figures of a summary that follow from the history.
 
-    `best` is chosen on the test set, as the published studies do, so it flatters. `at_best_val` is
-    the honest one where there is a validation set.
+    `best` is chosen on the test set, as the published studies do, so it is too good.
+    `at_best_val` is the honest figure where there is a validation set.
     """
-    last, tests = history[-1], [row["test/accuracy"] for row in history]
+    last, accuracies = history[-1], [row["test/accuracy"] for row in history]
     seconds = sum(row.get("seconds", 0) for row in history)
-    found = {f"{key.replace('/', '_')}_last": last[key] for key in last if "/" in key}
-    found |= {
-        "test_accuracy_best": max(tests),
-        "test_accuracy_best_epoch": history[tests.index(max(tests))]["epoch"],
-        "test_accuracy_last5_min": min(tests[-5:]),
+    figures = {f"{key.replace('/', '_')}_last": last[key] for key in last if "/" in key}
+    figures |= {
+        "test_accuracy_best": max(accuracies),
+        "test_accuracy_best_epoch": history[accuracies.index(max(accuracies))]["epoch"],
+        "test_accuracy_last5_min": min(accuracies[-5:]),
         "test_loss_best": min(row["test/loss"] for row in history),
         "seconds": round(seconds, 3),
     }
     if "val/accuracy" in last:
         best = max(history, key=lambda row: row["val/accuracy"])
-        found |= {
+        figures |= {
             "val_accuracy_best": best["val/accuracy"],
             "val_accuracy_best_epoch": best["epoch"],
             "test_accuracy_at_best_val": best["test/accuracy"],
         }
-    return found
+    return figures
 
 
 def find(folder: str | Path) -> list[Run]:
-    """Read the runs below a sweep's folder, by name.
+    """Read the runs of a sweep's folder, sorted by name.
 
     Raises:
-        UsageError: no folder, or no run in it.
+        UsageError: there is no such folder, or no run in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -163,17 +164,17 @@ def find(folder: str | Path) -> list[Run]:
 
 
 def write_config(path: Path, config: Config) -> None:
-    """Write what a run is."""
+    """Write the configuration of a run."""
     files.write_json(path / CONFIG, dataclasses.asdict(config))
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write a line an epoch."""
+    """Write the history of a run, a line an epoch."""
     files.write_json_lines(path / HISTORY, history)
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    """Write a run's state and figures."""
+    """Write the state and the figures of a run."""
     files.write_json(path / SUMMARY, summary)
 
 
@@ -184,7 +185,7 @@ def write_misclassified(path: Path, wrong: Misclassified) -> None:
 
 
 def write_failure(path: Path, config: Config, cause: str) -> None:
-    """Write why a run failed, as far as the disk still lets us."""
+    """Write why a run failed; where the disk is full, do without."""
     with contextlib.suppress(RunError):
         write_config(path, config)
         write_summary(path, {"state": FAILED, "cause": cause})

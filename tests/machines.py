@@ -34,23 +34,23 @@ class Machine:
         }
         self.environment.pop("WANDB_MODE", None)
 
-    def start(self, *words, **more: str) -> subprocess.Popen:
+    def start(self, *words, **variables: str) -> subprocess.Popen:
         return subprocess.Popen(
             [*map(str, words)],
             cwd=self.home,
-            env=self.environment | more,
+            env=self.environment | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, *words, **more: str) -> tuple[int, str]:
-        process = self.start(*words, **more)
-        told, _ = process.communicate(timeout=300)
-        return process.returncode, told
+    def run(self, *words, **variables: str) -> tuple[int, str]:
+        process = self.start(*words, **variables)
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
 
-    def study(self, *words, **more: str) -> tuple[int, str]:
-        return self.run(sys.executable, "-m", "study", *words, **more)
+    def study(self, *words, **variables: str) -> tuple[int, str]:
+        return self.run(sys.executable, "-m", "study", *words, **variables)
 
     def agent(self, sweep, *words) -> subprocess.Popen:
         return self.start(WANDB, "agent", "--forward-signals", *words, sweep.path)
@@ -78,8 +78,8 @@ def sweep_text(**parameters) -> str:
 
 
 def finish(process: subprocess.Popen) -> str:
-    told, _ = process.communicate(timeout=300)
-    return told
+    output, _ = process.communicate(timeout=300)
+    return output
 
 
 def epochs(run) -> list[int]:

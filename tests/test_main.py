@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "messages"),
     [
         (["trian"], ["trian: no such command", "did you mean train?"]),
         (["zzz"], ["zzz: no such command", "train", "explain"]),
@@ -31,12 +31,12 @@ import pytest
         (["publish", "runs/nothing"], ["runs/nothing", "no such folder"]),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(command, words, told, tmp_path):
+def test_a_mistake_is_one_line_and_exit_code_2(command, words, messages, tmp_path):
     done = command(*words)
     assert done.returncode == 2, done.stderr
     [line] = done.stderr.splitlines()
-    for word in told:
-        assert word in line
+    for message in messages:
+        assert message in line
     assert not list(tmp_path.iterdir())
 
 

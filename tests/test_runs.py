@@ -35,7 +35,7 @@ def test_the_misclassified_grid_shows_ten_images(tiny_run):
     assert sum("< " in words.get_text() for words in axes.texts) == 10
 
 
-def test_what_is_no_run_folder_is_refused(tmp_path):
+def test_a_path_that_is_no_run_folder_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no run folder"):
         runs.read(tmp_path)
     with pytest.raises(UsageError, match="no run in it"):
@@ -73,7 +73,7 @@ def test_nan_never_reaches_a_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_folder_is_held_by_one_and_gone_if_nothing_was_written(tmp_path):
+def test_a_run_folder_is_locked_and_removed_if_nothing_was_written(tmp_path):
     folder = tmp_path / "run"
     refused = pytest.raises(UsageError, match="another process is training this run")
     with files.claim(folder), refused, files.claim(folder):

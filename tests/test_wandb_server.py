@@ -153,7 +153,7 @@ def test_runs_that_nobody_trained(server: Server, tmp_path: Path) -> None:
         rows = [{"epoch": epoch} for epoch in range(1200 if i == 0 else 2)]
         files = {"config.json": b'{"i": %d}' % i}
         server.add_run(sweep, {"i": i}, rows, files, state="crashed" if i == 7 else "finished")
-    sweep.told = "FINISHED"
+    sweep.forced_state = "FINISHED"
     found = json.loads(python(server, tmp_path, READ_SWEEP, sweep.path))
     assert found["sampled"] <= 500
     assert found["scanned"] == list(range(1200))
@@ -187,11 +187,11 @@ def test_a_random_search_is_seeded_and_capped() -> None:
     found = list(search(config, seed=1))
     assert found == list(search(config, seed=1)) != list(search(config, seed=2))
     assert len(found) == 4
-    for drawn in found:
-        assert drawn["epochs"] in (1, 2, 3)
-        assert 1e-6 <= drawn["l1"] <= 1e-3
-        assert drawn["dropout"] * 10 == pytest.approx(round(drawn["dropout"] * 10))
-        assert drawn["norm"] in ("batch", "layer")
+    for settings in found:
+        assert settings["epochs"] in (1, 2, 3)
+        assert 1e-6 <= settings["l1"] <= 1e-3
+        assert settings["dropout"] * 10 == pytest.approx(round(settings["dropout"] * 10))
+        assert settings["norm"] in ("batch", "layer")
 
 
 def test_an_unknown_request_is_refused_and_noted() -> None:

@@ -16,8 +16,8 @@ It is simpler than the real backend in ways that a test must know:
 - A run is found by its id alone, whatever its entity and project.
 - A run that falls silent stays `running`: `server.crash` plays the backend's timeout.
 - A grid follows the names of its parameters as received (the client sorts them), the last varying
-  fastest; the methods random and bayes both draw at random, seeded.
-- Every run of a sweep that ends as preempted is requeued, even one that was told to stop.
+  fastest; the methods random and bayes both sample at random, seeded.
+- Every run of a sweep that ends as preempted is requeued, even one that was asked to stop.
 """
 
 from __future__ import annotations
@@ -108,16 +108,16 @@ class Run:
 
 @dataclass
 class Sweep:
-    """A sweep, and the configurations of it that were handed out."""
+    """A sweep, and the configurations of it that were assigned."""
 
     id: str
     entity: str
     project: str
     text: str
     seed: int
-    told: str | None = None  # a state set from outside: PAUSED, CANCELED or FINISHED
-    handed: dict[str, Json] = field(default_factory=dict)  # run id -> configuration
-    pending: set[str] = field(default_factory=set)  # run ids handed out and not yet opened
+    forced_state: str | None = None  # set from outside: PAUSED, CANCELED or FINISHED
+    assigned: dict[str, Json] = field(default_factory=dict)  # run id -> configuration
+    pending: set[str] = field(default_factory=set)  # run ids assigned and not yet opened
     requeued: list[str] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     created: str = field(default_factory=now)
@@ -125,7 +125,7 @@ class Sweep:
     def __post_init__(self) -> None:
         self.config: Json = yaml.safe_load(self.text)
         self._search = search(self.config, self.seed)
-        self._next = next(self._search, None)  # drawn ahead: tells the end, and refuses nonsense
+        self._next = next(self._search, None)  # one ahead: knows the end, and refuses nonsense
 
     @property
     def path(self) -> str:
@@ -133,27 +133,27 @@ class Sweep:
 
     @property
     def state(self) -> str:
-        if self.told:
-            return self.told
+        if self.forced_state:
+            return self.forced_state
         ahead = self._next is not None or self.pending or self.requeued
         running = any(run.state == "running" for run in self.runs.values())
         return "RUNNING" if ahead or running else "FINISHED"
 
     def commands(self, new_id: Callable[[], str]) -> list[Json]:
         """What an idle agent is to do: take a run up again, else begin one, else leave."""
-        if self.told == "PAUSED":
+        if self.forced_state == "PAUSED":
             return []
-        if self.told is None and self.requeued:
+        if self.forced_state is None and self.requeued:
             return [self._order("resume", self.requeued.pop(0))]
-        if self.told is None and self._next is not None:
+        if self.forced_state is None and self._next is not None:
             run_id = new_id()
-            self.handed[run_id], self._next = self._next, next(self._search, None)
+            self.assigned[run_id], self._next = self._next, next(self._search, None)
             return [self._order("run", run_id)]
         return [{"type": "exit"}]
 
     def _order(self, kind: str, run_id: str) -> Json:
         self.pending.add(run_id)
-        args = {name: {"value": value} for name, value in self.handed[run_id].items()}
+        args = {name: {"value": value} for name, value in self.assigned[run_id].items()}
         return {"type": kind, "run_id": run_id, "args": args, "program": self.config.get("program")}
 
 
@@ -180,7 +180,7 @@ class View:
 class Agent:
     id: str
     sweep: Sweep
-    run_id: str | None = None  # what it was last told to run
+    run_id: str | None = None  # the run last assigned to it
 
 
 @dataclass
@@ -202,13 +202,13 @@ class Artifact:
 
 
 def search(config: Json, seed: int) -> Iterator[Json]:
-    """The configurations of a sweep, in the order in which they are handed out."""
+    """The configurations of a sweep, in the order in which they are assigned."""
     parameters = config.get("parameters", {})
     if config.get("method") == "grid":
         found = grid(parameters)
     else:
         sources = (random.Random(f"{seed} {number}") for number in itertools.count())
-        found = ({k: draw(k, p, source) for k, p in parameters.items()} for source in sources)
+        found = ({k: sample(k, p, source) for k, p in parameters.items()} for source in sources)
     return itertools.islice(found, config.get("run_cap"))
 
 
@@ -222,7 +222,7 @@ def grid(parameters: Mapping[str, Json]) -> Iterator[Json]:
     return (dict(zip(parameters, values, strict=True)) for values in itertools.product(*axes))
 
 
-def draw(name: str, parameter: Json, source: random.Random) -> Any:
+def sample(name: str, parameter: Json, source: random.Random) -> Any:
     """One value of a parameter, at random."""
     if "value" in parameter:
         return parameter["value"]
@@ -248,7 +248,7 @@ DISTRIBUTIONS: dict[str, Callable[[Json, random.Random], Any]] = {
 
 
 class Server:
-    """The backend: what clients told it, and what a test may tell it to do."""
+    """The backend: what clients sent it, and what a test may make it do."""
 
     def __init__(self, entity: str = "team", seed: int = 0) -> None:
         self.entity = entity
@@ -393,7 +393,7 @@ class Server:
         """A run is over; one that lost its machine waits for the sweep's next idle agent."""
         run.state = state
         sweep = self.sweeps.get(run.sweep or "")
-        if state == "preempted" and sweep and run.id in sweep.handed:
+        if state == "preempted" and sweep and run.id in sweep.assigned:
             sweep.requeued.append(run.id)
 
     def find_artifact(self, collection: str, alias: str) -> Artifact | None:
@@ -438,7 +438,7 @@ class Server:
         return 404, b""
 
     def _stream(self, run: Run, given: Json) -> Json:
-        """Take in what a client sends every few seconds, and tell it whether to stop."""
+        """Take in what a client sends every few seconds, and answer whether it shall stop."""
         self.requests["file_stream"] += 1
         run.heartbeat = now()
         for name, chunk in (given.get("files") or {}).items():
@@ -496,7 +496,7 @@ class GraphQL:
         """Make a sweep or, for `wandb sweep --pause` and its like, set the state of one."""
         if given.get("id"):
             sweep = self._server.sweeps[given["id"]]
-            sweep.told = None if given["state"] == "RUNNING" else given["state"]
+            sweep.forced_state = None if given["state"] == "RUNNING" else given["state"]
         else:
             project = given.get("projectName") or "uncategorized"
             sweep = self._server.add_sweep(given["config"], given.get("entityName"), project)
@@ -540,7 +540,7 @@ class GraphQL:
         return {"agentHeartbeat": {"agent": {"id": agent.id}, "commands": json.dumps(commands)}}
 
     def _commands(self, agent: Agent, active: list[str]) -> list[Json]:
-        if agent.sweep.told == "CANCELED":
+        if agent.sweep.forced_state == "CANCELED":
             return [{"type": "exit"}]
         if active:
             runs = [self._server.runs[run_id] for run_id in active if run_id in self._server.runs]

@@ -1,4 +1,4 @@
-"""The command line as tyro reads it; a mistake in it is one line."""
+"""Parse the command line with tyro. A mistake in it is one line."""
 
 import contextlib
 import functools
@@ -13,18 +13,19 @@ from study.errors import UsageError
 from study.fields import nearest
 
 
-def read(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> Callable[[], int]:
-    """The command that the arguments name, with its options bound, to be called.
+def parse(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> Callable[[], int]:
+    """Return the command that the arguments name, its options bound, ready to be called.
 
     Raises:
-        UsageError: no such command or option; what tyro would print in a box, in one line.
+        UsageError: no such command or option, or a wrong value; in one line what tyro says in a
+            box.
         SystemExit: help was asked for, and is printed.
     """
-    caught = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(caught):
-            chosen = tyro.extras.subcommand_cli_from_dict(
-                {name: _later(command) for name, command in commands.items()},
+        with contextlib.redirect_stderr(stderr):
+            return tyro.extras.subcommand_cli_from_dict(
+                {name: _bind_only(command) for name, command in commands.items()},
                 prog="study",
                 description="Sweeps over normalization in small image networks.",
                 args=arguments,
@@ -33,12 +34,11 @@ def read(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> Ca
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(_one_line(caught.getvalue(), commands)) from None
-    return chosen
+        raise UsageError(_one_line(stderr.getvalue(), commands)) from None
 
 
-def _later(command: Any) -> Any:
-    """The command with its options bound, to run once parsing and its captured output are over."""
+def _bind_only(command: Any) -> Any:
+    """Make tyro bind a command's options but not call it, since stderr is captured meanwhile."""
 
     @functools.wraps(command)
     def bind(*args: Any, **options: Any) -> Any:
@@ -48,25 +48,34 @@ def _later(command: Any) -> Any:
 
 
 def _one_line(box: str, commands: Mapping[str, Any]) -> str:
-    """What a box of tyro's says, in a line: its message, and the option that was perhaps meant.
+    """Turn tyro's box into a line: its message, and the option that was perhaps meant.
 
-    The box is of dashes where the terminal knows no others.
+    tyro has no public way to the message alone: its hook for it, `tyro._errors.on_parse_error`, may
+    change in any release. A test pins the boxes that are read here.
     """
-    lines = [re.sub(r"\s+", " ", line.strip("│╭╮╰╯ \n")) for line in box.splitlines()[1:]]
-    parts: list[list[str]] = [[]]
-    for line in lines:
-        if re.match(r"[─-]{9}", line):
-            parts.append([])
-        elif line:
-            parts[-1].append(line)
-    message, *rest = [" ".join(part) for part in parts if part] or [box.strip()]
-    more = " ".join(rest)
+    message, details = _sections(box)
     wrong = re.match(r"Error parsing (--[\w-]+): .*?'(.*?)'", message)
     if wrong:
-        allowed = "a whole number" if re.search(r"\bINT\b", more) else "a number"
+        allowed = "a whole number" if re.search(r"\bINT\b", details) else "a number"
         return f"{wrong[1]}={wrong[2]}: allowed is {allowed}"
-    if "Available subcommands" in more:
+    if "Available subcommands" in details:
         word = message.rpartition(": ")[2]
         return f"{word}: no such command; {nearest(word, commands)}"
-    meant = re.search(r"Perhaps you meant: (--[\w-]+)", more)
+    meant = re.search(r"Perhaps you meant: (--[\w-]+)", details)
     return f"{message}; did you mean {meant[1]}?" if meant else message
+
+
+def _sections(box: str) -> tuple[str, str]:
+    """Split a box at its first rule: the message, and all else.
+
+    A terminal without Unicode gets rules of dashes.
+    """
+    lines = [re.sub(r"\s+", " ", line.strip("│╭╮╰╯ \n")) for line in box.splitlines()[1:]]
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if re.match(r"[─-]{9}", line):
+            sections.append([])
+        elif line:
+            sections[-1].append(line)
+    message, *details = [" ".join(section) for section in sections if section] or [box.strip()]
+    return message, " ".join(details)

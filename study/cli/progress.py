@@ -1,4 +1,4 @@
-"""What `study train` shows while it trains: a bar within each epoch and a line after it."""
+"""Show the progress of `study train`: a bar within each epoch and a line after it."""
 
 from typing import Self
 
@@ -8,8 +8,10 @@ from study.config import Config
 from study.train.callback import Callback
 
 
-class Bar(Callback):
-    """Within `with`: the bar is gone behind it, also after an error."""
+class ProgressBar(Callback):
+    """Draws the bar and prints the lines. As a context manager it removes the bar, also after an
+    error.
+    """
 
     def __init__(self, config: Config) -> None:
         self.epochs = config.epochs

@@ -1,9 +1,9 @@
-"""What `wandb agent` launches: train the configuration it was handed, logged as it goes.
+"""The program that `wandb agent` starts: train the run that the server has assigned.
 
     python -m study.sweep.agent
 
 Settings come from the W&B run, never from the command line. The run's folder is below STUDY_RUNS
-(else `runs`), in one named after the sweep.
+(default: `runs`), in a folder named after the sweep.
 """
 
 import os
@@ -12,73 +12,76 @@ import threading
 import traceback
 from typing import Any
 
-from study.errors import RunError, UsageError
-from study.tracking import assigned, client, logger
-from study.tracking.assigned import Preempted, Signals
+from study.errors import RunError, UsageError, describe
+from study.tracking import client, logger
+from study.tracking.assigned import AssignedRun, Preempted, Signals, WandbCallback
 
 
-class Orders(Signals):
-    """What the server or the machine asks of a run while it trains.
+class AgentSignals(Signals):
+    """Tells a stop that the server asks for from a preemption.
 
-    A stop asked for by the server ends the run at its epoch. It also comes as SIGTERM, which
-    without such a request is a preemption, and so is one that cannot be told from it.
+    A stop ends the run after its epoch. wandb also sends SIGTERM for it. SIGTERM without such a
+    request is a preemption, and so is one that cannot be told apart.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stopping = threading.Event()  # set from wandb's thread
-        self.log: Any = None
+        self.stop_requested = threading.Event()  # set from wandb's thread
+        self.wandb_run: Any = None
 
-    def follow(self) -> None:
-        if not self.told or self.stopping.is_set():
+    def check(self) -> None:
+        if not self.received or self.stop_requested.is_set():
             return
-        if not logger.asked_to_stop(self.log):
+        if not logger.stop_requested(self.wandb_run):
             raise Preempted
-        self.stopping.set()
+        self.stop_requested.set()
 
 
 def main() -> int:
-    """Train one run of a sweep; the exit code: 0, 1 failed, 2 refused, 143 preempted."""
+    """Train one run of a sweep; the exit code: 0, 1 failed, 2 bad settings, 143 preempted."""
     if not os.environ.get("WANDB_SWEEP_ID"):
-        return _told("no sweep: launch agents with `wandb agent SWEEP`, " + client.OFFLINE, 2)
-    orders = Orders()
+        return _exit("no sweep: launch agents with `wandb agent SWEEP`, " + client.OFFLINE, 2)
+    signals = AgentSignals()
     try:
         client.check_reachable()
         client.check_login()
-        orders.log = logger.begin(orders.stopping.set)
+        signals.wandb_run = logger.init_assigned(signals.stop_requested.set)
     except RunError as error:
-        return _told(error, 1)
+        return _exit(error, 1)
     except UsageError as error:
-        return _told(error, 2)
+        return _exit(error, 2)
     try:
-        code = _train(orders)
-    except Exception:  # an error of ours: told by wandb and the traceback, and not tried again
-        orders.log.finish(exit_code=1)
+        code = _train(signals)
+    except Exception:  # a bug: the traceback says which, and W&B shall not assign the run again
+        signals.wandb_run.finish(exit_code=1)
         raise
-    orders.log.finish(exit_code=code)
+    signals.wandb_run.finish(exit_code=code)
     return code
 
 
-def _train(orders: Orders) -> int:
+def _train(signals: AgentSignals) -> int:
+    sweep = os.environ["WANDB_SWEEP_ID"]
     try:
-        run = assigned.take(orders.log, os.environ["WANDB_SWEEP_ID"], orders.stopping)
+        assigned = AssignedRun.from_wandb(signals.wandb_run, sweep, signals.stop_requested)
     except UsageError as error:
-        return _told(error, 2)
+        return _exit(error, 2)
     from study.train import loop  # imports torch: after the run was opened, which W&B waits for
 
+    callback = WandbCallback(assigned, signals.check)
     try:
-        trained = loop.train(run.config, run.folder, callback=assigned.Logged(run, orders.follow))
+        run = loop.train(assigned.config, assigned.folder, callback=callback)
     except Preempted:
-        return _told("preempted: another agent goes on from the last whole epoch", run.hand_back())
+        code = assigned.requeue()
+        return _exit("preempted: another agent goes on from the last whole epoch", code)
     except (UsageError, RunError) as error:
-        return _told(error, run.fail(str(error)))
+        return _exit(error, assigned.fail(str(error)))
     except Exception as error:
         traceback.print_exc()
-        return run.fail(f"{type(error).__name__}: {error}")
-    return run.end(trained)
+        return assigned.fail(describe(error))
+    return assigned.complete(run)
 
 
-def _told(message: Any, code: int) -> int:
+def _exit(message: Any, code: int) -> int:
     print(f"study: {message}", file=sys.stderr)
     return code
 

@@ -1,14 +1,13 @@
 """Run a sweep on this machine: no account, no network, only what is missing.
 
-Workers (worker.py) train, each a run at a time, or on a GPU a pack of runs; here it is decided what
-they do, and what they report is noted.
+Workers (worker.py) do jobs (jobs.py). This module starts them, and passes what they report to the
+search, the outcome and the terminal.
 """
 
-import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -17,30 +16,35 @@ import torch
 from tqdm import tqdm
 
 from study import files, runs
-from study.config import Config, labels
-from study.sweep import trials, worker
-from study.sweep.search import STARTUP, Search
+from study.config import Config
+from study.sweep import trials
+from study.sweep.jobs import JobQueue
+from study.sweep.progress import Progress
+from study.sweep.search import Search
 from study.sweep.spec import Sweep
-from study.sweep.trials import Trial
-from study.sweep.worker import Job, Task, Worker
+from study.sweep.worker import PRELOAD, Message, Worker
 from study.tracking import client, logger
-from study.train import augment, data, devices, pack_runs
+from study.train import augment, data, devices
 
 
 @dataclass
 class Outcome:
-    """What a sweep's command did: runs found trained (some of them only logged to W&B now), trained
-    now (some of them stopped early), failed (name -> cause), left for later, by other workers; why
-    a search ended before its last run."""
+    """What a sweep's command did.
 
-    found: int = 0
+    existing: runs that were trained before; logged: runs of these that were logged to W&B only;
+    trained: runs trained now, of which `stopped` stopped early; failed: run -> cause; remaining:
+    runs left for later; by_other_workers: runs that other commands trained meanwhile; end_reason:
+    why a search ended before its last run.
+    """
+
+    existing: int = 0
     logged: int = 0
     trained: int = 0
     stopped: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    left: int = 0
-    elsewhere: int = 0
-    ended: str = ""
+    remaining: int = 0
+    by_other_workers: int = 0
+    end_reason: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -60,10 +64,10 @@ def run(
     """Train what is missing of the sweep into `out`, in `workers` processes side by side.
 
     On a GPU each trains a pack of runs at once, as many as its memory is estimated to hold (of a
-    bayes search at most STARTUP) unless `pack` says how many; on a CPU one, unless it says so. Runs
-    that failed or were killed go on from their last whole epoch. One that fails does not stop the
-    others. Each leaves a W&B run: beside it, or on the server (mode online). `storage`: the URL of
-    a database that machines without a common file system share.
+    bayes search at most STARTUP). `pack` sets the number, also on a CPU, where it is 1 by default.
+    Runs that failed or were killed go on from their last whole epoch. A run that fails does not
+    stop the others. Each leaves a W&B run: beside it, or on the server (mode online). `storage`:
+    the URL of a database that machines without a common file system share.
 
     Raises:
         UsageError: a data set, the bank, the folder or the database cannot be used, the search
@@ -77,98 +81,26 @@ def run(
     if storage is None:
         files.check_writable(out)
     search = Search(sweep, out, seed=search_seed, storage=storage)
-    ahead = search.ahead(limit)
-    only_logged = _unlogged(search.trained(), out, mode)
-    outcome = Outcome(found=search.found)
-    if ahead or only_logged:
+    pending = search.pending(limit)
+    unlogged = _unlogged(search.configs_done_here(), out, mode)
+    outcome = Outcome(existing=search.existing)
+    if pending or unlogged:
         files.check_writable(out)
-        _prepare(ahead)
-        multiprocessing.get_context("forkserver").set_forkserver_preload(worker.PRELOAD)
-        places = _devices(device)
+        _prepare_data(pending)
+        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+        names = _device_names(device)
         cores = augment.usable_cores() // threads or 1
-        slots = workers or (cores if places == ["cpu"] else len(places))
-        jobs = _Jobs(search, out, only_logged, len(ahead), places, threads, mode, pack)
-        _work_off(jobs, min(slots, len(ahead) + len(only_logged)), cores, outcome)
-    outcome.elsewhere = search.elsewhere()
-    outcome.left, outcome.ended = search.left(), search.ended()
+        slots = workers or (cores if names == ["cpu"] else len(names))
+        queue = JobQueue(search, out, len(pending), unlogged,
+                         devices=names, threads=threads, mode=mode, pack=pack)  # fmt: skip
+        _Pool(queue, min(slots, queue.total), cores, outcome).run()
+    outcome.by_other_workers = search.count_by_other_workers()
+    outcome.remaining, outcome.end_reason = search.count_remaining(), search.end_reason()
     return outcome
 
 
-class _Jobs:
-    """What is to be done, a job at a time: runs that the search asks for, and runs to log only."""
-
-    def __init__(
-        self, search: Search, out: Path, logged: Iterable[Config], count: int,
-        devices: list[str], threads: int, mode: str, pack: int | None,
-    ) -> None:  # fmt: skip
-        self.search, self.out, self.devices, self.pack = search, out, devices, pack
-        self.count, self.waiting = count, list[Trial]()
-        self.common = {"sweep": search.sweep.name, "project": search.sweep.project}
-        self.common |= {"threads": threads, "mode": mode}
-        self.logging = [
-            self._job([task], "cpu", trains=False) for task in self._tasks(list(logged))
-        ]
-        self.total = count + len(self.logging)
-
-    def train(self, slot: int) -> tuple[Job, list[Trial]] | None:
-        """What a worker's slot trains next: a run, or a pack of one bucket; None: nothing now."""
-        first = self.waiting.pop(0) if self.waiting else self._ask()
-        if first is None:
-            return None
-        device = self.devices[slot % len(self.devices)]
-        together = [first, *self._like(first, self._room(first.config, device) - 1)]
-        stoppable = self.search.sweep.hyperband is not None
-        tasks = self._tasks([trial.config for trial in together])
-        job = self._job(tasks, device, stoppable=stoppable)
-        return job, together
-
-    def log(self) -> tuple[Job, list[Trial | None]] | None:
-        """The next run whose W&B run alone is missing."""
-        return (self.logging.pop(0), [None]) if self.logging else None
-
-    def trained(self, job: Job, index: int) -> None:
-        """A run of a pack is trained: its W&B run is still to be written."""
-        if len(job.tasks) > 1:
-            self.logging.append(self._job([job.tasks[index]], "cpu", trains=False, told=True))
-
-    def _room(self, config: Config, device: str) -> int:
-        """How many runs like this are trained at once: no more than the devices' even share."""
-        if pack_runs.bucket(config) is None:
-            return 1
-        room = self.pack or pack_runs.fits(config, torch.device(device))
-        if self.search.sweep.method == "bayes" and not self.pack:
-            room = min(room, STARTUP)  # drawn all at once, they would know nothing of each other
-        left = self.count + len(self.waiting) + 1
-        return min(room, math.ceil(left / len(self.devices)))
-
-    def _like(self, first: Trial, room: int) -> list[Trial]:
-        """At most so many more of the same bucket; of a search, what else it has drawn waits."""
-        bucket = pack_runs.bucket(first.config)
-
-        def same(config: Config) -> bool:
-            return pack_runs.bucket(config) == bucket
-
-        found = [trial for trial in self.waiting if same(trial.config)][:room]
-        self.waiting = [trial for trial in self.waiting if trial not in found]
-        while len(found) + len(self.waiting) < room and (trial := self._ask(same)):
-            (found if same(trial.config) else self.waiting).append(trial)
-        return found
-
-    def _ask(self, wanted: Callable[[Config], bool] | None = None) -> Trial | None:
-        trial = self.search.ask(wanted) if self.count else None
-        self.count -= trial is not None
-        return trial
-
-    def _tasks(self, configs: list[Config]) -> list[Task]:
-        known = labels([*self.search.sweep.configs, *configs])
-        return [Task(c, known[c.without_seed()], self.out / runs.name(c)) for c in configs]
-
-    def _job(self, tasks: list[Task], device: str, **how: bool) -> Job:
-        return Job(tuple(tasks), device=device, **self.common, **how)
-
-
-def _devices(device: str | None) -> list[str]:
-    """Where the workers train, in turn."""
+def _device_names(device: str | None) -> list[str]:
+    """Return the devices that the workers train on, in turn."""
     chosen = devices.pick(device)
     if chosen.type == "cuda" and chosen.index is None:
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
@@ -176,13 +108,12 @@ def _devices(device: str | None) -> list[str]:
 
 
 def _unlogged(configs: Iterable[Config], out: Path, mode: str) -> list[Config]:
-    """Those of the trained configurations whose W&B run is not there."""
-    folders = {config: out / runs.name(config) for config in configs}
-    return [c for c, path in folders.items() if not logger.recorded(path, mode)]
+    """Return those of the trained configurations that have no W&B run."""
+    return [c for c in configs if not logger.is_recorded(out / runs.name(c), mode)]
 
 
-def _prepare(configs: Iterable[Config]) -> None:
-    """Data sets and banks, checked and made once, ahead of the runs."""
+def _prepare_data(configs: Iterable[Config]) -> None:
+    """Check the data sets and make the banks once, ahead of the runs."""
     longest: dict[tuple[str, str], Config] = {}
     for config in configs:
         kind = config.dataset, config.augment
@@ -193,126 +124,108 @@ def _prepare(configs: Iterable[Config]) -> None:
         augment.prepare(config)
 
 
-def _work_off(jobs: _Jobs, slots: int, clerks: int, outcome: Outcome) -> None:
-    """Keep `slots` workers busy until nothing is left to train, and at most `clerks` more that
-    write the W&B runs of runs already trained."""
-    quiet = not sys.stderr.isatty()
-    lines = [
-        tqdm(bar_format="{desc}", position=i, leave=False, disable=quiet) for i in range(slots)
-    ]
-    none = tqdm(disable=True)
-    progress = _Progress(jobs, slots, quiet)
-    search, busy, free = jobs.search, list[Worker](), list(range(slots))
-    asks, renewed = True, time.monotonic()
-    try:
-        while True:
-            while free and asks and (job := jobs.train(free[0])):
-                busy.append(Worker(*job, free[0], lines[free.pop(0)]))
-            while len(busy) - (slots - len(free)) < clerks and (job := jobs.log()):
-                busy.append(Worker(*job, slots, none))
-            if not busy:
-                return
-            asks = False  # until a run has ended here, or a lease elsewhere
-            ready = wait([one.pipe for one in busy], timeout=trials.RENEW)
-            for one in [one for one in busy if one.pipe in ready]:
-                if _heard(one, jobs, progress, outcome):
-                    busy.remove(one)
-                    if one.job.trains:
-                        free.append(one.slot)
-                    asks = True
-            if time.monotonic() > renewed + trials.RENEW:
-                search.renew()
-                asks, renewed = True, time.monotonic()
-    finally:
-        for one in busy:
-            one.stop()
-        search.close()
-        for line in [*lines, progress.bar]:
-            line.close()
+class _Pool:
+    """The workers of a command: `slots` that train, and at most `loggers` that log trained runs."""
 
+    def __init__(self, queue: JobQueue, slots: int, loggers: int, outcome: Outcome) -> None:
+        quiet = not sys.stderr.isatty()
+        self.queue, self.search, self.outcome = queue, queue.search, outcome
+        self.loggers = loggers
+        self.training: list[Worker] = []
+        self.logging: list[Worker] = []
+        self.free_slots = list(range(slots))
+        self.lines = [
+            tqdm(bar_format="{desc}", position=i, leave=False, disable=quiet) for i in range(slots)
+        ]
+        self.no_line = tqdm(disable=True)
+        self.progress = Progress(queue.count_epochs(), queue.total, slots, quiet)
 
-def _heard(one: Worker, jobs: _Jobs, progress: "_Progress", outcome: Outcome) -> bool:
-    """Take a worker's message; whether it was its last."""
-    search = jobs.search
-    for kind, index, content in one.read():
-        trial = one.trials[index]
+    @property
+    def workers(self) -> list[Worker]:
+        return [*self.training, *self.logging]
+
+    def run(self) -> None:
+        """Keep the slots busy until nothing is left to do."""
+        renewed, may_ask = time.monotonic(), True
+        try:
+            while True:
+                if may_ask:
+                    self._start_training()
+                self._start_logging()
+                if not self.workers:
+                    return
+                # The search has nothing new until a run ends here, or a lease ends elsewhere.
+                may_ask = self._receive(timeout=trials.RENEW)
+                if time.monotonic() > renewed + trials.RENEW:
+                    self.search.renew()
+                    renewed, may_ask = time.monotonic(), True
+        finally:
+            self._close()
+
+    def _start_training(self) -> None:
+        while self.free_slots and (work := self.queue.next_training(self.free_slots[0])):
+            slot = self.free_slots.pop(0)
+            self.training.append(Worker(*work, slot, self.lines[slot]))
+
+    def _start_logging(self) -> None:
+        while len(self.logging) < self.loggers and (work := self.queue.next_logging()):
+            self.logging.append(Worker(*work, len(self.lines), self.no_line))
+
+    def _receive(self, timeout: float) -> bool:
+        """Wait for messages and handle them; whether a worker has ended."""
+        ready = wait([worker.pipe for worker in self.workers], timeout=timeout)
+        ended = False
+        for worker in [worker for worker in self.workers if worker.pipe in ready]:
+            for message in worker.receive():
+                self._handle(worker, message)
+            if not worker.running:
+                self._remove(worker)
+                ended = True
+        return ended
+
+    def _remove(self, worker: Worker) -> None:
+        worker.process.join()
+        if worker.job.trains:
+            self.training.remove(worker)
+            self.free_slots.append(worker.slot)
+        else:
+            self.logging.remove(worker)
+
+    def _handle(self, worker: Worker, message: Message) -> None:
+        """Pass a message on to the search, the outcome and the terminal."""
+        kind, index, content = message
+        task, trial = worker.job.tasks[index], worker.trials[index]
         if kind == "begin" and trial:
             for row in content:
-                search.report(trial, row)
+                self.search.report(trial, row)
         elif kind == "epoch":
-            one.answer(search.report(trial, content) if trial else False)
-            progress.epoch()
+            worker.reply(self.search.report(trial, content) if trial else False)
+            self.progress.end_epoch()
         elif kind == "warning":
-            outcome.warnings.append(f"{one.job.tasks[index].folder}: {content}")
+            self.outcome.warnings.append(f"{task.folder}: {content}")
         elif kind == "end":
-            _note_end(one, index, content, jobs, outcome)
-            if not one.job.told:
-                progress.run(one.job.tasks[index], content)
-    if one.going:
-        return False
-    one.process.join()
-    return True
+            self._end_run(worker, index, content)
+            if not worker.job.after_pack:
+                self.progress.end_run(task, content)
 
+    def _end_run(self, worker: Worker, index: int, cause: str | None) -> None:
+        job, task, trial = worker.job, worker.job.tasks[index], worker.trials[index]
+        if cause is not None:
+            self.outcome.failed[f"{task.folder} ({task.label})"] = cause
+            if trial:
+                self.search.fail(trial, cause)
+        elif trial is None:
+            self.outcome.logged += not job.after_pack and logger.is_recorded(task.folder, job.mode)
+        else:
+            run = runs.read(task.folder)
+            self.outcome.trained += 1
+            self.outcome.stopped += run.state == runs.STOPPED
+            self.search.complete(trial, run)
+            self.queue.log_after_pack(job, index)
 
-def _note_end(one: Worker, index: int, cause: str | None, jobs: _Jobs, outcome: Outcome) -> None:
-    task, trial, search = one.job.tasks[index], one.trials[index], jobs.search
-    if cause is not None:
-        outcome.failed[f"{task.folder} ({task.label})"] = cause
-        if trial:
-            search.fail(trial, cause)
-    elif trial is None:
-        outcome.logged += not one.job.told and logger.recorded(task.folder, one.job.mode)
-    else:
-        run = runs.read(task.folder)
-        outcome.trained += 1
-        outcome.stopped += run.state == runs.STOPPED
-        search.tell(trial, run)
-        jobs.trained(one.job, index)
-
-
-class _Progress:
-    """The total, with the time left; a line a run where no terminal shows the bars."""
-
-    def __init__(self, jobs: _Jobs, slots: int, quiet: bool) -> None:
-        search = jobs.search
-        self.epochs = sum(config.epochs for config in search.ahead(jobs.count))
-        if search.grid:  # of a search nobody knows yet what it will go on with
-            self.epochs -= sum(_epochs_done(jobs.out, c) for c in search.ahead(jobs.count))
-        self.count = jobs.total
-        self.bar = tqdm(total=self.epochs, desc=f"{self.count} runs", unit="epoch", position=slots,
-                        smoothing=0.05, disable=quiet)  # fmt: skip
-        self.done_runs = self.done_epochs = 0
-        self.began = time.monotonic()
-
-    def epoch(self) -> None:
-        self.done_epochs += 1
-        self.bar.update()
-
-    def run(self, task: Task, cause: str | None) -> None:
-        self.done_runs += 1
-        ended = f"failed: {cause}" if cause else self._last(task)
-        line = f"{self.done_runs}/{self.count}  {task.label}, seed {task.config.seed}: {ended}"
-        if self.done_epochs and self.done_runs < self.count:
-            pace = (time.monotonic() - self.began) / self.done_epochs
-            left = max(0, self.epochs - self.done_epochs) * pace
-            line += f"  ({_duration(left)} left)"
-        self.bar.write(line, file=sys.stderr)
-
-    def _last(self, task: Task) -> str:
-        run = runs.read(task.folder)
-        early = ""
-        if run.state == runs.STOPPED:
-            early = f", stopped at epoch {len(run.history)}"
-            self.epochs -= task.config.epochs - len(run.history)
-        return (
-            f"test accuracy {run.summary['test_accuracy_last']:.2f}"
-            f" (best {run.summary['test_accuracy_best']:.2f}){early}"
-        )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def _epochs_done(out: Path, config: Config) -> int:
-    return len(runs.read_history(out / runs.name(config)))
+    def _close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.search.close()
+        for line in [*self.lines, self.progress.bar]:
+            line.close()

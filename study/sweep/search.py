@@ -1,8 +1,9 @@
-"""The next configuration, and when to stop one early.
+"""Choose the next configuration, and decide when a run stops early.
 
-A grid here; random draws; `bayes` by Optuna's Gaussian process, told the best value over a run's
-history, as W&B is. Every draw follows from (search seed, number of the draw) and what is known
-then, so that a restart goes on as if nothing had happened.
+A grid is worked through in its order, a random search samples, and `bayes` is Optuna's Gaussian
+process, which gets the best value over a run's history, as W&B's does. Every sample follows from
+(search seed, its number) and what is known by then, so that a restart goes on as if nothing had
+happened.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -23,51 +24,61 @@ from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.sweep.spec import Sweep
-from study.sweep.trials import ABANDONED, FAILED, JOURNAL, Record, Trial
+from study.sweep.trials import FAILED, JOURNAL, RELEASED, Trial, TrialStore
 from study.train import seeds
 
 log = logging.getLogger(__name__)
 
-STARTUP = 10  # random draws before the Gaussian process has something to go by
-REDRAWS = 1000  # of what was drawn before, until the space counts as searched
+STARTUP = 10  # random samples before the Gaussian process has something to learn from
+RESAMPLES = 1000  # of configurations known before, until the space counts as searched
+
+Params = Mapping[str, Any]  # internal values by parameter, as Optuna sees them (space.Parameter)
 
 
-def suggest(
+class Suggestion(NamedTuple):
+    """A configuration to train: the number of its sample, and the internal values behind it."""
+
+    config: Config
+    sample: int
+    params: Params
+
+
+def suggest_params(
     sweep: Sweep,
-    known: Iterable[tuple[Mapping[str, Any], float]],
-    in_flight: Iterable[Mapping[str, Any]],
+    observations: Iterable[tuple[Params, float]],
+    in_flight: Iterable[Params],
     seed: int,
 ) -> dict[str, Any]:
-    """What the Gaussian process tries next, as the search sees it.
+    """Return what the Gaussian process tries next.
 
-    `known`: parameters and value of what was trained; `in_flight`: parameters of what trains now,
-    which the acquisition function (q-batch log expected improvement) takes into account.
+    observations: the parameters and value of each trained run; in_flight: the parameters of those
+    in training, which the acquisition function (q-batch log expected improvement) allows for.
     Source: Optuna's GPSampler; Ament et al., 2023 (arXiv 2310.20708).
     """
-    distributions = {p.name: p.searched for p in sweep.searched}
+    distributions = {p.name: p.distribution for p in sweep.varying}
     direction = "maximize" if sweep.metric and sweep.metric.maximize else "minimize"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
     study = optuna.create_study(direction=direction, sampler=sampler)
     study.add_trials(
-        create_trial(params=dict(seen), distributions=distributions, value=value)
-        for seen, value in known
+        create_trial(params=dict(params), distributions=distributions, value=value)
+        for params, value in observations
     )
     study.add_trials(
-        create_trial(params=dict(seen), distributions=distributions, state=TrialState.RUNNING)
-        for seen in in_flight
+        create_trial(params=dict(params), distributions=distributions, state=TrialState.RUNNING)
+        for params in in_flight
     )
     return study.ask(distributions).params
 
 
 class Search:
-    """A sweep being worked through, here and by whoever shares its record.
+    """A sweep in progress, here and in the other commands that share its trial store.
 
-    `found`: runs that were there at the start.
+    existing: how many runs had been trained at the start.
 
     Raises:
-        UsageError: a database that cannot be used, or a damaged record.
+        UsageError: a database that cannot be used, or a damaged journal.
         RunError: the database does not answer.
     """
 
@@ -75,250 +86,281 @@ class Search:
         self, sweep: Sweep, out: Path, *, seed: int = 0, storage: str | None = None
     ) -> None:
         self.sweep, self.out, self.seed = sweep, out, seed
-        self.grid = sweep.method == "grid"
+        self.is_grid = sweep.method == "grid"
         maximize = bool(sweep.metric and sweep.metric.maximize)
-        self.record = Record(storage or out / JOURNAL, self._name(), maximize)
-        self.record.free()
-        trials = self.record.trials()
-        self.failed_before = {t.number for t in trials if t.user_attrs.get("why") == FAILED}
-        self.mine: dict[str, Trial] = {}
-        self.asked: set[str] = set()
+        self.store = TrialStore(storage or out / JOURNAL, self.study_name(), maximize)
+        self.store.release_expired()
+        trials = self.store.trials()
+        self.leased: dict[str, Trial] = {}  # to this command, by the run's name
+        self.asked: set[str] = set()  # names of runs that this command has asked for
         self.exhausted = False
+        self.failed_before = {t.number for t in trials if t.user_attrs.get("why") == FAILED}
         names = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
-        if self.grid:
+        if self.is_grid:
             names = {runs.name(config) for config in sweep.configs}
-        self.here = {name for name in names if runs.is_done(out / name)}
-        # Of a search by a database alone, the folders of other machines are not seen here.
-        self.done = names if self.record.shared and not self.grid else self.here.copy()
-        self.gone = set() if self.grid else names - self.done
-        self.found = len(self.done)
+        self.done_here = {name for name in names if runs.is_done(out / name)}
+        # Of a search in a database, folders on other machines are not visible here.
+        trusts_store = self.store.is_database and not self.is_grid
+        self.done = names if trusts_store else self.done_here.copy()
+        self.lost = set() if self.is_grid else names - self.done
+        self.existing = len(self.done)
 
-    def _is_gone(self, name: str) -> bool:
-        """Whether a run that was trained has lost its folder, and nobody has trained it again."""
-        return name in self.gone - self.asked and not runs.is_done(self.out / name)
+    def study_name(self) -> str:
+        """Return the name of Optuna's study: what changes the search begins another study.
 
-    def _name(self) -> str:
-        """Of the study: what changes the search begins another one; a longer one goes on."""
+        A larger run_cap goes on with the same one. The name is in the journals of users, so the
+        text of parameters, metric and hyperband must stay as it is.
+        """
         sweep, key = self.sweep, {}
-        if not self.grid:
+        if not self.is_grid:
             key = {"seed": self.seed}
-        if not self.grid or sweep.hyperband:
+        if not self.is_grid or sweep.hyperband:
             key |= {
-                "parameters": {name: p.given for name, p in sweep.parameters.items()},
+                "parameters": {name: p.definition for name, p in sweep.parameters.items()},
                 "metric": repr(sweep.metric),
                 "hyperband": repr(sweep.hyperband),
             }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
         return f"{sweep.name} {sweep.method} {digest}"
 
-    def ahead(self, limit: int | None) -> list[Config]:
-        """What is left to train, at most `limit`: of a search, configurations such as these."""
-        if self.grid:
+    # What there is to do.
+
+    def pending(self, limit: int | None) -> list[Config]:
+        """Return what is left to train, at most `limit`; of a search, configurations like those."""
+        if self.is_grid:
             return [c for c in self.sweep.configs if runs.name(c) not in self.done][:limit]
-        left = math.inf if self.sweep.run_cap is None else max(0, self.sweep.run_cap - self.found)
+        cap = self.sweep.run_cap
+        left = math.inf if cap is None else max(0, cap - self.existing)
         count = min(left, math.inf if limit is None else limit)
         return list(itertools.islice(itertools.cycle(self.sweep.configs), count))
 
-    def ended(self) -> str:
-        """Why nothing more is drawn although a search has runs left; empty where it goes on."""
-        if self.target_reached():
+    def configs_done_here(self) -> list[Config]:
+        """Return the configurations that this machine's folder had at the start."""
+        if self.is_grid:
+            return [c for c in self.sweep.configs if runs.name(c) in self.done_here]
+        trials = {t.user_attrs["run"]: t.user_attrs["config"] for t in self.store.trials()}
+        return [Config(**config) for name, config in trials.items() if name in self.done_here]
+
+    def end_reason(self) -> str:
+        """Return why the search ended before its last run; empty where it did not."""
+        if self.is_target_reached():
             return f"the target, {self.sweep.metric.name} {self.sweep.metric.target:g}, is reached"
-        return "every configuration that can be drawn is there" if self.exhausted else ""
+        return "every configuration that can be sampled is there" if self.exhausted else ""
 
-    def trained(self) -> list[Config]:
-        """What was in this machine's folder at the start."""
-        if self.grid:
-            return [c for c in self.sweep.configs if runs.name(c) in self.here]
-        trials = {t.user_attrs["run"]: t.user_attrs["config"] for t in self.record.trials()}
-        return [Config(**config) for name, config in trials.items() if name in self.here]
+    def is_target_reached(self) -> bool:
+        """Whether a run has reached the metric's target, which ends a sweep."""
+        metric = self.sweep.metric
+        return metric is not None and any(
+            metric.is_reached(t.value)
+            for t in self.store.trials()
+            if t.state == TrialState.COMPLETE
+        )
 
-    def elsewhere(self) -> int:
-        """Configurations that other workers have trained since the start, or train now."""
-        self.record.free()
+    def count_by_other_workers(self) -> int:
+        """Count the configurations that other workers train, or trained since the start."""
+        self.store.release_expired()
         return len(self._taken() - self.done - self.asked)
 
-    def left(self) -> int:
-        """Configurations that nobody has asked for yet."""
+    def count_remaining(self) -> int:
+        """Count the configurations that no worker has asked for yet."""
         taken = self._taken() | self.done | self.asked
-        if self.ended():
+        if self.end_reason():
             return 0
-        if self.grid:
+        if self.is_grid:
             return len({runs.name(config) for config in self.sweep.configs} - taken)
         return max(0, (self.sweep.run_cap or 0) - len(taken))
 
     def _taken(self) -> set[str]:
-        """Runs that somebody has in hand or has trained, by the record. (Of a grid beside its runs
-        the folders say what was trained.)"""
+        """Return the runs that a worker trains or has trained, by the store.
+
+        Of a grid in a journal the folders beside it say what was trained.
+        """
         counted = {TrialState.RUNNING, TrialState.COMPLETE}
-        if self.grid and not self.record.shared:
+        if self.is_grid and not self.store.is_database:
             counted = {TrialState.RUNNING}
-        states = {t.user_attrs["run"]: t.state for t in self.record.trials() if t.state in counted}
+        states = {t.user_attrs["run"]: t.state for t in self.store.trials() if t.state in counted}
         return {
             name
             for name, state in states.items()
-            if state == TrialState.RUNNING or not self._is_gone(name)
+            if state == TrialState.RUNNING or not self._is_lost(name)
         }
 
-    def ask(self, wanted: Callable[[Config], bool] | None = None) -> Trial | None:
-        """The next configuration; None where there is none now. Of a grid, whose order is no
-        matter, one that is wanted; a search gives what it draws."""
-        self.record.free()
-        for _ in range(REDRAWS):
-            drawn = self._next(wanted)
-            if drawn is None:
+    def _is_lost(self, name: str) -> bool:
+        """Whether a trained run has lost its folder, and nobody has trained it again."""
+        return name in self.lost - self.asked and not runs.is_done(self.out / name)
+
+    # The next configuration.
+
+    def ask(self, accept: Callable[[Config], bool] | None = None) -> Trial | None:
+        """Lease the next configuration; None where there is none now.
+
+        Of a grid, whose order does not matter, the next that `accept` allows; a search gives the
+        next it samples.
+        """
+        self.store.release_expired()
+        for _ in range(RESAMPLES):
+            suggestion = self._suggest(accept)
+            if suggestion is None:
                 return None
-            config, number, seen = drawn
-            trial = self._take(config, number, seen)
+            trial = self._lease(suggestion)
             if trial:
                 return trial
         return None
 
-    def _take(self, config: Config, draw: int, seen: Mapping[str, Any]) -> Trial | None:
-        distributions = {p.name: p.searched for p in self.sweep.searched if p.name in seen}
-        name, most = runs.name(config), None if self.grid else self.sweep.run_cap
-        again = name in self.gone or (self.grid and not self.record.shared)
-        trial = self.record.take(name, config, draw, seen, distributions, most=most, again=again)
+    def _lease(self, suggestion: Suggestion) -> Trial | None:
+        config, sample, params = suggestion
+        name = runs.name(config)
+        trial = self.store.lease(
+            name,
+            config,
+            sample,
+            params,
+            {p.name: p.distribution for p in self.sweep.varying if p.name in params},
+            limit=None if self.is_grid else self.sweep.run_cap,
+            repeat=name in self.lost or (self.is_grid and not self.store.is_database),
+        )
         if trial:
-            self.mine[name] = trial
+            self.leased[name] = trial
             self.asked.add(name)
         return trial
 
-    def _next(
-        self, wanted: Callable[[Config], bool] | None
-    ) -> tuple[Config, int, Mapping[str, Any]] | None:
-        trials = self.record.trials()
-        if self.target_reached():
+    def _suggest(self, accept: Callable[[Config], bool] | None) -> Suggestion | None:
+        """Choose a configuration: one to train again, else a new one."""
+        trials = self.store.trials()
+        if self.is_target_reached():
             return None
-        if self.grid:
-            return self._next_of_grid(wanted)
+        if self.is_grid:
+            return self._suggest_of_grid(accept)
         latest = {t.user_attrs["run"]: t for t in trials}
         for name, trial in latest.items():
-            if self._open(name, trial):
+            if self._is_repeated(name, trial):
                 config = Config(**trial.user_attrs["config"])
-                return config, trial.user_attrs["draw"], trial.params
+                return Suggestion(config, trial.user_attrs["draw"], trial.params)
         if self.sweep.run_cap is not None and len(latest) >= self.sweep.run_cap:
             return None
-        return self._draw(trials, set(latest))
+        return self._suggest_new(trials, set(latest))
 
-    def _open(self, name: str, trial: FrozenTrial) -> bool:
-        """Whether it is to be trained again: what a dead worker left, and once a command what had
-        failed before it, or was trained and its folder is gone."""
+    def _is_repeated(self, name: str, trial: FrozenTrial) -> bool:
+        """Whether a run is trained again.
+
+        It is if a dead worker left it. Once a command, it is also if it had failed before this
+        command, or has lost its folder.
+        """
         if trial.state == TrialState.COMPLETE:
-            return self._is_gone(name)
+            return self._is_lost(name)
         if trial.state != TrialState.FAIL:
             return False
-        if trial.user_attrs.get("why") == ABANDONED:
-            return name not in self.mine
+        if trial.user_attrs.get("why") == RELEASED:
+            return name not in self.leased
         return trial.number in self.failed_before and name not in self.asked
 
-    def _next_of_grid(
-        self, wanted: Callable[[Config], bool] | None
-    ) -> tuple[Config, int, Mapping[str, Any]] | None:
-        busy = self._taken()
+    def _suggest_of_grid(self, accept: Callable[[Config], bool] | None) -> Suggestion | None:
+        taken = self._taken()
         for number, config in enumerate(self.sweep.configs):
             name = runs.name(config)
-            if name in self.done | self.asked | busy or (wanted and not wanted(config)):
+            if name in self.done | self.asked | taken or (accept and not accept(config)):
                 continue
             if runs.is_done(self.out / name):  # by another command, since this one began
                 self.done.add(name)
                 continue
-            return config, number, {}
+            return Suggestion(config, number, {})
         return None
 
-    def _draw(
-        self, trials: list[FrozenTrial], before: set[str]
-    ) -> tuple[Config, int, Mapping[str, Any]] | None:
-        """A new draw; where the Gaussian process repeats itself, a random one instead."""
-        known, in_flight = self._known(trials)
-        first = self.record.draws()
-        guided = self.sweep.method == "bayes" and len(known) >= STARTUP
-        for number in range(first, first + REDRAWS):
+    def _suggest_new(self, trials: list[FrozenTrial], known: set[str]) -> Suggestion | None:
+        """Suggest a new configuration, at random where the Gaussian process repeats itself.
+
+        known: the names of the runs that the search has suggested before.
+        """
+        observations, in_flight = self._observe(trials)
+        first = self.store.count_samples()
+        guided = self.sweep.method == "bayes" and len(observations) >= STARTUP
+        for number in range(first, first + RESAMPLES):
             if guided and number == first:
                 seed = seeds.derive(self.seed, seeds.SEARCH, number) % 2**32
-                seen = suggest(self.sweep, known, in_flight, seed)
+                params = suggest_params(self.sweep, observations, in_flight, seed)
             else:
-                seen = self.sweep.draw(self.seed, number)
+                params = self.sweep.sample(self.seed, number)
             try:
-                config = self.sweep.config(seen)
+                config = self.sweep.config(params)
             except UsageError as error:  # the far tail of a normal, say
-                log.info("drawn again: %s", error)
+                log.info("sampled again: %s", error)
                 continue
-            if runs.name(config) not in before:
-                return config, number, seen
+            if runs.name(config) not in known:
+                return Suggestion(config, number, params)
         self.exhausted = True
         return None
 
-    def _known(
+    def _observe(
         self, trials: list[FrozenTrial]
-    ) -> tuple[list[tuple[Mapping[str, Any], float]], list[Mapping[str, Any]]]:
-        """Parameters and values of what was trained, and parameters of what is in flight, in the
-        order of their draws. What failed counts as the worst seen, as with W&B."""
-        values, failed, in_flight = {}, {}, {}
-        for trial in trials:
-            draw, why = trial.user_attrs["draw"], trial.user_attrs.get("why")
-            if trial.state == TrialState.COMPLETE:
-                values[draw] = trial.params, trial.value
-            elif trial.state == TrialState.RUNNING:
-                in_flight[draw] = trial.params
-            elif why == FAILED:
-                failed[draw] = trial.params
-        if values:
-            worst = min if self.sweep.metric and self.sweep.metric.maximize else max
-            value = worst(value for _, value in values.values())
-            fresh = failed.keys() - values.keys() - in_flight.keys()
-            values |= {draw: (failed[draw], value) for draw in fresh}
-        return [values[d] for d in sorted(values)], [in_flight[d] for d in sorted(in_flight)]
+    ) -> tuple[list[tuple[Params, float]], list[Params]]:
+        """Return the observations and the parameters in flight, in the order of their samples.
 
-    def target_reached(self) -> bool:
-        """Whether a run has reached the metric's target, at which a sweep ends."""
-        metric = self.sweep.metric
-        return metric is not None and any(
-            metric.reached(t.value) for t in self.record.trials() if t.state == TrialState.COMPLETE
-        )
+        A failed run counts as the worst value observed, as with W&B.
+        """
+        observed, failed, in_flight = {}, {}, {}
+        for trial in trials:
+            sample, why = trial.user_attrs["draw"], trial.user_attrs.get("why")
+            if trial.state == TrialState.COMPLETE:
+                observed[sample] = trial.params, trial.value
+            elif trial.state == TrialState.RUNNING:
+                in_flight[sample] = trial.params
+            elif why == FAILED:
+                failed[sample] = trial.params
+        if observed:
+            worst = min if self.sweep.metric and self.sweep.metric.maximize else max
+            value = worst(value for _, value in observed.values())
+            only_failed = failed.keys() - observed.keys() - in_flight.keys()
+            observed |= {sample: (failed[sample], value) for sample in only_failed}
+        return [observed[s] for s in sorted(observed)], [in_flight[s] for s in sorted(in_flight)]
+
+    # What became of it.
 
     def report(self, trial: Trial, row: Mapping[str, float]) -> bool:
-        """Note an epoch of a run; whether it is to stop there."""
-        metric, rule = self.sweep.metric, self.sweep.hyperband
-        if metric is None or metric.name not in row or (self.grid and not rule):
+        """Store an epoch of a run, and return whether the run stops there."""
+        metric, hyperband = self.sweep.metric, self.sweep.hyperband
+        if metric is None or metric.name not in row or (self.is_grid and not hyperband):
             return False
-        self.record.report(trial, int(row["epoch"]), row[metric.name])
-        if not rule or row["epoch"] >= trial.config.epochs:
+        self.store.report(trial, int(row["epoch"]), row[metric.name])
+        if not hyperband or row["epoch"] >= trial.config.epochs:
             return False
         sign = -1 if metric.maximize else 1
-        histories = {  # a run's latest trial has all its epochs, those before a resume too
+        histories = {  # a run's latest trial has all its epochs, also those before a resume
             t.user_attrs["run"]: [v * sign for _, v in sorted(t.intermediate_values.items())]
-            for t in self.record.trials()
+            for t in self.store.trials()
         }
-        return rule.stops(histories[runs.name(trial.config)], histories.values())
+        return hyperband.stops(histories[runs.name(trial.config)], histories.values())
 
-    def tell(self, trial: Trial, run: runs.Run) -> None:
-        """A run has ended, finished or stopped early."""
-        self.mine.pop(runs.name(trial.config), None)
+    def complete(self, trial: Trial, run: runs.Run) -> None:
+        """End the trial of a run that finished or stopped early."""
+        self.leased.pop(runs.name(trial.config), None)
         metric = self.sweep.metric
         value = metric.best(run.history) if metric else None
-        self.record.tell(trial, 0.0 if value is None else value, run.state)
-        self._write()
+        self.store.complete(trial, 0.0 if value is None else value, run.state)
+        self._write_search()
 
     def fail(self, trial: Trial, cause: str) -> None:
-        """A run has failed."""
-        self.mine.pop(runs.name(trial.config), None)
-        self.record.fail(trial, cause)
-        self._write()
+        """End the trial of a run that failed."""
+        self.leased.pop(runs.name(trial.config), None)
+        self.store.fail(trial, cause)
+        self._write_search()
 
     def renew(self) -> None:
-        self.record.renew(list(self.mine.values()))
+        """Renew the leases of this command."""
+        self.store.renew(list(self.leased.values()))
 
     def close(self) -> None:
-        """Give back what is still in hand, as far as the record can still be written: a lease ends
-        with its process."""
-        with contextlib.suppress(RunError):
-            for trial in self.mine.values():
-                self.record.abandon(trial)
-        self.mine.clear()
+        """Release the leases of this command, if the store can be written.
 
-    def _write(self) -> None:
-        """What the report needs to know of a search, beside its runs."""
-        if self.grid:
+        (Else they end with this process.)
+        """
+        with contextlib.suppress(RunError):
+            for trial in self.leased.values():
+                self.store.release(trial)
+        self.leased.clear()
+
+    def _write_search(self) -> None:
+        """Write what a report needs to know of a search, beside its runs."""
+        if self.is_grid:
             return
         metric = self.sweep.metric
         content = {
@@ -326,6 +368,6 @@ class Search:
             "metric": metric and metric.name,
             "goal": metric and ("maximize" if metric.maximize else "minimize"),
             "seed": self.seed,
-            "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.record.trials())),
+            "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.store.trials())),
         }
         files.write_json(self.out / runs.SEARCH, content)

@@ -1,8 +1,8 @@
-"""What a sweep's parameters may be: W&B's distributions, with W&B's meaning.
+"""The parameters of a sweep: W&B's distributions, with W&B's meaning.
 
-Every distribution is a quantile function of a uniform number, which is how it is drawn at random.
-The Gaussian process sees numbers and choices; what Optuna has no distribution for (normal, beta,
-the inverse and the rounded ones) it sees as that uniform number.
+Every distribution is a quantile function of a uniform number, by which it is sampled. Optuna gets
+its own distributions where it has them. It gets the uniform number for the others: normal, beta,
+the inverse and the rounded ones.
 """
 
 import logging
@@ -34,37 +34,38 @@ Quantile = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a sweep. `given`: as the file has it; `values`: of one that has few, in the
-    file's order.
+    """A parameter of a sweep.
 
-    `searched`: how the search sees it; `quantile`: a uniform number in [0, 1] -> what the search
-    sees; `read`: what the search sees -> its value.
+    definition: its text, which identifies the search; values: its choices in the file's order,
+    empty where it has a range or a density. The search works on an internal value:
+    distribution: Optuna's, of the internal value; quantile: a uniform number in [0, 1] -> internal
+    value; decode: internal value -> value of the setting.
     """
 
     name: str
-    given: str
+    definition: str
     values: tuple[Any, ...] = ()
     quantile: Callable[[float], Any] = field(repr=False, default=lambda u: u)
-    searched: BaseDistribution = UNIT
-    read: Callable[[Any], Any] = field(repr=False, default=lambda seen: seen)
+    distribution: BaseDistribution = UNIT
+    decode: Callable[[Any], Any] = field(repr=False, default=lambda internal: internal)
 
     @property
     def constant(self) -> bool:
         return len(self.values) == 1
 
-    def draw(self, seed: int, number: int) -> Any:
-        """What the search sees of its random value in the draw of this number."""
+    def sample(self, seed: int, number: int) -> Any:
+        """Return the random internal value of the sample of this number."""
         key = int.from_bytes(self.name.encode(), "big")
         return self.quantile(
             np.random.default_rng(seeds.derive(seed, seeds.SEARCH, number, key)).random()
         )
 
 
-def parameter(name: str, given: Any, method: str) -> Parameter:
-    """A parameter as a sweep YAML gives it.
+def parse(name: str, given: Any, method: str) -> Parameter:
+    """Parse a parameter of a sweep YAML.
 
     Raises:
-        UsageError: not one of W&B's distributions, or bounds and values that cannot be.
+        UsageError: it is none of W&B's distributions, or its bounds or values are not allowed.
     """
     where = f"parameters.{name}"
     if not isinstance(given, Mapping):
@@ -93,13 +94,13 @@ def parameter(name: str, given: Any, method: str) -> Parameter:
     return _numeric(name, kind, given)
 
 
-def fixed(name: str, values: list[Any]) -> Parameter:
-    """A parameter with these values, of the field's own type."""
+def choice(name: str, values: list[Any]) -> Parameter:
+    """Return a parameter that has these values, in the field's own type."""
     return _choice(name, {"values": values})
 
 
 def _kind(given: Mapping[str, Any]) -> str | None:
-    """W&B's default where the file names no distribution."""
+    """Return W&B's default where the file names no distribution."""
     if "value" in given and "values" in given:
         raise UsageError("value and values: give one of the two")
     if "values" in given:
@@ -147,11 +148,11 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
-    """A parameter drawn from a range or a density."""
+    """Parse a parameter that has a range or a density."""
     where = f"parameters.{name}"
     for key, value in given.items():
         if isinstance(value, str):
-            FIELDS["lr"].canonical(value)  # told how YAML wants 1e-6 written
+            FIELDS["lr"].canonical(value)  # raises, and says how YAML wants 1e-6 written
         if not finite(value):
             raise UsageError(f"{where}.{key}={text(value)}: allowed is a number")
         if key in ("sigma", "a", "b", "q") and value <= 0:
@@ -172,12 +173,11 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
         )
 
     def value(u: float) -> Any:
-        drawn = float(quantile(u))
-        # 12 digits: 3 * 0.1 is 0.3. Four are enough of a drawn number, and can be typed again.
-        drawn = float(f"{np.round(drawn / q) * q:.12g}" if rounded else f"{drawn:.4g}")
-        return field.canonical(drawn)
+        x = float(quantile(u))
+        # 12 digits: 3 * 0.1 is 0.3. Four are enough of a random number, and can be typed again.
+        return field.canonical(float(f"{np.round(x / q) * q:.12g}" if rounded else f"{x:.4g}"))
 
-    for u in (0.0, 1.0) if low is not None else (0.001, 0.999):  # beyond these it is drawn again
+    for u in (0.0, 1.0) if low is not None else (0.001, 0.999):  # beyond these it is resampled
         try:
             value(u)
         except OverflowError as error:
@@ -187,19 +187,19 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
             ) from error
     if kind == "log_uniform" and 0 < low < high < 1:
         log.warning(
-            "%s: log_uniform takes natural logarithms, so it draws from %s to %s;"
+            "%s: log_uniform takes natural logarithms, so it samples from %s to %s;"
             " log_uniform_values takes the bounds themselves",
             where, number(value(0.0)), number(value(1.0)),
         )  # fmt: skip
-    told = f"{kind} {dict(given)}"
+    definition = f"{kind} {dict(given)}"
     if kind not in ("uniform", "log_uniform", "log_uniform_values"):
-        return Parameter(name, told, read=value)
+        return Parameter(name, definition, decode=value)
     bounds = FloatDistribution(quantile(0.0), quantile(1.0), log=kind != "uniform")
 
-    def read(seen: float) -> Any:
-        return field.canonical(min(max(float(f"{seen:.4g}"), bounds.low), bounds.high))
+    def decode(internal: float) -> Any:
+        return field.canonical(min(max(float(f"{internal:.4g}"), bounds.low), bounds.high))
 
-    return Parameter(name, told, (), quantile, bounds, read)
+    return Parameter(name, definition, (), quantile, bounds, decode)
 
 
 def _whole(name: str, low: float, high: float) -> Parameter:
@@ -212,8 +212,8 @@ def _whole(name: str, low: float, high: float) -> Parameter:
     def quantile(u: float) -> int:
         return min(low + int(u * (high - low + 1)), high)
 
-    told = f"int_uniform {low} to {high}"
-    return Parameter(name, told, (), quantile, IntDistribution(low, high), canonical)
+    definition = f"int_uniform {low} to {high}"
+    return Parameter(name, definition, (), quantile, IntDistribution(low, high), canonical)
 
 
 def _uniform(given: Mapping[str, float]) -> Quantile:
@@ -239,7 +239,7 @@ def _inv_log_uniform(given: Mapping[str, float]) -> Quantile:
 
 
 def _density(density: Any, *names: str) -> Callable[[Mapping[str, float]], Quantile]:
-    """The quantile function of one of scipy's densities, by W&B's names of its parameters."""
+    """Make the quantile function of one of scipy's densities, by W&B's names of its parameters."""
     defaults = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0}
     return lambda given: density(*(given.get(name, defaults[name]) for name in names)).ppf
 
@@ -262,7 +262,7 @@ QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {
     "beta": _density(stats.beta, "a", "b"),
 }
 
-# W&B's distributions: the keys each needs, and those it allows.
+# W&B's distributions: the keys each needs, and those it allows beside them.
 BOUNDS, SPREAD, SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
 ALLOWED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "constant": (("value",), ()),

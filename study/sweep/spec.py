@@ -1,7 +1,7 @@
 """Read and check a W&B sweep YAML, and expand it into configurations.
 
-The same file goes to `wandb sweep FILE` and to `study sweep FILE`. What W&B reads and we do not is
-refused by name, never ignored.
+The same file goes to `wandb sweep FILE` and to `study sweep FILE`. A key that W&B reads and we do
+not is an error that names it; it is never ignored.
 """
 
 import contextlib
@@ -19,21 +19,23 @@ from study import runs
 from study.config import FIELDS, Config, check_names, text
 from study.errors import UsageError, first_line
 from study.fields import nearest
+from study.sweep import space
 from study.sweep.hyperband import Hyperband
-from study.sweep.space import VARIANT, Parameter, fixed, parameter
+from study.sweep.space import VARIANT, Parameter
 
 METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
-FOR_WANDB = {"program", "command", "project", "entity", "description", "settings"}
-READ = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
-DRAWS = 200  # of a search's configurations, tried when its file is read
+WANDB_KEYS = {"program", "command", "project", "entity", "description", "settings"}
+KEYS = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
+SAMPLES = 200  # of a search's configurations, checked when its file is read
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a sweep chooses by: the best value of `name` over a run's history.
+    """The objective of a sweep: the best value of `name` over a run's history.
 
-    `target`: the value at which the sweep ends, or None.
+    target: the value at which the sweep ends, or None. (The repr identifies a search: see
+    Search.study_name before renaming anything.)
     """
 
     name: str
@@ -41,11 +43,12 @@ class Metric:
     target: float | None
 
     def best(self, history: Iterable[Mapping[str, float]]) -> float | None:
-        """The best value of a history; None where it has none."""
+        """Return the best value of a history; None where it has none."""
         values = [row[self.name] for row in history if self.name in row]
         return (max if self.maximize else min)(values, default=None)
 
-    def reached(self, value: float | None) -> bool:
+    def is_reached(self, value: float | None) -> bool:
+        """Whether a value is as good as the target."""
         if value is None or self.target is None:
             return False
         return value >= self.target if self.maximize else value <= self.target
@@ -53,7 +56,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep YAML, checked. `parameters`: in the file's order."""
+    """A checked sweep YAML; its parameters are in the file's order."""
 
     name: str
     project: str
@@ -66,47 +69,51 @@ class Sweep:
 
     @cached_property
     def configs(self) -> list[Config]:
-        """Every configuration of a grid once: the product of the values in the file's order.
+        """The configurations of a grid, each once: the product of the values in the file's order.
 
-        Of a search, some that it may draw.
+        Of a search these are samples.
 
         Raises:
-            UsageError: a combination that cannot be.
+            UsageError: a combination of settings that is not allowed.
         """
         if self.method == "grid":
             values = itertools.product(*(p.values for p in self.parameters.values()))
-            drawn = (Config.from_sweep(dict(zip(self.parameters, row))) for row in values)
-            return list(dict.fromkeys(drawn))[: self.run_cap]
-        found = []
-        for number in range(DRAWS):
-            with contextlib.suppress(UsageError):  # the far tail of a normal, which is drawn again
-                found.append(self._values(self.draw(0, number)))
-        return list(dict.fromkeys(Config.from_sweep(values) for values in found))
+            configs = (Config.from_sweep(dict(zip(self.parameters, row))) for row in values)
+            return list(dict.fromkeys(configs))[: self.run_cap]
+        samples = []
+        for number in range(SAMPLES):
+            with contextlib.suppress(UsageError):  # the far tail of a normal, which is resampled
+                samples.append(self._decode(self.sample(0, number)))
+        return list(dict.fromkeys(Config.from_sweep(values) for values in samples))
 
-    def draw(self, seed: int, number: int) -> dict[str, Any]:
-        """A random draw, as the search sees it: of the parameters that vary."""
-        return {p.name: p.draw(seed, number) for p in self.searched}
+    def sample(self, seed: int, number: int) -> dict[str, Any]:
+        """Return random internal values of the parameters that vary (see space.Parameter)."""
+        return {p.name: p.sample(seed, number) for p in self.varying}
 
-    def config(self, seen: Mapping[str, Any]) -> Config:
-        """The configuration of a draw.
+    def config(self, params: Mapping[str, Any]) -> Config:
+        """Return the configuration that internal values stand for.
 
         Raises:
-            UsageError: a combination that cannot be, or a value beyond what its field allows.
+            UsageError: a combination, or a value, that is not allowed.
         """
-        return Config.from_sweep(self._values(seen))
+        return Config.from_sweep(self._decode(params))
 
-    def _values(self, seen: Mapping[str, Any]) -> dict[str, Any]:
+    def _decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: p.values[0] if p.constant else p.read(seen[name])
+            name: p.values[0] if p.constant else p.decode(params[name])
             for name, p in self.parameters.items()
         }
 
     @property
-    def searched(self) -> list[Parameter]:
+    def varying(self) -> list[Parameter]:
         return [p for p in self.parameters.values() if not p.constant]
 
     def check_end(self, limit: int | None) -> None:
-        """Refuse a search that would never end."""
+        """Check that the sweep ends.
+
+        Raises:
+            UsageError: it is a search without run_cap and limit.
+        """
         if self.method != "grid" and self.run_cap is None and limit is None:
             raise UsageError(
                 f"method={self.method}: never ends by itself; add run_cap: 30 to the file,"
@@ -116,16 +123,16 @@ class Sweep:
     def __str__(self) -> str:
         if self.method == "grid":
             return f"grid, {len(self.configs)} configurations"
-        names = ", ".join(p.name for p in self.searched)
+        names = ", ".join(p.name for p in self.varying)
         return f"{self.method} over {names}, {self.run_cap or 'any number of'} configurations"
 
 
-def read(path: str | Path, settings: Iterable[str] = ()) -> Sweep:
-    """Read a sweep YAML; `settings` (name=value[,value ...]) replace parameters of it.
+def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
+    """Read a sweep YAML; `replacements` (name=value[,value ...]) replace parameters of it.
 
     Raises:
-        UsageError: the file cannot be read, or something in it cannot be; the message names the
-            file and the place.
+        UsageError: the file cannot be read, or something in it is not allowed; the message names
+            the file and the place.
     """
     path = Path(path)
     try:
@@ -135,37 +142,39 @@ def read(path: str | Path, settings: Iterable[str] = ()) -> Sweep:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is no text file; give a sweep YAML") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: {_where(error)}") from error
-    except ValueError as error:  # a date or a number that is none
+        raise UsageError(f"{path}: {_describe_yaml(error)}") from error
+    except ValueError as error:  # an impossible date or number
         raise UsageError(f"{path}: not valid YAML ({error})") from error
     try:
-        sweep = _check(content, path.stem, settings)
-        _check_choice(sweep)
+        sweep = _parse(content, path.stem, replacements)
+        _check_metric(sweep)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     return sweep
 
 
-def again(config: Config, name: str, settings: Iterable[str]) -> Sweep:
-    """A grid of one configuration; `settings` (name=value[,value ...]) replace settings of it.
+def rerun(config: Config, name: str, replacements: Iterable[str]) -> Sweep:
+    """Return a grid of one configuration; `replacements` (name=value[,value ...]) replace settings.
 
     Raises:
-        UsageError: a setting that cannot be.
+        UsageError: a setting that is not allowed.
     """
-    parameters = {name: fixed(name, [value]) for name, value in config.non_defaults().items()}
-    parameters |= dict(map(_replacement, settings))
+    parameters = {
+        name: space.choice(name, [value]) for name, value in config.non_defaults().items()
+    }
+    parameters |= dict(map(_replacement, replacements))
     sweep = Sweep(name, "study", name, "grid", parameters)
-    _check_choice(sweep)
+    _check_metric(sweep)
     return sweep
 
 
-def _check(content: Any, stem: str, settings: Iterable[str]) -> Sweep:
+def _parse(content: Any, stem: str, replacements: Iterable[str]) -> Sweep:
     if not isinstance(content, Mapping):
         raise UsageError("is no sweep; it needs the keys method and parameters")
     for key in content:
-        if key not in READ | FOR_WANDB:
-            meant = nearest(key, READ | FOR_WANDB, sorted(READ))
-            raise UsageError(f"{key}: not supported by study sweep; {meant}")
+        if key not in KEYS | WANDB_KEYS:
+            hint = nearest(key, KEYS | WANDB_KEYS, sorted(KEYS))
+            raise UsageError(f"{key}: not supported by study sweep; {hint}")
     method = content.get("method")
     if method not in METHODS:
         raise UsageError(f"method={text(method)}: allowed are {', '.join(METHODS)}")
@@ -173,22 +182,25 @@ def _check(content: Any, stem: str, settings: Iterable[str]) -> Sweep:
     if not isinstance(given, Mapping) or not given:
         raise UsageError("parameters: is missing or empty; give each setting its value or values")
     check_names(name for name in given if name != VARIANT)
-    parameters = {name: parameter(name, value, method) for name, value in given.items()}
-    parameters |= dict(map(_replacement, settings))
+    parameters = {name: space.parse(name, value, method) for name, value in given.items()}
+    parameters |= dict(map(_replacement, replacements))
     return Sweep(
         name=stem,
         project=str(content.get("project") or "study"),
         title=str(content.get("name") or stem),
         method=method,
         parameters=parameters,
-        metric=_metric(content.get("metric")),
-        hyperband=_hyperband(content.get("early_terminate")),
-        run_cap=_whole("run_cap", content.get("run_cap")),
+        metric=_parse_metric(content.get("metric")),
+        hyperband=_parse_hyperband(content.get("early_terminate")),
+        run_cap=_check_whole("run_cap", content.get("run_cap")),
     )
 
 
-def _check_choice(sweep: Sweep) -> None:
-    """Refuse what cannot be chosen, or not honestly; every configuration is tried on the way."""
+def _check_metric(sweep: Sweep) -> None:
+    """Refuse a sweep that would choose by the test images, or by a metric that its runs lack.
+
+    Every configuration is checked on the way.
+    """
     metric, configs = sweep.metric, sweep.configs
     chooses = "early_terminate" if sweep.hyperband else f"method={sweep.method}"
     if metric is None:
@@ -204,7 +216,7 @@ def _check_choice(sweep: Sweep) -> None:
         raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
 
 
-def _metric(given: Any) -> Metric | None:
+def _parse_metric(given: Any) -> Metric | None:
     if given is None:
         return None
     given = dict(given) if isinstance(given, Mapping) else {"name": given}
@@ -225,8 +237,8 @@ def _metric(given: Any) -> Metric | None:
     return Metric(name, goal == "maximize", target)
 
 
-def _hyperband(given: Any) -> Hyperband | None:
-    """W&B's `early_terminate`, its defaults with it."""
+def _parse_hyperband(given: Any) -> Hyperband | None:
+    """Parse W&B's `early_terminate`, with W&B's defaults."""
     if given is None:
         return None
     where = "early_terminate"
@@ -242,7 +254,7 @@ def _hyperband(given: Any) -> Hyperband | None:
     if not isinstance(strict, bool):
         raise UsageError(f"{where}.strict={text(strict)}: allowed are true and false")
     low, high, s = (
-        _whole(f"{where}.{key}", given.get(key)) for key in ("min_iter", "max_iter", "s")
+        _check_whole(f"{where}.{key}", given.get(key)) for key in ("min_iter", "max_iter", "s")
     )
     if high and s:  # W&B looks at max_iter first
         rule = Hyperband.from_max_iter(high, s, eta, strict)
@@ -254,41 +266,41 @@ def _hyperband(given: Any) -> Hyperband | None:
     return Hyperband.from_min_iter(low, eta, strict)
 
 
-def _whole(where: str, value: Any) -> int | None:
+def _check_whole(where: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise UsageError(f"{where}={text(value)}: allowed is a whole number at least 1")
     return value
 
 
 def _replacement(setting: str) -> tuple[str, Parameter]:
-    """`seed=1` or `seed=1,2,3` of the command line, as a parameter and its values."""
+    """Parse `seed=1` or `seed=1,2,3` of the command line into a parameter and its values."""
     name, equals, words = setting.partition("=")
     if not equals or not words:
         raise UsageError(f"--set {setting}: write name=value, or name=value,value")
     if name == VARIANT:
-        return name, fixed(name, [words])
+        return name, space.choice(name, [words])
     check_names([name])
-    return name, fixed(name, [FIELDS[name].parse(word) for word in words.split(",")])
+    return name, space.choice(name, [FIELDS[name].parse(word) for word in words.split(",")])
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key that stands twice is refused: the first would be lost."""
+    """PyYAML's safe loader, which refuses a key that stands twice: the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
+        keys = set()
         for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value} stands twice", key.start_mark
                 )
-            seen.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-def _where(error: yaml.YAMLError) -> str:
+def _describe_yaml(error: yaml.YAMLError) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}not valid YAML ({problem or first_line(error)})"
+    position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{position}not valid YAML ({problem or first_line(error)})"
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server

@@ -1,7 +1,8 @@
-"""Who trains which configuration: the record that the workers of a sweep share.
+"""The trials of a search, in a store that its workers share.
 
-It is an Optuna study, in a journal file beside the runs or in a database, so that Optuna's own
-tools read it too. Optuna has no lease for a journal; ours says whose a trial is and until when.
+The store is an Optuna study, in a journal file beside the runs or in a database, so that Optuna's
+own tools read it too. A worker leases the trial it trains: the lease says whose it is, and until
+when. (Optuna has leases for databases alone.)
 """
 
 import contextlib
@@ -34,39 +35,41 @@ from sqlalchemy.exc import (
 from study.config import Config
 from study.errors import RunError, UsageError, first_line
 
-LEASE = 90  # seconds a worker keeps a trial that it does not renew
+LEASE = 90  # seconds a worker keeps a trial whose lease it does not renew
 RENEW = 20  # seconds between two renewals
 STALE = 10  # seconds after which the journal's lock, held for milliseconds, is a killed worker's
 RACES = 3  # seconds given to the worker that makes the tables of a new database
 JOURNAL = "search.journal"
 
-# Why a trial has no value (its user attribute `why`, then the cause).
-FAILED, ABANDONED, TWICE = "failed", "abandoned", "twice"
+# Why a trial has no value (its user attribute `why`). These words are in the journals of users.
+FAILED, RELEASED, DUPLICATE = "failed", "abandoned", "twice"
 
 
-def _telling(method: Callable) -> Callable:
-    """A method of Record's during which the disk may fill up, or the database go away."""
+def _guard(method: Callable) -> Callable:
+    """Guard a method of TrialStore: the disk may fill up, or the database go away, at any time."""
 
     @functools.wraps(method)
-    def guarded(record: "Record", *args: Any, **options: Any) -> Any:
-        with _told(record.place):
-            return method(record, *args, **options)
+    def guarded(store: "TrialStore", *args: Any, **options: Any) -> Any:
+        with _one_line(store.location):
+            return method(store, *args, **options)
 
     return guarded
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A configuration in the record, in the hands of a worker. `number`: of the trial;
-    `draw`: of the search's draw."""
+    """A trial that this worker leases.
+
+    id, number: Optuna's; sample: the number of the search's sample; config: what is trained.
+    """
 
     id: int
     number: int
-    draw: int
+    sample: int
     config: Config
 
 
-class Record:
+class TrialStore:
     """The trials of one search.
 
     Raises:
@@ -76,108 +79,117 @@ class Record:
 
     def __init__(self, storage: Path | str, name: str, maximize: bool) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.shared = not isinstance(storage, Path)  # the runs may be on other machines
+        self.is_database = not isinstance(storage, Path)  # then the runs may be on other machines
         direction = "maximize" if maximize else "minimize"
-        self.place = str(storage) if isinstance(storage, Path) else _without_password(storage)
-        with _told(self.place):
+        self.location = str(storage) if isinstance(storage, Path) else _without_password(storage)
+        with _one_line(self.location):
             self.storage = _open(storage)
-            study = optuna.create_study(
+            optuna.create_study(
                 storage=self.storage, study_name=name, direction=direction, load_if_exists=True
             )
-        self.study = study._study_id
+            self.study_id = self.storage.get_study_id_from_name(name)
         self.owner = {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
 
     def trials(self) -> list[FrozenTrial]:
-        """All that count, each configuration's in the order of the trials: not what was given
-        back because another worker had it first."""
-        return [t for t in self._all() if t.user_attrs.get("why") != TWICE]
+        """Return the trials in their order, without duplicates that another worker had first."""
+        return [t for t in self._all() if t.user_attrs.get("why") != DUPLICATE]
 
-    def draws(self) -> int:
-        """Draws made so far."""
+    def count_samples(self) -> int:
+        """Return how many samples the search has drawn."""
         return max((t.user_attrs["draw"] + 1 for t in self._all()), default=0)
 
-    def free(self) -> None:
-        """Take what dead workers held out of their hands."""
+    def release_expired(self) -> None:
+        """Release the trials that dead workers lease."""
         for trial in self._all():
-            if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs["lease"]):
-                self._end(trial._trial_id, ABANDONED)
+            if trial.state == TrialState.RUNNING and not _is_alive(trial.user_attrs["lease"]):
+                self._end(self._id(trial), RELEASED)
 
-    @_telling
-    def take(
+    @_guard
+    def lease(
         self,
         name: str,
         config: Config,
-        draw: int,
-        seen: Mapping[str, Any],
+        sample: int,
+        params: Mapping[str, Any],
         distributions: Mapping[str, BaseDistribution],
         *,
-        most: int | None,
-        again: bool,
+        limit: int | None,
+        repeat: bool,
     ) -> Trial | None:
-        """Put a configuration into this worker's hands; None where another had it first, or
-        `most` configurations are there. `again`: one that was trained may be trained again."""
-        attributes = {
-            "run": name, "config": config.non_defaults(), "draw": draw, "lease": self._lease(),
-        }  # fmt: skip
+        """Lease a configuration to this worker.
+
+        None where another worker leases it, has trained it (unless `repeat`), or where there are
+        `limit` configurations already.
+        """
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
-            params=dict(seen),
+            params=dict(params),
             distributions=dict(distributions),
-            user_attrs=attributes,
+            user_attrs={
+                "run": name,
+                "config": config.non_defaults(),
+                "draw": sample,
+                "lease": self._new_lease(),
+            },
         )
-        id = self.storage.create_new_trial(self.study, template)
-        # Two workers can come this far with one configuration: the lower number has it.
+        id = self.storage.create_new_trial(self.study_id, template)
+        # Two workers may have created the same trial at once: the lower number has it.
         number = self.storage.get_trial(id).number
         earlier = [trial for trial in self.trials() if trial.number < number]
-        names = list(dict.fromkeys(trial.user_attrs["run"] for trial in earlier))
-        held = {TrialState.RUNNING} if again else {TrialState.RUNNING, TrialState.COMPLETE}
-        taken = any(t.user_attrs["run"] == name and t.state in held for t in earlier)
-        if taken or (most is not None and name not in names and len(names) >= most):
-            self._end(id, TWICE)
+        names = {trial.user_attrs["run"] for trial in earlier}
+        blocking = {TrialState.RUNNING} if repeat else {TrialState.RUNNING, TrialState.COMPLETE}
+        taken = any(t.user_attrs["run"] == name and t.state in blocking for t in earlier)
+        if taken or (limit is not None and name not in names and len(names) >= limit):
+            self._end(id, DUPLICATE)
             return None
-        return Trial(id, number, draw, config)
+        return Trial(id, number, sample, config)
 
-    @_telling
+    @_guard
     def renew(self, trials: list[Trial]) -> None:
-        """Say that this worker is alive."""
+        """Renew this worker's leases."""
         for trial in trials:
             with contextlib.suppress(UpdateFinishedTrialError):
-                self.storage.set_trial_user_attr(trial.id, "lease", self._lease())
+                self.storage.set_trial_user_attr(trial.id, "lease", self._new_lease())
 
-    @_telling
+    @_guard
     def report(self, trial: Trial, epoch: int, value: float) -> None:
-        """Note the metric of an epoch."""
+        """Store the metric of an epoch."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_intermediate_value(trial.id, epoch, value)
 
-    @_telling
-    def tell(self, trial: Trial, value: float, state: str) -> None:
-        """End a trial that was trained (or stopped early: `state`)."""
+    @_guard
+    def complete(self, trial: Trial, value: float, state: str) -> None:
+        """End a trial whose run finished or stopped early (`state`)."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial.id, "state", state)
             self.storage.set_trial_state_values(trial.id, TrialState.COMPLETE, [value])
 
     def fail(self, trial: Trial, cause: str) -> None:
-        """End a trial that failed."""
+        """End a trial whose run failed."""
         self._end(trial.id, FAILED, cause)
 
-    def abandon(self, trial: Trial) -> None:
-        """Give a trial back: another worker, or the next command, goes on with it."""
-        self._end(trial.id, ABANDONED)
+    def release(self, trial: Trial) -> None:
+        """End a lease: another worker, or the next command, resumes the run."""
+        self._end(trial.id, RELEASED)
 
-    @_telling
+    @_guard
     def _all(self) -> list[FrozenTrial]:
-        return self.storage.get_all_trials(self.study, deepcopy=False)
+        return self.storage.get_all_trials(self.study_id, deepcopy=False)
 
-    @_telling
+    @_guard
+    def _id(self, trial: FrozenTrial) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, trial.number)
+
+    @_guard
     def _end(self, id: int, why: str, cause: str = "") -> None:
+        """End a trial without a value."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(id, "why", why)
             if cause:
                 self.storage.set_trial_user_attr(id, "cause", cause)
             self.storage.set_trial_state_values(id, TrialState.FAIL)
 
-    def _lease(self) -> dict[str, Any]:
+    def _new_lease(self) -> dict[str, Any]:
         return {**self.owner, "until": time.time() + LEASE}
 
 
@@ -195,17 +207,18 @@ def _open(storage: Path | str) -> BaseStorage:
 
 
 @contextlib.contextmanager
-def _told(place: str) -> Iterator[None]:
-    """What goes wrong with a record, in one line; `place`: its file, or its URL as it is shown."""
+def _one_line(location: str) -> Iterator[None]:
+    """Turn the errors of a store into one line. location: its file, or its URL without password."""
     try:
         yield
     except json.JSONDecodeError as error:
         raise UsageError(
-            f"{place}: is damaged ({first_line(error)}); move it away: trained runs are found again"
+            f"{location}: is damaged ({first_line(error)}); move it away: trained runs are found"
+            " again"
         ) from error
     except ImportError as error:
         raise UsageError(
-            f"--storage {place}: {first_line(error)}; pip install its driver"
+            f"--storage {location}: {first_line(error)}; pip install its driver"
         ) from error
     except NoSuchModuleError as error:
         raise UsageError(
@@ -213,20 +226,24 @@ def _told(place: str) -> Iterator[None]:
             " allowed is sqlite:///FILE, postgresql://USER@HOST/NAME or the like"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise RunError(f"--storage {place}: {first_line(error)}; is the database there?") from error
+        raise RunError(
+            f"--storage {location}: {first_line(error)}; is the database there?"
+        ) from error
     except OSError as error:
-        raise RunError(f"{place}: {error.strerror}; make room, or choose another --out") from error
+        raise RunError(
+            f"{location}: {error.strerror}; make room, or choose another --out"
+        ) from error
 
 
 def _without_password(storage: str) -> str:
-    """The URL of a database as it may be shown.
+    """Return the URL of a database as it may be shown.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is no URL of a database.
     """
     try:
         url = make_url(storage)
-    except (ArgumentError, ValueError):  # whose words hold what it could not read
+    except (ArgumentError, ValueError):  # its message may hold the password
         url = None
     if url is None or "@" in (url.host or ""):
         raise UsageError(
@@ -236,16 +253,18 @@ def _without_password(storage: str) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def _alive(lease: Mapping[str, Any]) -> bool:
-    """Whether a trial's worker lives: on this machine by its process, elsewhere by its lease
-    (clocks of machines that share a record must agree within seconds)."""
+def _is_alive(lease: Mapping[str, Any]) -> bool:
+    """Whether the worker of a lease lives: on this machine by its process, elsewhere by the time.
+
+    (Clocks of machines that share a store must agree within seconds.)
+    """
     if lease["machine"] and lease["machine"] == _machine():
         return _started(lease["pid"]) == lease["started"]
     return time.time() < lease["until"]
 
 
 def _machine() -> str:
-    """This machine since its start, this container; empty where the system does not tell."""
+    """Identify this machine since its start, and this container; "" where /proc does not."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
@@ -254,7 +273,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did; None where there is none."""
+    """Return when a process started, in ticks since the machine did; None where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

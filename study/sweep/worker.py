@@ -1,7 +1,7 @@
-"""A process that trains runs of a sweep, one by the loop or many as a pack, and what it reports.
+"""A process that does a job of a sweep, and reports through a pipe.
 
-It is forked from a server that has imported torch once and touched no GPU; what it reports comes
-back through a pipe.
+A job trains one run by the loop, or several as a pack. Workers are forked from a server that has
+imported torch once and touched no GPU.
 """
 
 import contextlib
@@ -15,20 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from study import runs
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import RunError, UsageError, describe
 from study.sweep.trials import Trial
 from study.tracking import logger
 from study.train import loop, pack_runs
 from study.train.callback import Callback
 
-# Imported by the server of forks before the first fork, also what wandb imports for its first run,
-# or each worker would import it anew.
+# The server imports these before the first fork, or each worker would import them anew: also what
+# the first figure, and wandb's first run, import lazily.
 PRELOAD = ["study.sweep.worker", "matplotlib.figure", "matplotlib.backends.backend_agg",
            "wandb", "wandb.sdk.launch"]  # fmt: skip
 UNLOGGED = "no W&B run was written"
@@ -45,9 +45,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is given: one run, or several of one bucket to train as a pack. `trains` is
-    false where only their W&B runs are missing, `told` then true where a pack has just trained
-    them; `stoppable`: whether they ask after each epoch if they are to stop there."""
+    """What a worker does: train one run, or several of one bucket as a pack, and log them to W&B.
+
+    trains: false where the runs are trained, and only their W&B runs are missing; after_pack:
+    whether a pack of this command has trained them; stoppable: whether the runs ask after each
+    epoch if they are to stop there.
+    """
 
     tasks: tuple[Task, ...]
     sweep: str
@@ -56,142 +59,161 @@ class Job:
     threads: int
     mode: str
     trains: bool = True
-    told: bool = False
+    after_pack: bool = False
     stoppable: bool = False
 
 
+class Message(NamedTuple):
+    """What a worker reports of a run of its job.
+
+    kind: begin, batch, epoch, warning or end; index: which run; content: the history, figures of a
+    batch, an epoch's row, a text, or the cause of a failure (None where the run is whole).
+    """
+
+    kind: str
+    index: int
+    content: Any
+
+
 class PipeCallback(Callback):
-    """Sends what a job's run reports through a pipe, and hears whether it is to stop."""
+    """Sends the progress of a run through a pipe, and receives whether it is to stop."""
 
     def __init__(self, pipe: Connection, index: int, stoppable: bool) -> None:
         self.pipe, self.index, self.stoppable = pipe, index, stoppable
 
     def begin(self, history: list[dict[str, float]]) -> None:
-        self.pipe.send(("begin", self.index, history))
+        self.pipe.send(Message("begin", self.index, history))
 
     def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        if self.index == 0:  # the others of a pack are as far
-            self.pipe.send(("batch", 0, (epoch, done / steps, loss, accuracy)))
+        if self.index == 0:  # the other runs of a pack are as far
+            self.pipe.send(Message("batch", 0, (epoch, done / steps, loss, accuracy)))
 
     def epoch(self, row: dict[str, float]) -> bool:
-        self.pipe.send(("epoch", self.index, row))
+        self.pipe.send(Message("epoch", self.index, row))
         return self.pipe.recv() if self.stoppable else False
 
 
 class Worker:
-    """A process that does one job, and its line on the terminal. `trials`: in the search, one a
-    run, None where there is none."""
+    """The command's side of a worker: its process, its job, its line on the terminal.
+
+    trials: a search's trial for each run, or None; running: the indices of the runs without an end.
+    """
 
     def __init__(self, job: Job, trials: Sequence[Trial | None], slot: int, line: tqdm) -> None:
         context = multiprocessing.get_context("forkserver")
         self.job, self.trials, self.slot, self.line = job, trials, slot, line
-        self.going = set(range(len(job.tasks)))
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(job, theirs), daemon=True)
+        self.running = set(range(len(job.tasks)))
+        self.pipe, child_pipe = context.Pipe()
+        self.process = context.Process(target=_run_job, args=(job, child_pipe), daemon=True)
         self.process.start()
-        theirs.close()
+        child_pipe.close()
         self._show("starting")
 
-    def read(self) -> list[tuple[str, int, Any]]:
-        """The next message: begin, batch, epoch or warning, or the end with its cause or None; its
-        run; what it says. Of a process that died: the end of each run it had left."""
+    def receive(self) -> list[Message]:
+        """Receive the next message; of a process that died, the end of each run it left."""
         try:
-            kind, index, content = self.pipe.recv()
+            message = self.pipe.recv()
         except (EOFError, OSError):  # OSError: it died within a message
             self.process.join()
-            left, self.going = sorted(self.going), set()
-            return [message for index in left for message in self._killed(index)]
-        if kind == "batch":
-            epoch, share, loss, accuracy = content
-            self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
-        elif kind == "epoch" and index == 0:
-            self._show(
-                f"{content['epoch']}  test loss {content['test/loss']:.4f}"
-                f"  test accuracy {content['test/accuracy']:.2f}"
-            )
-        elif kind == "end":
-            self.going.remove(index)
-        return [(kind, index, content)]
+            left, self.running = sorted(self.running), set()
+            return [message for index in left for message in self._end_killed(index)]
+        self._show_message(message)
+        if message.kind == "end":
+            self.running.remove(message.index)
+        return [message]
 
-    def answer(self, stops: bool) -> None:
-        """PipeCallback a run that asks after its epoch whether it stops there."""
+    def reply(self, stops: bool) -> None:
+        """Send a run that waits after its epoch whether it stops there."""
         if self.job.stoppable:
-            with contextlib.suppress(OSError):  # it died meanwhile: its end is read next
+            with contextlib.suppress(OSError):  # it died meanwhile: its end is received next
                 self.pipe.send(stops)
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         self.process.terminate()
         self.process.join()
 
-    def _show(self, what: str) -> None:
+    def _show_message(self, message: Message) -> None:
+        if message.kind == "batch":
+            epoch, share, loss, accuracy = message.content
+            self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
+        elif message.kind == "epoch" and message.index == 0:
+            row = message.content
+            self._show(
+                f"{row['epoch']}  test loss {row['test/loss']:.4f}"
+                f"  test accuracy {row['test/accuracy']:.2f}"
+            )
+
+    def _show(self, progress: str) -> None:
         first, others = self.job.tasks[0], len(self.job.tasks) - 1
         run = f"[{self.slot + 1}] {first.label}, seed {first.config.seed}"
         run += f" and {others} more" if others else ""
-        self.line.set_description_str(f"{run}, {first.config.epochs} epochs: {what}")
+        self.line.set_description_str(f"{run}, {first.config.epochs} epochs: {progress}")
 
-    def _killed(self, index: int) -> list[tuple[str, int, Any]]:
-        """What is said for a run where the process died without a word: the cause, noted in its
-        summary, unless the run itself was whole."""
+    def _end_killed(self, index: int) -> list[Message]:
+        """End a run whose process was killed: write the cause, unless the run itself is whole."""
         code = self.process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        fewer = "--workers" if len(self.job.tasks) == 1 else "--pack"
-        cause = f"the process was killed ({how}), out of memory perhaps: a smaller {fewer} may help"
+        signal_or_code = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        option = "--workers" if len(self.job.tasks) == 1 else "--pack"
+        cause = (
+            f"the process was killed ({signal_or_code}), out of memory perhaps: a smaller {option}"
+            " may help"
+        )
         task = self.job.tasks[index]
         if runs.is_done(task.folder):
-            unlogged = len(self.job.tasks) == 1  # a pack's W&B runs are another worker's
-            warning = [("warning", index, f"{UNLOGGED} ({cause})")] if unlogged else []
-            return [*warning, ("end", index, None)]
+            unlogged = len(self.job.tasks) == 1  # other workers log the runs of a pack
+            warning = Message("warning", index, f"{UNLOGGED} ({cause})")
+            return [*([warning] if unlogged else []), Message("end", index, None)]
         runs.write_failure(task.folder, task.config, cause)
-        return [("end", index, cause)]
+        return [Message("end", index, cause)]
 
 
-def _work(job: Job, pipe: Connection) -> None:
-    """In the worker: do the job; the last word of each run is its end's cause."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    causes: list[str | None] = [None] * len(job.tasks)
-    if job.trains:
-        try:
-            causes = _train(job, pipe)
-        except (UsageError, RunError) as error:
-            causes = [str(error)] * len(job.tasks)
-        except Exception as error:
-            traceback.print_exc()
-            cause = f"{type(error).__name__}: {error}"  # of those of a pack that had not ended
-            causes = [None if runs.is_done(task.folder) else cause for task in job.tasks]
-    alone = len(job.tasks) == 1  # a pack's W&B runs are written side by side, by other workers
+def _run_job(job: Job, pipe: Connection) -> None:
+    """Do a job, in the worker's process; the last message of each run is its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the command decides
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    causes = _train(job, pipe) if job.trains else [None] * len(job.tasks)
+    logs = len(job.tasks) == 1 or not job.trains  # other workers log the runs of a pack
     # W&B removes its copies of the tables as Python exits, which a forked process never does.
     with tempfile.TemporaryDirectory() as tempfile.tempdir:
         for index, (task, cause) in enumerate(zip(job.tasks, causes)):
-            if cause is None and (alone or not job.trains):
+            if cause is None and logs:
                 _record(task, job, index, pipe)
-            pipe.send(("end", index, cause))
+            pipe.send(Message("end", index, cause))
 
 
 def _train(job: Job, pipe: Connection) -> list[str | None]:
-    """Why each run failed, None where it did not."""
-    tells = [PipeCallback(pipe, index, job.stoppable) for index in range(len(job.tasks))]
-    where = {"device": job.device, "threads": job.threads}
-    if len(job.tasks) == 1:
-        loop.train(job.tasks[0].config, job.tasks[0].folder, callback=tells[0], **where)
-        return [None]
+    """Train the runs of a job, and return why each failed, None where it did not."""
+    try:
+        return _train_tasks(job, pipe)
+    except (UsageError, RunError) as error:
+        return [str(error)] * len(job.tasks)
+    except Exception as error:
+        traceback.print_exc()
+        return [None if runs.is_done(task.folder) else describe(error) for task in job.tasks]
+
+
+def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:
+    callbacks = [PipeCallback(pipe, index, job.stoppable) for index in range(len(job.tasks))]
     configs, folders = [t.config for t in job.tasks], [t.folder for t in job.tasks]
-    found = pack_runs.train(configs, folders, callbacks=tells, **where)
-    return [str(result) if isinstance(result, RunError) else None for result in found]
+    options = {"device": job.device, "threads": job.threads}
+    if len(job.tasks) == 1:
+        loop.train(configs[0], folders[0], callback=callbacks[0], **options)
+        return [None]
+    results = pack_runs.train(configs, folders, callbacks=callbacks, **options)
+    return [str(result) if isinstance(result, RunError) else None for result in results]
 
 
 def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
-    """Write the W&B run of a trained one, where it is missing."""
+    """Write the W&B run of a trained run, where it is missing."""
     try:
-        if not logger.recorded(task.folder, job.mode):
+        if not logger.is_recorded(task.folder, job.mode):
             logger.record(runs.read(task.folder), job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        pipe.send(("warning", index, f"{UNLOGGED} ({reason})"))
+        pipe.send(Message("warning", index, f"{UNLOGGED} ({describe(error)})"))
 
 
-def _die_with_parent() -> None:
-    """A worker does not outlive the command that started it, however that ended."""
+def _exit_with_parent() -> None:
+    """End this worker with the command that started it, however that ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

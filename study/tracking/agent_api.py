@@ -1,7 +1,7 @@
-"""What a W&B server suggests to an agent: the two calls for it, which wandb keeps to itself.
+"""The two calls by which an agent gets runs from a W&B sweep, which wandb keeps private.
 
-They are those of `wandb agent`: register an agent with a sweep, then heartbeat, answered by what
-the agent is to do. They have no public name, so that a release of wandb may change them.
+`wandb agent` makes them too: it registers an agent with a sweep, then sends heartbeats, which the
+server answers with commands. A release of wandb may change them, so every use is guarded here.
 """
 
 import contextlib
@@ -11,102 +11,108 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from study.errors import RunError
+from study.errors import RunError, describe
 
 HEARTBEAT = 5  # seconds between two, as of wandb's own agent
 
 
 @dataclass(eq=False)
 class Suggestion:
-    """A run that the server hands out: its id, what is drawn for it, whether it is to stop."""
+    """A run that the server assigns to an agent: its id and the parameters chosen for it.
 
-    run: str
-    drawn: dict[str, Any]
-    stopping: threading.Event = field(default_factory=threading.Event)
+    `stop_requested` is set when the server asks the run to end.
+    """
+
+    run_id: str
+    parameters: dict[str, Any]
+    stop_requested: threading.Event = field(default_factory=threading.Event)
 
 
 @contextlib.contextmanager
-def _guarded() -> Iterator[None]:
+def _guard() -> Iterator[None]:
+    """Turn any error of these calls into one line that names what always works."""
     try:
         yield
     except Exception as error:
         import wandb
 
-        reason = (str(error).splitlines() or [""])[0]
         raise RunError(
             f"wandb {wandb.__version__} does not get runs from the server in the way that `study"
-            f" agent` knows ({type(error).__name__}: {reason}): `wandb agent SWEEP` always works"
+            f" agent` knows ({describe(error)}): `wandb agent SWEEP` always works"
         ) from error
 
 
 class Agent:
-    """One agent of a sweep, as the server sees it: it is handed one run at a time.
+    """One agent of a sweep, as the server sees it. It has at most one run at a time.
 
-    suggestion: what it was handed and has not given up; gone: it is to ask no more.
+    suggestion: the run it has; exited: whether the server has sent it away.
 
     Raises:
-        RunError: wandb or the server does not know these calls any more; `ask` and `beat` too.
+        RunError: wandb or the server no longer knows these calls; `ask` and `heartbeat` too.
     """
 
-    @_guarded()
+    @_guard()
     def __init__(self, api: Any, sweep: Any) -> None:
         from wandb.apis.public.sweeps import _register_agent
 
         self.api = api
         self.suggestion: Suggestion | None = None
-        self.gone = False
-        place = {"sweep_id": sweep.id, "project": sweep.project, "entity": sweep.entity}
-        self.id = _register_agent(api, socket.gethostname(), **place)["id"]
+        self.exited = False
+        address = {"sweep_id": sweep.id, "project": sweep.project, "entity": sweep.entity}
+        self.id = _register_agent(api, socket.gethostname(), **address)["id"]
 
-    @_guarded()
+    @_guard()
     def ask(self) -> Suggestion | None:
-        """The next run, to begin or to go on with; None where the server has none now."""
+        """Ask for the next run, to begin or to resume; None where the server has none now."""
         self.suggestion = None
-        for command in self._heartbeat({}):
+        for command in self._send_heartbeat({}):
             if command["type"] == "exit":
-                self.gone = True
+                self.exited = True
             elif command["type"] in ("run", "resume"):
-                drawn = {name: entry["value"] for name, entry in command["args"].items()}
-                self.suggestion = Suggestion(command["run_id"], drawn)
+                parameters = {name: entry["value"] for name, entry in command["args"].items()}
+                self.suggestion = Suggestion(command["run_id"], parameters)
         return self.suggestion
 
-    @_guarded()
-    def beat(self) -> None:
-        """PipeCallback the server that the agent's run goes on, and hear whether it is to stop."""
+    @_guard()
+    def heartbeat(self) -> None:
+        """Report that the agent's run is alive, and pass on the server's request to stop it."""
         suggestion = self.suggestion
-        if suggestion is None or self.gone:
+        if suggestion is None or self.exited:
             return
-        for command in self._heartbeat({suggestion.run: True}):
+        for command in self._send_heartbeat({suggestion.run_id: True}):
             if command["type"] == "exit":
-                self.gone = True
+                self.exited = True
             if command["type"] in ("stop", "exit"):
-                suggestion.stopping.set()
+                suggestion.stop_requested.set()
 
-    def _heartbeat(self, running: dict[str, bool]) -> list[dict[str, Any]]:
-        """What the agent is to do; nothing where the server is away: wandb does not tell."""
+    def _send_heartbeat(self, running: dict[str, bool]) -> list[dict[str, Any]]:
+        """Return the server's commands; none where the server is away, which wandb hides."""
         from wandb.apis.public.sweeps import _agent_heartbeat
         from wandb.sdk.sweeps import SweepNotFoundError
 
         try:
             return _agent_heartbeat(self.api, self.id, {}, running)
         except SweepNotFoundError:  # deleted: a run may end, as under wandb's own agent
-            self.gone = True
+            self.exited = True
             return []
 
 
 @contextlib.contextmanager
-def kept_alive(agents: Sequence[Agent]) -> Iterator[None]:
-    """In the background, beat for the agents that have a run; without it, the server would take
-    them for dead, and their runs would not hear of a stop."""
+def heartbeats(agents: Sequence[Agent]) -> Iterator[None]:
+    """Send the heartbeats of all agents in the background.
+
+    Without them the server would take the agents for dead, and their runs would not learn of a
+    request to stop.
+    """
     over = threading.Event()
 
-    def beats() -> None:
-        with contextlib.suppress(RunError):  # told where the agent asks for its next run
+    def send() -> None:
+        with contextlib.suppress(RunError):  # reported where the agent asks for its next run
             while not over.wait(HEARTBEAT):
                 for agent in agents:
-                    agent.beat()
+                    agent.heartbeat()
 
-    threading.Thread(target=beats, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The W&B server: whether it is there, who this machine is to it, and the sweeps it has."""
+"""Reach the W&B server: is it there, is this machine logged in, which sweep does a path name."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ PATIENCE = 20  # seconds a server may be away before a command gives it up
 
 
 def check_reachable() -> None:
-    """Find out soon whether there is a W&B server, rather than after wandb's own long wait.
+    """Find out quickly whether a W&B server answers; wandb itself would wait for minutes.
 
     Raises:
         RunError: none answers within PATIENCE seconds.
@@ -25,8 +25,8 @@ def check_reachable() -> None:
     host, port = url.hostname, url.port or {"https": 443, "http": 80}[url.scheme]
     proxy = urllib.request.getproxies().get(url.scheme)
     if proxy and not urllib.request.proxy_bypass(host):
-        through = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-        host, port = through.hostname, through.port or 80
+        proxy_url = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+        host, port = proxy_url.hostname, proxy_url.port or 80
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -42,10 +42,10 @@ def check_reachable() -> None:
 
 
 def _base_url() -> str:
-    """Where wandb looks for the server.
+    """Return the server's address as wandb has it.
 
     Raises:
-        UsageError: a setting of wandb's, there or another, that it does not accept.
+        UsageError: wandb does not accept one of its settings, this or another.
     """
     import wandb
 
@@ -54,15 +54,15 @@ def _base_url() -> str:
     except ValueError as error:
         if "base_url" not in str(error):
             raise UsageError(f"wandb's settings: {' '.join(str(error).split())}") from error
-        given = os.environ.get("WANDB_BASE_URL", "")
-        raise UsageError(f"WANDB_BASE_URL={given}: write it as https://HOST, {OFFLINE}") from error
+        value = os.environ.get("WANDB_BASE_URL", "")
+        raise UsageError(f"WANDB_BASE_URL={value}: write it as https://HOST, {OFFLINE}") from error
 
 
 def check_login() -> None:
-    """Ask whether wandb would find an API key, without asking any server.
+    """Check that wandb finds an API key, without asking a server.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no API key.
     """
     import wandb
 
@@ -73,7 +73,7 @@ def check_login() -> None:
 
 
 def find_sweep(path: str) -> tuple[Any, Any]:
-    """wandb's public interface, and the sweep that ENTITY/PROJECT/SWEEP names there.
+    """Return wandb's public API, and the sweep that ENTITY/PROJECT/SWEEP names.
 
     Raises:
         UsageError: no such sweep, or no API key.
@@ -94,12 +94,13 @@ def find_sweep(path: str) -> tuple[Any, Any]:
         except wandb.errors.AuthenticationError as error:
             raise RunError(not_accepted(error)) from error
         except (wandb.errors.Error, ValueError) as error:
-            why = first_line(error)
-            raise UsageError(f"{path}: no such sweep, or not yours to read ({why})") from error
+            raise UsageError(
+                f"{path}: no such sweep, or not yours to read ({first_line(error)})"
+            ) from error
 
 
 def account() -> str:
-    """The W&B user whose API key this machine has.
+    """Return the W&B user whose API key this machine has.
 
     Raises:
         RunError: the server does not accept the key.
@@ -114,21 +115,23 @@ def account() -> str:
 
 
 def not_accepted(error: Exception) -> str:
-    """A key that is refused, in a line with its remedy."""
-    why = first_line(error)
-    return f"the W&B server does not accept this machine ({why}): run `wandb login`, {OFFLINE}"
+    """Return one line for an API key that the server refuses, with the remedy."""
+    return (
+        f"the W&B server does not accept this machine ({first_line(error)}): run `wandb login`,"
+        f" {OFFLINE}"
+    )
 
 
 @contextlib.contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Environment variables for a while; wandb also reports its own errors to nobody then."""
+    """Set environment variables for a while; wandb then reports its own errors to nobody."""
     values |= {"WANDB_ERROR_REPORTING": "false"}
-    before = {name: os.environ.get(name) for name in values}
+    previous = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 del os.environ[name]
             else:

@@ -1,8 +1,8 @@
-"""What a run leaves, told to W&B: history, summary, tables of images and layers, files.
+"""Log what a run leaves to W&B: history, summary, tables of images and layers, files.
 
-A run trained by `wandb agent` is logged as it goes (`begin`, `log_rows`, `log_end`); one trained
-offline is recorded beside its folder (`record`), where `wandb sync RUN/wandb/offline-run-*` finds
-it. pull.py is the way back.
+A run that an agent trains is logged as it goes (`init_assigned`, `log_rows`, `log_end`). A run
+trained offline is recorded beside its folder (`record`), where `wandb sync
+RUN/wandb/offline-run-*` finds it. pull.py is the way back.
 """
 
 import contextlib
@@ -22,147 +22,157 @@ from study.config import FIELDS, NORM_LABELS, Config
 from study.errors import RunError
 from study.runs import Run
 from study.tracking import client
+from study.tracking.agent_api import Suggestion
 
-# Marks in a run's `wandb` folder: written offline to its end, logged to a server to its end. They
+# Marks in a run's W&B folder: its W&B run is complete, written offline or logged to a server. They
 # hold the W&B run's path.
-RECORDED = {"offline": ".recorded", "online": ".logged"}
-REQUESTS = 8  # a second, of history, that a process with many runs makes at most
+MARKS = {"offline": ".recorded", "online": ".logged"}
+REQUESTS = 8  # a second, at most, for the history of all runs of a process
 
 
 # A run that is logged as it trains.
 
 
-def begin(stop: Callable[[], None]) -> Any:
-    """Open the run that `wandb agent` has handed out; `stop` is called if the server ends it.
+def init_assigned(stop: Callable[[], None]) -> Any:
+    """Open the run that `wandb agent` has assigned; `stop` is called if the server ends it.
 
     Raises:
         RunError: the server does not accept it.
     """
-    return _open({"stop_fn": stop}, group=os.environ.get("WANDB_SWEEP_ID"))
+    return _init({"stop_fn": stop}, group=os.environ.get("WANDB_SWEEP_ID"))
 
 
-def begin_beside(
-    sweep: Any, run: str, drawn: Mapping[str, Any], stop: Callable[[], None], others: int
-) -> Any:
-    """Open a run that a sweep has drawn settings for, beside others of this process; `stop` as in
-    `begin`. WANDB_SWEEP_ID must not be set: wandb would take id and project from there.
+def init_suggested(sweep: Any, suggestion: Suggestion, open_runs: int) -> Any:
+    """Open a run that a sweep suggests, one of `open_runs` in this process.
+
+    WANDB_SWEEP_ID must not be set: wandb would take id and project from there.
 
     Raises:
         RunError: the server does not accept it, or has it open in this process.
     """
-    own = {"sweep_id": sweep.id, "console": "off", "silent": True, "x_disable_stats": True}
-    own |= {"stop_fn": stop, "x_file_stream_transmit_interval": 1 + others // REQUESTS}
-    return _open(
-        own,
+    settings = {
+        "sweep_id": sweep.id,
+        "console": "off",
+        "silent": True,
+        "stop_fn": suggestion.stop_requested.set,
+        "x_disable_stats": True,
+        "x_file_stream_transmit_interval": 1 + (open_runs - 1) // REQUESTS,
+    }
+    return _init(
+        settings,
         group=sweep.id,
         reinit="create_new",
-        id=run,
-        config=dict(drawn),
+        id=suggestion.run_id,
+        config=dict(suggestion.parameters),
         entity=sweep.entity,
         project=sweep.project,
     )
 
 
-def _open(own: Mapping[str, Any], **more: Any) -> Any:
+def _init(settings: Mapping[str, Any], **options: Any) -> Any:
     import wandb
 
-    # A machine that is taken back is to take few rows along.
+    # Rows are sent at once, so that a machine that is taken back has few left to send.
     prompt = {"x_file_stream_transmit_interval": 1, "x_transaction_log_flush_interval": 1}
     try:
-        log = wandb.init(
-            resume="allow", job_type="train", settings=wandb.Settings(**prompt | own), **more
+        wandb_run = wandb.init(
+            resume="allow",
+            job_type="train",
+            settings=wandb.Settings(**prompt | settings),
+            **options,
         )
     except wandb.errors.Error as error:
         raise RunError(client.not_accepted(error)) from error
-    log.define_metric("*", step_metric="epoch")
-    return log
+    wandb_run.define_metric("*", step_metric="epoch")
+    return wandb_run
 
 
-def settings(log: Any) -> dict[str, Any]:
-    """What the sweep has drawn for an open run."""
-    drawn = dict(log.config)
-    drawn.pop("_wandb", None)  # what the client notes for itself
-    return complete_settings(drawn)
+def sweep_settings(wandb_run: Any) -> dict[str, Any]:
+    """Return the settings that the sweep has chosen for an open run."""
+    settings = dict(wandb_run.config)
+    settings.pop("_wandb", None)  # the client's own notes
+    return drop_expanded_variant(settings)
 
 
-def describe(log: Any, config: Config) -> None:
-    """Complete an open run's config, beside the swept keys, which stay as they were drawn."""
-    drawn = dict(log.config)
+def complete_config(wandb_run: Any, config: Config) -> None:
+    """Add the other settings to an open run's config; swept keys stay as the sweep gave them."""
     values = dataclasses.asdict(config)
-    log.config.update({name: value for name, value in values.items() if name not in drawn})
-    log.name = runs.name(config)
-    log.tags = tuple(sorted({*(log.tags or ()), *_tags(config)}))
+    swept = dict(wandb_run.config)
+    wandb_run.config.update({name: v for name, v in values.items() if name not in swept})
+    wandb_run.name = runs.name(config)
+    wandb_run.tags = tuple(sorted({*(wandb_run.tags or ()), *_tags(config)}))
 
 
-def log_rows(log: Any, history: list[dict[str, float]]) -> None:
-    """Log the epochs that the server does not have: each is a step, so none comes twice."""
+def log_rows(wandb_run: Any, history: list[dict[str, float]]) -> None:
+    """Log the epochs that the server does not have. Each is a step, so that none comes twice."""
     for row in history:
-        if row["epoch"] >= _next_step(log):
-            log.log(row, step=row["epoch"], commit=True)
+        if row["epoch"] >= _next_step(wandb_run):
+            wandb_run.log(row, step=row["epoch"], commit=True)
 
 
-def _next_step(log: Any) -> int:
-    """The first step the server does not have; `step` alone is 0 in a resumed run's beginning."""
-    return max(log.step, log.starting_step)
+def _next_step(wandb_run: Any) -> int:
+    """Return the first step the server lacks; `step` alone is 0 where a resumed run begins."""
+    return max(wandb_run.step, wandb_run.starting_step)
 
 
-def log_end(log: Any, run: Run) -> None:
-    """Log what is left of the history, its last row with the run's tables and images; the summary
-    in scalars, and the folder's small files."""
-    *before, last = run.history
-    log_rows(log, before)
-    if last["epoch"] >= _next_step(log):  # else it is there, and the tables with it
-        log.log(last | _tables(run), step=last["epoch"], commit=True)
-    log.summary.update(_flat(run.summary))
+def log_end(wandb_run: Any, run: Run) -> None:
+    """Log the end of a run: the rest of its history, tables, images, summary and small files."""
+    *earlier, last = run.history
+    log_rows(wandb_run, earlier)
+    if last["epoch"] >= _next_step(wandb_run):  # else the server has it, and the tables with it
+        wandb_run.log(last | _tables(run), step=last["epoch"], commit=True)
+    wandb_run.summary.update(_flat(run.summary))
     for name in runs.UPLOADED:
         if (run.path / name).is_file():
-            upload(log, run.path / name)
+            upload(wandb_run, run.path / name)
 
 
-def log_failure(log: Any, history: list[dict[str, float]], cause: str) -> None:
-    """Log the epochs a failed run did have, and the cause of its end."""
-    log_rows(log, history)
-    log.summary.update({"state": runs.FAILED, "cause": cause})
+def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> None:
+    """Log the epochs that a failed run had, and why it failed."""
+    log_rows(wandb_run, history)
+    wandb_run.summary.update({"state": runs.FAILED, "cause": cause})
 
 
-def log_preemption(log: Any, folder: Path) -> None:
-    """Leave on the server what another machine needs to go on with the run."""
+def log_preemption(wandb_run: Any, folder: Path) -> None:
+    """Upload what another machine needs to resume the run."""
     if (folder / runs.CHECKPOINT).is_file():
-        log_rows(log, runs.read(folder).history)
-        upload(log, folder / runs.CHECKPOINT)
-    log.mark_preempting()
+        log_rows(wandb_run, runs.read(folder).history)
+        upload(wandb_run, folder / runs.CHECKPOINT)
+    wandb_run.mark_preempting()
 
 
-def restore(log: Any, folder: Path) -> None:
+def restore(wandb_run: Any, folder: Path) -> None:
     """Fetch a resumed run's checkpoint, unless this machine's folder of the run is as far."""
     import wandb
 
-    there = (folder / runs.CONFIG).is_file()
-    if there and len(runs.read_history(folder)) >= log.starting_step - 1:  # a step is an epoch
+    epochs = len(runs.read_history(folder)) if (folder / runs.CONFIG).is_file() else -1
+    if epochs >= wandb_run.starting_step - 1:  # a step is an epoch
         return
-    with contextlib.suppress(wandb.errors.CommError, ValueError):  # it was killed before it had one
-        file = wandb.Api().run(log.path).file(runs.CHECKPOINT)
+    # ValueError, CommError: the run was killed before it uploaded a checkpoint.
+    with contextlib.suppress(wandb.errors.CommError, ValueError):
+        file = wandb.Api().run(wandb_run.path).file(runs.CHECKPOINT)
         if file.size:
             fetch(file, folder)
 
 
 def fetch(file: Any, folder: Path) -> None:
     """Download a run file into a folder, through wandb, which knows how to authenticate."""
-    with tempfile.TemporaryDirectory() as beside:
-        file.download(root=beside, replace=True).close()
-        content = (Path(beside) / file.name).read_bytes()
+    with tempfile.TemporaryDirectory() as temporary:
+        file.download(root=temporary, replace=True).close()
+        content = (Path(temporary) / file.name).read_bytes()
     files.write(folder / file.name, lambda stream: stream.write(content))
 
 
-def asked_to_stop(log: Any) -> bool:
+def stop_requested(wandb_run: Any) -> bool:
     """Whether the server has asked this run to stop (hyperband, the dashboard's button).
 
-    wandb has no public call for it; where this one is gone or unanswered, the answer is no.
+    wandb has no public call for it. Where this one is gone or fails, the answer is no.
     """
     try:
         from wandb.sdk.launch.api import LaunchApi
 
-        return LaunchApi(timeout=5).check_stop_requested(log.project, log.entity, log.id)
+        api = LaunchApi(timeout=5)
+        return api.check_stop_requested(wandb_run.project, wandb_run.entity, wandb_run.id)
     except Exception:
         return False
 
@@ -171,48 +181,50 @@ def asked_to_stop(log: Any) -> bool:
 
 
 def run_id(sweep: str, run: Run) -> str:
-    """The W&B id of a run: the same for the same configuration in a sweep of the same name."""
+    """Return a run's W&B id: the same for equal configurations in sweeps of one name."""
     return hashlib.sha256(f"{sweep}/{run.config.identity}".encode()).hexdigest()[:12]
 
 
-def recorded(folder: Path, mode: str = "offline") -> bool:
-    """Whether the W&B run of a run's folder was written to its end, in mode offline or online; one
-    that is online needs none offline."""
-    marks = RECORDED.values() if mode == "offline" else [RECORDED[mode]]
-    return any((folder / "wandb" / name).is_file() for name in marks)
+def is_recorded(folder: Path, mode: str = "offline") -> bool:
+    """Whether the W&B run of a run's folder is complete, in mode offline or online.
+
+    A run that is online needs no W&B run offline.
+    """
+    marks = MARKS.values() if mode == "offline" else [MARKS[mode]]
+    return any((folder / runs.WANDB / name).is_file() for name in marks)
 
 
-def mark(log: Any, folder: Path, mode: str = "online") -> None:
-    """Note beside a run that its W&B run was written to its end, and where."""
-    path = str(log.path).encode()
-    files.write(folder / "wandb" / RECORDED[mode], lambda file: file.write(path))
+def mark_recorded(wandb_run: Any, folder: Path, mode: str = "online") -> None:
+    """Mark a run's folder: its W&B run is complete, and this is its path."""
+    path = str(wandb_run.path).encode()
+    files.write(folder / runs.WANDB / MARKS[mode], lambda file: file.write(path))
 
 
 def address(run: Run) -> str:
-    """ENTITY/PROJECT/ID of a run's W&B run, PROJECT/ID of one written offline; empty where the
-    run's folder does not tell."""
-    marks = {mode: run.path / "wandb" / name for mode, name in RECORDED.items()}
-    told = {mode: path.read_text() if path.is_file() else "" for mode, path in marks.items()}
+    """Return ENTITY/PROJECT/ID of a run's W&B run, PROJECT/ID of one written offline, or ""."""
+    marks = {mode: run.path / runs.WANDB / name for mode, name in MARKS.items()}
+    paths = {mode: mark.read_text() if mark.is_file() else "" for mode, mark in marks.items()}
     url = urlsplit(str(run.summary.get("url") or "")).path.replace("/runs/", "/").strip("/")
-    return told["online"] or url or told["offline"]
+    return paths["online"] or url or paths["offline"]
 
 
 def wandb_id(run: Run) -> str:
-    """The id of a run's W&B run; empty where the run's folder does not tell."""
+    """Return the id of a run's W&B run, or "" where its folder does not have it."""
     return address(run).rpartition("/")[2]
 
 
 def record(
     run: Run, sweep: str, project: str, mode: str = "offline", entity: str | None = None
 ) -> None:
-    """Write a trained run's W&B run: into `wandb/` of its folder without any network, or, in mode
-    online, to the server, of which it needs nothing but the run folder, wherever it was trained.
-    entity: whose project it is (default: the account's own).
+    """Write a trained run's W&B run: offline into its folder, or online to the server.
+
+    Online needs nothing but the run folder, wherever it was trained. entity: whose project it is
+    (default: the account's own).
 
     Raises:
         Exception: whatever wandb raises; the run folder is whole without it.
     """
-    folder = run.path / "wandb"
+    folder = run.path / runs.WANDB
     if mode == "offline":
         shutil.rmtree(folder, ignore_errors=True)  # a half-written one
     # Images of tables wait in WANDB_DATA_DIR for a sync; they belong beside the run.
@@ -220,7 +232,7 @@ def record(
     with client.environment(WANDB_DATA_DIR=data, WANDB_SILENT="true"):
         import wandb
 
-        log = wandb.init(
+        wandb_run = wandb.init(
             mode=mode,
             dir=run.path,
             id=run_id(sweep, run),
@@ -234,17 +246,17 @@ def record(
             config=dataclasses.asdict(run.config),
             settings=quiet(),
         )
-        log.define_metric("*", step_metric="epoch")
-        log_end(log, run)
-        log.finish()
-    mark(log, run.path, mode)
+        wandb_run.define_metric("*", step_metric="epoch")
+        log_end(wandb_run, run)
+        wandb_run.finish()
+    mark_recorded(wandb_run, run.path, mode)
 
 
 # What runs online and offline share.
 
 
 def quiet() -> Any:
-    """Settings of a W&B run that trains nothing: no word, no measure of this machine."""
+    """Return settings for a W&B run that trains nothing: no output, no machine statistics."""
     import wandb
 
     return wandb.Settings(
@@ -256,19 +268,21 @@ def quiet() -> Any:
     )
 
 
-def upload(log: Any, path: Path) -> None:
-    """Upload a file with the run. A copy, as wandb would keep a link into the run folder, which a
-    run that is copied to another machine before its sync would lose."""
-    copy = Path(log.dir) / path.name
+def upload(wandb_run: Any, path: Path) -> None:
+    """Upload a copy of a file with the run.
+
+    Of the file itself wandb would keep a link, which breaks if the run folder is copied to another
+    machine before its sync.
+    """
+    copy = Path(wandb_run.dir) / path.name
     shutil.copyfile(path, copy)
-    log.save(str(copy), base_path=log.dir, policy="now")
+    wandb_run.save(str(copy), base_path=wandb_run.dir, policy="now")
 
 
-def complete_settings(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings for Config.from_sweep. A config that `describe` has completed needs no variant: what
-    it stands for is there."""
-    complete = FIELDS.keys() <= found.keys()
-    return {k: v for k, v in found.items() if not (complete and k == "variant")}
+def drop_expanded_variant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop `variant` from settings that `complete_config` has completed with what it stands for."""
+    complete = FIELDS.keys() <= settings.keys()
+    return {k: v for k, v in settings.items() if not (complete and k == "variant")}
 
 
 def _tags(config: Config) -> list[str]:
@@ -276,35 +290,53 @@ def _tags(config: Config) -> list[str]:
 
 
 def _tables(run: Run) -> dict[str, Any]:
-    """The misclassified images (at most 100), their 5x2 grid, the layers, the confusion matrix."""
+    """Make the tables of misclassified images (at most 100), layers and confusion, and the grid."""
+    import wandb
+
+    return {
+        "misclassified": _misclassified_table(run),
+        "misclassified_grid": wandb.Image(str(run.path / runs.GRID)),
+        "layers": _layer_table(run),
+        "confusion": _confusion_table(run),
+    }
+
+
+def _misclassified_table(run: Run) -> Any:
     import wandb
 
     wrong = run.misclassified()
-    images = wandb.Table(columns=["image", "index", "target", "predicted", "confidence"])
+    table = wandb.Table(columns=["image", "index", "target", "predicted", "confidence"])
     for pixels, *cells in zip(
         wrong.pixels, wrong.index, wrong.target, wrong.predicted, wrong.confidence
     ):
         image = wandb.Image(pixels.transpose(1, 2, 0).squeeze())
-        images.add_data(image, *(cell.item() for cell in cells))
+        table.add_data(image, *(cell.item() for cell in cells))
+    return table
+
+
+def _layer_table(run: Run) -> Any:
+    import wandb
+
     columns = ["layer", "type", "output", "receptive_field", "parameters"]
-    layers = [
+    rows = [
         [str(layer[column]) if column == "output" else layer.get(column) for column in columns]
         for layer in run.parameters()["layers"]
     ]
-    confusion = [
+    return wandb.Table(columns=columns, data=rows)
+
+
+def _confusion_table(run: Run) -> Any:
+    import wandb
+
+    cells = [
         [target, predicted, count]
         for target, row in enumerate(run.confusion().tolist())
         for predicted, count in enumerate(row)
     ]
-    return {
-        "misclassified": images,
-        "misclassified_grid": wandb.Image(str(run.path / runs.GRID)),
-        "layers": wandb.Table(columns=columns, data=layers),
-        "confusion": wandb.Table(columns=["target", "predicted", "images"], data=confusion),
-    }
+    return wandb.Table(columns=["target", "predicted", "images"], data=cells)
 
 
 def _flat(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary in scalars alone: what sorts and searches on a dashboard."""
+    """Return the summary in scalars alone, which sort and search on a dashboard."""
     scalars = {key: value for key, value in summary.items() if not isinstance(value, dict)}
     return scalars | {"versions": json.dumps(summary.get("versions", {}))}

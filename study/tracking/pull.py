@@ -1,5 +1,6 @@
 """Make run folders of the runs of a W&B sweep, so that a report reads them like any other."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,18 +9,22 @@ from typing import Any
 from study import files, runs
 from study.config import FIELDS, Config
 from study.errors import RunError, UsageError, first_line
+from study.fields import finite
 from study.tracking import client, logger
 
-INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its rows and state when pulled
-HISTORY = (*runs.METRICS, "epoch", "train/l1", "lr", "seconds")
+INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its stamp when it was pulled
 PULLERS = 8
 PAGE = 200  # runs listed by a request
+NEEDED = {"epoch", "test/accuracy", "test/loss"}  # without them a row is not an epoch
 
 
 @dataclass
 class Pulled:
-    """What a pull did: run folders fetched now, unchanged since the last pull, refused (why); how
-    many of all that are there have a configuration that another has too."""
+    """What a pull did.
+
+    fetched, unchanged: run folders fetched now, or the same since the last pull; refused: run ->
+    why; duplicates: run folders of a configuration that another folder has.
+    """
 
     folder: Path
     fetched: int = 0
@@ -39,108 +44,117 @@ def pull(path: str, out: Path) -> Pulled:
     import wandb
 
     api, sweep = client.find_sweep(path)
-    project, _, name = path.rpartition("/")
-    done = Pulled(_folder(out, str(sweep.config.get("name") or sweep.id), path))
-    files.check_writable(done.folder)
+    project, _, sweep_id = path.rpartition("/")
+    pulled = Pulled(_folder(out, str(sweep.config.get("name") or sweep.id), path))
+    files.check_writable(pulled.folder)
     with client.environment(WANDB_SILENT="true"):
         try:
-            theirs = api.runs(project, {"sweep": name}, "+created_at", per_page=PAGE)
-            _pull_runs(path, list(theirs), done)
+            wandb_runs = api.runs(project, {"sweep": sweep_id}, "+created_at", per_page=PAGE)
+            _pull_changed(path, list(wandb_runs), pulled)
         except (wandb.errors.CommError, requests.RequestException) as error:
             raise RunError(
                 f"{path}: the server went away ({first_line(error)}): pull again, to go on"
             ) from error
-    return done
+    return pulled
 
 
 def _folder(out: Path, name: str, path: str) -> Path:
-    """Named after the sweep, and after its id too where another one of that name was pulled."""
+    """Return the sweep's folder: its name, with its id where another sweep has that name."""
     folder = out / files.file_name(name)
-    if _index(folder).get("sweep", path) == path:
+    if _read_index(folder).get("sweep", path) == path:
         return folder
     return folder.with_name(f"{folder.name}-{path.rpartition('/')[2]}")
 
 
-def _index(folder: Path) -> dict[str, Any]:
-    """What was pulled into a folder before; empty where nothing was."""
+def _read_index(folder: Path) -> dict[str, Any]:
+    """Read what was pulled into a folder before; empty where nothing was."""
     return files.read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
 
 
-def _pull_runs(path: str, theirs: list[Any], done: Pulled) -> None:
-    """Fetch what changed, several runs at once; an interrupted pull keeps what it has."""
-    index = _index(done.folder).get("runs", {})
-    changed = []
-    for run in theirs:
-        known = index.get(run.id, {})
-        same = known.get("stamp") == _stamp(run) and (done.folder / known["folder"]).is_dir()
-        done.unchanged += same
-        if not same:
-            changed.append(run)
+def _pull_changed(path: str, wandb_runs: Sequence[Any], pulled: Pulled) -> None:
+    """Fetch the runs that changed, several at once; an interrupted pull keeps what it has."""
+    index = _read_index(pulled.folder).get("runs", {})
+    changed = [run for run in wandb_runs if not _is_unchanged(run, index, pulled.folder)]
+    pulled.unchanged = len(wandb_runs) - len(changed)
     try:
         with ThreadPoolExecutor(PULLERS) as pool:
-            for run, folder in zip(changed, pool.map(lambda r: _pull(r, done.folder), changed)):
+            folders = pool.map(lambda run: _pull_run(run, pulled.folder), changed)
+            for run, folder in zip(changed, folders):
                 if isinstance(folder, UsageError):
-                    done.refused[run.id] = str(folder)
+                    pulled.refused[run.id] = str(folder)
                     continue
-                done.fetched += 1
+                pulled.fetched += 1
                 index[run.id] = {"folder": folder.name, "stamp": _stamp(run)}
     finally:
-        named = [kept["folder"].removesuffix(f"-{id}") for id, kept in index.items()]
-        done.duplicates = len(named) - len(set(named))
-        files.write_json(done.folder / INDEX, {"sweep": path, "runs": index})
+        names = [entry["folder"].removesuffix(f"-{id}") for id, entry in index.items()]
+        pulled.duplicates = len(names) - len(set(names))
+        files.write_json(pulled.folder / INDEX, {"sweep": path, "runs": index})
 
 
-def _stamp(theirs: Any) -> list[Any]:
-    """What changes when a run does; both come with the list of runs, at no further request."""
-    return [theirs.historyLineCount, theirs.state]
+def _is_unchanged(wandb_run: Any, index: dict[str, Any], folder: Path) -> bool:
+    entry = index.get(wandb_run.id)
+    return bool(
+        entry and entry["stamp"] == _stamp(wandb_run) and (folder / entry["folder"]).is_dir()
+    )
 
 
-def _pull(theirs: Any, folder: Path) -> Path | UsageError:
-    """One run into a folder of its own; UsageError where its config is none of ours."""
-    known = {k: v for k, v in theirs.config.items() if k in FIELDS or k == "variant"}
+def _stamp(wandb_run: Any) -> list[Any]:
+    """Return what changes when a run does; both come with the list of runs, free of requests."""
+    return [wandb_run.historyLineCount, wandb_run.state]
+
+
+def _pull_run(wandb_run: Any, parent: Path) -> Path | UsageError:
+    """Make a run's folder; return UsageError where its config cannot be one of ours."""
+    known = {k: v for k, v in wandb_run.config.items() if k in FIELDS or k == "variant"}
     try:
-        config = Config.from_sweep(logger.complete_settings(known))
+        config = Config.from_sweep(logger.drop_expanded_variant(known))
     except UsageError as error:
         return error
-    path = folder / f"{runs.name(config)}-{theirs.id}"
-    history = _history(theirs)
-    for file in theirs.files(list(runs.UPLOADED)):
-        logger.fetch(file, path)
-    runs.write_config(path, config)
-    runs.write_history(path, history)
-    runs.write_summary(path, _summary(theirs, config, history, path))
-    return path
+    folder = parent / f"{runs.name(config)}-{wandb_run.id}"
+    history = _history(wandb_run)
+    for file in wandb_run.files(list(runs.UPLOADED)):
+        logger.fetch(file, folder)
+    runs.write_config(folder, config)
+    runs.write_history(folder, history)
+    runs.write_summary(folder, _summary(wandb_run, config, history, folder))
+    return folder
 
 
-def _history(theirs: Any) -> list[dict[str, float]]:
-    """The exact history, a row an epoch; where an epoch came twice, the last."""
+def _history(wandb_run: Any) -> list[dict[str, float]]:
+    """Scan the exact history, a row an epoch; where an epoch came twice, the last counts.
+
+    Every numeric column is taken, so that what a run logs in future is pulled too. Names with a
+    leading underscore are W&B's own.
+    """
     rows = {}
-    for row in theirs.scan_history(page_size=10_000):
-        numbers = {key: row[key] for key in HISTORY if isinstance(row.get(key), (int, float))}
-        if {"epoch", "test/accuracy", "test/loss"} <= numbers.keys():
-            rows[int(numbers["epoch"])] = numbers | {"epoch": int(numbers["epoch"])}
+    for logged in wandb_run.scan_history(page_size=10_000):
+        row = {k: v for k, v in logged.items() if not k.startswith("_") and finite(v)}
+        if row.keys() >= NEEDED:
+            epoch = int(row["epoch"])
+            rows[epoch] = row | {"epoch": epoch}
     return [rows[epoch] for epoch in sorted(rows)]
 
 
 def _summary(
-    theirs: Any, config: Config, history: list[dict[str, float]], path: Path
+    wandb_run: Any, config: Config, history: list[dict[str, float]], folder: Path
 ) -> dict[str, Any]:
-    """The run's own summary.json where it was uploaded; else what its history and W&B tell."""
+    """Return the summary.json that the run uploaded, else one made of its history and W&B's."""
     states = {"finished": runs.FINISHED, "running": runs.RUNNING, "pending": runs.RUNNING}
-    state = states.get(theirs.state, runs.FAILED)
-    own = runs.read_summary(path)
-    if state == runs.FINISHED and history and own.get("state") in (runs.FINISHED, runs.STOPPED):
-        return own | {"url": theirs.url}
-    told = dict(theirs.summary)
-    scores = runs.scores(history) if history else {}
+    state = states.get(wandb_run.state, runs.FAILED)
+    uploaded = runs.read_summary(folder)
+    if state == runs.FINISHED and history and uploaded.get("state") in runs.DONE:
+        return uploaded | {"url": wandb_run.url}
     if state == runs.FINISHED and not history:
         state = runs.FAILED
     elif state == runs.FINISHED and history[-1]["epoch"] < config.epochs:
         state = runs.STOPPED
-    summary = {"state": state, "epochs": len(history), **scores, "url": theirs.url}
+    scores = runs.scores(history) if history else {}
+    summary = {"state": state, "epochs": len(history), **scores, "url": wandb_run.url}
+    logged = dict(wandb_run.summary)
     if state == runs.FAILED:
-        no_history = "it has no history" if theirs.state == "finished" else ""
-        summary["cause"] = told.get("cause") or no_history or f"W&B tells it {theirs.state}"
-    if isinstance(told.get("parameters"), int):
-        summary["parameters"] = told["parameters"]
+        no_history = "it has no history" if wandb_run.state == "finished" else ""
+        cause = logged.get("cause") or no_history or f"its state at W&B is {wandb_run.state}"
+        summary["cause"] = cause
+    if isinstance(logged.get("parameters"), int):
+        summary["parameters"] = logged["parameters"]
     return summary

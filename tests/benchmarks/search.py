@@ -21,7 +21,7 @@ from study import runs
 from study.config import Config
 from study.report import stats
 from study.sweep import spec
-from study.sweep.search import Search, suggest
+from study.sweep.search import Search, suggest_params
 
 NAMES = ("dropout", "label_smoothing", "momentum", "gamma", "weight_decay")
 BEST = 0.6573  # of the sixth
@@ -63,7 +63,7 @@ def best_found(method: str, seed: int, count: int) -> float:
         while trial := search.ask():
             value = accuracy(trial.config)
             history = [{"epoch": 1, "val/accuracy": value}]
-            search.tell(trial, runs.Run(Path(home), trial.config, history, {}))
+            search.complete(trial, runs.Run(Path(home), trial.config, history, {}))
             best = max(best, value)
         return best
 
@@ -73,13 +73,13 @@ def suggestion_seconds(count: int) -> float:
         path = Path(home) / "known.yaml"
         path.write_text(YAML.format(method="bayes", runs=1000))
         sweep = spec.read(path)
-        suggested = [sweep.draw(0, number) for number in range(count)]
-        known = [(seen, accuracy(sweep.config(seen))) for seen in suggested]
-        suggest(sweep, known, [], 0)  # the first compiles
+        samples = [sweep.sample(0, number) for number in range(count)]
+        known = [(params, accuracy(sweep.config(params))) for params in samples]
+        suggest_params(sweep, known, [], 0)  # the first compiles
         times = []
         for seed in range(5):
             began = time.perf_counter()
-            suggest(sweep, known, [], seed)
+            suggest_params(sweep, known, [], seed)
             times.append(time.perf_counter() - began)
         return float(np.median(times))
 

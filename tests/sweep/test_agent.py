@@ -29,8 +29,8 @@ def test_the_command_of_our_sweeps_is_the_one_that_runs():
 
     content = yaml.safe_load((ROOT / "sweeps/quickstart.yaml").read_text())
     assert utils.create_sweep_command(content["command"]) == content["command"]
-    handed = {"args": {"lr": {"value": 0.1}}, "program": content["program"], "run_id": "x"}
-    words = utils.create_sweep_command_args(handed)
+    assigned = {"args": {"lr": {"value": 0.1}}, "program": content["program"], "run_id": "x"}
+    words = utils.create_sweep_command_args(assigned)
     parts = {"${env}": ["/usr/bin/env"], "${interpreter}": ["python"]} | {
         f"${{{name}}}": value for name, value in words.items() if name.startswith("args")
     }
@@ -46,12 +46,12 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
         assert old in text
         text = text.replace(old, new)
     (machine.home / "quickstart.yaml").write_text(text)
-    code, told = machine.run(WANDB, "sweep", "quickstart.yaml")
-    assert code == 0, told
+    code, output = machine.run(WANDB, "sweep", "quickstart.yaml")
+    assert code == 0, output
     [sweep] = server.sweeps.values()
     agents = [machine.agent(sweep) for _ in range(2)]
-    told = [finish(agent) for agent in agents]
-    assert sweep.state == "FINISHED", told
+    output = [finish(agent) for agent in agents]
+    assert sweep.state == "FINISHED", output
     assert len(sweep.runs) == 3
     assert all(run.state == "finished" and epochs(run) == [1, 2] for run in sweep.runs.values())
     [one] = [run for run in sweep.runs.values() if "l1" in run.config["variant"]]
@@ -66,11 +66,11 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     paths = {f"{sweep.entity}/{sweep.project}/{run_id}" for run_id in sweep.runs}
     assert {logger.address(run) for run in trained} == paths
 
-    code, told = machine.study("pull", sweep.path, "--out", "pulled")
-    assert code == 0 and "3 runs fetched, 0 unchanged" in told, told
+    code, output = machine.study("pull", sweep.path, "--out", "pulled")
+    assert code == 0 and "3 runs fetched, 0 unchanged" in output, output
     before = server.requests.total()
-    code, told = machine.study("pull", sweep.path, "--out", "pulled")
-    assert code == 0 and "0 runs fetched, 3 unchanged" in told, told
+    code, output = machine.study("pull", sweep.path, "--out", "pulled")
+    assert code == 0 and "0 runs fetched, 3 unchanged" in output, output
     assert server.requests.total() - before < 6
     local.run(spec.read(machine.home / "quickstart.yaml"), machine.home / "offline/quickstart")
     for where in ("pulled", "offline"):
@@ -81,7 +81,7 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
             results.append([row | {"seconds_mean": ""} for row in csv.DictReader(file)])
     assert results[0] == results[1] and len(results[0]) == 3
     assert not server.unknown
-    assert_no_secret(machine, told)
+    assert_no_secret(machine, output)
 
 
 def test_a_search_by_an_agent_and_offline_are_reported_alike(server, machine, quick):
@@ -92,14 +92,14 @@ def test_a_search_by_an_agent_and_offline_are_reported_alike(server, machine, qu
         assert old in text
         text = text.replace(old, new)
     (machine.home / "l1_fine.yaml").write_text(text)
-    code, told = machine.run(WANDB, "sweep", "l1_fine.yaml")
-    assert code == 0, told
+    code, output = machine.run(WANDB, "sweep", "l1_fine.yaml")
+    assert code == 0, output
     [sweep] = server.sweeps.values()
-    told = finish(machine.agent(sweep))
-    assert sweep.state == "FINISHED" and len(sweep.runs) == 2, told
+    output = finish(machine.agent(sweep))
+    assert sweep.state == "FINISHED" and len(sweep.runs) == 2, output
     local.run(spec.read(machine.home / "l1_fine.yaml"), machine.home / "offline")
-    code, told = machine.study("pull", sweep.path, "--out", "pulled")
-    assert code == 0, told
+    code, output = machine.study("pull", sweep.path, "--out", "pulled")
+    assert code == 0, output
     [pulled] = (machine.home / "pulled").iterdir()
     spaces = []
     for folder in (pulled, machine.home / "offline"):
@@ -129,14 +129,14 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tm
     agent = lost.agent(sweep)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     agent.send_signal(signal.SIGTERM)
-    told = finish(agent)
+    output = finish(agent)
     [run] = sweep.runs.values()
-    assert run.preempting and run.exit_code == 143 and run.state == "preempted", told
+    assert run.preempting and run.exit_code == 143 and run.state == "preempted", output
     reached = len(run.rows)
     assert 1 <= reached < 6
     assert "checkpoint.pt" in run.files
-    told = finish(found.agent(sweep))
-    assert run.state == "finished" and run.starts == 2, told
+    output = finish(found.agent(sweep))
+    assert run.state == "finished" and run.starts == 2, output
     assert epochs(run) == [1, 2, 3, 4, 5, 6]
     [folder] = (tmp_path / "found/runs").glob("*/*")
     assert len(runs.read_history(folder)) == 6
@@ -147,7 +147,7 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tm
     assert run.summary["state"] == "finished"
 
 
-def test_runs_stopped_by_the_server_are_stopped_and_not_handed_out_again(server, machine):
+def test_runs_stopped_by_the_server_are_stopped_and_not_assigned_again(server, machine):
     sweep = server.add_sweep(sweep_text(epochs=500, seed=[1, 2]))
     agent = machine.agent(sweep)
     stopped = set()
@@ -158,29 +158,29 @@ def test_runs_stopped_by_the_server_are_stopped_and_not_handed_out_again(server,
         )
         stopped.add(run.id)
         server.stop_run(run.id)
-    told = finish(agent)
-    assert agent.returncode == 0, told
+    output = finish(agent)
+    assert agent.returncode == 0, output
     for run in sweep.runs.values():
-        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), told
+        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), output
         assert run.summary["state"] == "stopped"
         assert epochs(run) == list(range(1, len(run.rows) + 1))
         assert len(run.rows) < 500
     assert len(sweep.runs) == 2
 
 
-def test_what_is_refused_or_fails_says_why_and_the_next_run_starts(server, machine, quick):
+def test_a_run_refused_or_failed_says_why_and_the_next_run_starts(server, machine, quick):
     text = sweep_text(epochs=1, norm="none", lr=[1.0e9, -1.0, 0.05])
     sweep = server.add_sweep(text)
-    told = finish(machine.agent(sweep, "--max-consecutive-failed-runs", "3"))
+    output = finish(machine.agent(sweep, "--max-consecutive-failed-runs", "3"))
     diverged, refused, fine = sweep.runs.values()
-    assert diverged.state == "failed" and diverged.exit_code == 1, told
+    assert diverged.state == "failed" and diverged.exit_code == 1, output
     assert "train/loss became" in diverged.summary["cause"]
     assert refused.state == "failed" and refused.exit_code == 2
     assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
     assert fine.state == "finished"
-    assert "Traceback" not in told
-    code, told = machine.study("pull", sweep.path)
-    assert code == 0 and "left out" in told and "lr=-1" in told
+    assert "Traceback" not in output
+    code, output = machine.study("pull", sweep.path)
+    assert code == 0 and "left out" in output and "lr=-1" in output
     page.write(machine.home / "runs" / sweep.id, machine.home / "out")
     assert "train/loss became" in (machine.home / "out/report.md").read_text()
 
@@ -190,9 +190,9 @@ def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
     agent = machine.agent(sweep)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     server.cut(20)
-    told = finish(agent)
+    output = finish(agent)
     [run] = sweep.runs.values()
-    assert run.state == "finished", told
+    assert run.state == "finished", output
     assert epochs(run) == list(range(1, 31))
     assert server.refused > 0
 
@@ -210,32 +210,32 @@ def test_no_server_is_one_line_soon(tmp_path):
     ]
     started = [machine.start(sys.executable, *c, WANDB_SWEEP_ID="sweep") for c in commands]
     for process in started:
-        told = finish(process)
-        assert process.returncode == 1, told
-        [line] = [line for line in told.splitlines() if "no W&B server" in line]
+        output = finish(process)
+        assert process.returncode == 1, output
+        [line] = [line for line in output.splitlines() if "no W&B server" in line]
         assert "study sweep FILE" in line
-        assert "Traceback" not in told
+        assert "Traceback" not in output
 
 
 def test_without_a_sweep_or_a_key_the_agent_says_what_to_do(server, machine):
-    code, told = machine.run(sys.executable, "-m", "study.sweep.agent")
-    assert code == 2 and "wandb agent" in told
-    code, told = machine.study(
+    code, output = machine.run(sys.executable, "-m", "study.sweep.agent")
+    assert code == 2 and "wandb agent" in output
+    code, output = machine.study(
         "pull", "team/project/sweep", WANDB_API_KEY="", HOME=str(machine.home)
     )
-    assert code == 2 and "wandb login" in told, told
-    code, told = machine.study("check", "--online")
-    assert code == 0 and "logged in as team" in told, told
+    assert code == 2 and "wandb login" in output, output
+    code, output = machine.study("check", "--online")
+    assert code == 0 and "logged in as team" in output, output
     server.fail(401)
     for words in (["study.sweep.agent"], ["study", "check", "--online"]):
-        code, told = machine.run(sys.executable, "-m", *words, WANDB_SWEEP_ID="sweep")
-        assert code == 1 and "does not accept this machine" in told, told
-        assert "Traceback" not in told
+        code, output = machine.run(sys.executable, "-m", *words, WANDB_SWEEP_ID="sweep")
+        assert code == 1 and "does not accept this machine" in output, output
+        assert "Traceback" not in output
     server.recover()
-    code, told = machine.study("pull", "team/sweep")
-    assert code == 2 and "ENTITY/PROJECT/SWEEP" in told
-    code, told = machine.study("pull", "team/project/nothing")
-    assert code == 2 and "no such sweep" in told, told
+    code, output = machine.study("pull", "team/sweep")
+    assert code == 2 and "ENTITY/PROJECT/SWEEP" in output
+    code, output = machine.study("pull", "team/project/nothing")
+    assert code == 2 and "no such sweep" in output, output
 
 
 def whole_table(server) -> bool:
@@ -246,26 +246,28 @@ def whole_table(server) -> bool:
 
 def test_an_offline_sweep_is_synced_where_it_was_trained(server, machine):
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
-    code, told = machine.study("sweep", "mine.yaml")
-    assert code == 0 and not server.runs, told
-    code, told = machine.run(WANDB, "sync", *machine.home.glob("runs/*/*/wandb/offline-run-*"))
-    assert code == 0 and server.runs, told
+    code, output = machine.study("sweep", "mine.yaml")
+    assert code == 0 and not server.runs, output
+    code, output = machine.run(WANDB, "sync", *machine.home.glob("runs/*/*/wandb/offline-run-*"))
+    assert code == 0 and server.runs, output
     [run] = server.runs.values()
-    assert run.state == "finished" and epochs(run) == [1, 2], told
+    assert run.state == "finished" and epochs(run) == [1, 2], output
     assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
     assert whole_table(server)
-    code, told = machine.study("sweep", "mine.yaml", "--online")  # adds nothing
-    assert code == 0 and epochs(run) == [1, 2], told
+    code, output = machine.study("sweep", "mine.yaml", "--online")  # adds nothing
+    assert code == 0 and epochs(run) == [1, 2], output
 
 
 def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
-    code, told = machine.study("sweep", "mine.yaml")
-    assert code == 0 and not server.runs, told
+    code, output = machine.study("sweep", "mine.yaml")
+    assert code == 0 and not server.runs, output
     (machine.home / "runs").rename(machine.home / "copied")
     for logged in ("; 1 logged to W&B only", "left for later\n"):  # twice: nothing comes double
-        code, told = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
-        assert code == 0 and "0 runs trained now, 1 were there" in told and logged in told, told
+        code, output = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
+        assert code == 0 and "0 runs trained now, 1 were there" in output and logged in output, (
+            output
+        )
     [run] = server.runs.values()
     assert run.state == "finished" and epochs(run) == [1, 2]
     assert whole_table(server)
@@ -285,13 +287,19 @@ def test_runs_made_without_our_files_still_give_history_and_config(server, machi
     server.add_run(sweep, ours | {"seed": 4}, short)  # finished, but lacks an epoch and a metric
     server.add_run(sweep, ours | {"seed": 5}, rows[:2])  # ended before its last
     server.add_run(sweep, {"norm": "strange"}, rows)
-    code, told = machine.study("pull", sweep.path)
-    assert code == 0 and "6 runs fetched" in told and "norm=strange" in told, told
-    assert "; 1 of a configuration that another has" in told, told
+    code, output = machine.study("pull", sweep.path)
+    assert code == 0 and "6 runs fetched" in output and "norm=strange" in output, output
+    assert "; 1 of a configuration that another has" in output, output
     page.write(machine.home / "runs" / sweep.id, machine.home / "out")
     report = (machine.home / "out/report.md").read_text()
     assert "97.25 ±" in report  # 97.30 and 97.20
-    for words in ("1 running", "1 failed", "1 stopped", "W&B tells it crashed", "a duplicate, not"):
+    for words in (
+        "1 running",
+        "1 failed",
+        "1 stopped",
+        "its state at W&B is crashed",
+        "a duplicate, not",
+    ):
         assert words in report
 
 
@@ -304,14 +312,14 @@ def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
             for e in range(1, 701)
         ]
         server.add_run(sweep, {"seed": seed, "epochs": 700}, rows)
-    code, told = machine.study("pull", sweep.path)
-    assert code == 0 and "20 runs fetched" in told, told
+    code, output = machine.study("pull", sweep.path)
+    assert code == 0 and "20 runs fetched" in output, output
     found = runs.find(machine.home / "runs" / sweep.id)
     assert all([row["epoch"] for row in run.history] == list(range(1, 701)) for run in found)
     more = list(sweep.runs.values())[3]
     more.write("wandb-history.jsonl", 700, [json.dumps({"_step": 700} | rows[-1] | {"epoch": 701})])
-    code, told = machine.study("pull", sweep.path)
-    assert code == 0 and "1 runs fetched, 19 unchanged" in told, told
+    code, output = machine.study("pull", sweep.path)
+    assert code == 0 and "1 runs fetched, 19 unchanged" in output, output
 
 
 def descendants(pid: int) -> set[int]:
@@ -337,14 +345,14 @@ def test_make_agents_runs_one_a_gpu_and_a_stop_stops_all(server, tmp_path):
     family = descendants(process.pid)
     assert len(family) > 4
     process.send_signal(signal.SIGTERM)
-    told = finish(process)
-    assert process.returncode == 143, told
-    assert "[gpu 0] " in told and "[gpu 1] " in told
+    output = finish(process)
+    assert process.returncode == 143, output
+    assert "[gpu 0] " in output and "[gpu 1] " in output
     end = time.monotonic() + 60
     while any(os.path.exists(f"/proc/{pid}") for pid in family):
         assert time.monotonic() < end, "orphans"
         time.sleep(0.05)
-    assert all(run.preempting and run.exit_code == 143 for run in sweep.runs.values()), told
+    assert all(run.preempting and run.exit_code == 143 for run in sweep.runs.values()), output
 
 
 @pytest.mark.skipif(
@@ -353,12 +361,12 @@ def test_make_agents_runs_one_a_gpu_and_a_stop_stops_all(server, tmp_path):
 def test_make_sweep_prints_the_id_and_refuses_what_cannot_run(server, machine):
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=1))
     make = ["make", "-C", ROOT, "--no-print-directory", "-s", "sweep"]
-    code, told = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
+    code, output = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
     [sweep] = server.sweeps.values()
-    assert code == 0 and told.splitlines()[-1].endswith(sweep.path), told
+    assert code == 0 and output.splitlines()[-1].endswith(sweep.path), output
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=-1))
-    code, told = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
-    assert code != 0 and "epochs=-1" in told
+    code, output = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
+    assert code != 0 and "epochs=-1" in output
     assert len(server.sweeps) == 1
 
 

@@ -63,7 +63,7 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     assert "0 runs trained now, 4 were there" in third.stdout
     found = runs.find(tmp_path / "runs/mine")
     assert len(found) == 4
-    assert all(run.done and logger.recorded(run.path) for run in found)
+    assert all(run.done and logger.is_recorded(run.path) for run in found)
     for run in found:  # by a worker as alone, to the bit
         alone = loop.train(run.config, tmp_path / "alone" / run.path.name)
         assert without_times(run.history) == without_times(alone.history)
@@ -91,7 +91,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     assert len(trained) == 4
     for run in trained:
         assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("fused", 3, 2)
-        assert logger.recorded(run.path)
+        assert logger.is_recorded(run.path)
     again = command("sweep", sweep, "--pack", 3, "--set", "lr=0.05")
     assert "0 runs trained now, 4 were there" in again.stdout
 
@@ -110,8 +110,8 @@ def history_lines(folder) -> int:
 
 def start(sweep, tmp_path, *words, **environment) -> subprocess.Popen:
     command = [sys.executable, "-m", "study", "sweep", str(sweep), *words]
-    how = {"cwd": tmp_path, "env": os.environ | environment}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **how)
+    options = {"cwd": tmp_path, "env": os.environ | environment}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
 def wait_for(condition, seconds: float = 120) -> None:
@@ -162,11 +162,11 @@ def test_a_killed_worker_leaves_whole_runs_whole(tiny_run, tmp_path):
     ends = {}
     for tasks, trains in (([whole], False), ([whole, going], True)):
         job = worker.Job(tuple(tasks), "mine", "mine", "cpu", 1, "offline", trains=trains)
-        one = worker.Worker(job, [None] * len(tasks), 0, tqdm(disable=True))
-        one.process.kill()
+        dying = worker.Worker(job, [None] * len(tasks), 0, tqdm(disable=True))
+        dying.process.kill()
         ends[trains] = []
-        while one.going:
-            ends[trains] += one.read()
+        while dying.running:
+            ends[trains] += dying.receive()
     [warning, end] = ends[False]
     assert warning[0] == "warning" and "no W&B run was written (the process was" in warning[2]
     assert end == ("end", 0, None)
@@ -192,8 +192,8 @@ def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_
     assert len(found) == 4 and set(before) < {run.path.name for run in found}
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
     plan = spec.read(search)  # the draws of one seed, as if nothing had happened
-    drawn = [runs.name(plan.config(plan.draw(0, number))) for number in range(4)]
-    assert files.read_json(folder / "search.json")["runs"] == drawn
+    expected = [runs.name(plan.config(plan.sample(0, number))) for number in range(4)]
+    assert files.read_json(folder / "search.json")["runs"] == expected
 
 
 def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
@@ -206,10 +206,10 @@ def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
     )
     search.write_text(body + "early_terminate: {type: hyperband, min_iter: 2, eta: 3}\n")
     outcome = local.run(spec.read(search), tmp_path / "out", workers=1)
-    assert (outcome.trained, outcome.stopped, outcome.left) == (2, 1, 0)
+    assert (outcome.trained, outcome.stopped, outcome.remaining) == (2, 1, 0)
     states = {run.config.lr: (run.state, len(run.history)) for run in runs.find(tmp_path / "out")}
     assert states == {0.05: (runs.FINISHED, 5), 1e-6: (runs.STOPPED, 2)}
-    assert local.run(spec.read(search), tmp_path / "out").found == 2
+    assert local.run(spec.read(search), tmp_path / "out").existing == 2
 
 
 def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
@@ -217,9 +217,9 @@ def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
     assert done.returncode == 0, done.stderr
     [folder] = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-again")
-    wanted = dataclasses.replace(tiny_run.config, epochs=1)
+    expected = dataclasses.replace(tiny_run.config, epochs=1)
     assert [run.config for run in runs.find(folder)] == [
-        dataclasses.replace(wanted, seed=seed) for seed in (1, 2)
+        dataclasses.replace(expected, seed=seed) for seed in (1, 2)
     ]
 
 
@@ -237,11 +237,11 @@ def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
     [config] = plan.configs
     folder = tmp_path / "out" / runs.name(config)
     run = loop.train(config, folder)
-    assert not logger.recorded(folder)
+    assert not logger.is_recorded(folder)
     outcome = local.run(plan, tmp_path / "out")
-    assert (outcome.trained, outcome.logged, outcome.found) == (0, 1, 1)
+    assert (outcome.trained, outcome.logged, outcome.existing) == (0, 1, 1)
     assert not outcome.warnings
-    assert logger.recorded(folder)
+    assert logger.is_recorded(folder)
     assert without_times(runs.read(folder).history) == without_times(run.history)
 
 

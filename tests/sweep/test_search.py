@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileOpenLock
 from study import files, runs
 from study.errors import RunError, UsageError
 from study.sweep import local, spec, trials
+from study.sweep.jobs import JobQueue
 from study.sweep.search import Search
 from study.train import pack_runs
 
@@ -58,14 +59,14 @@ def ended(folder, trial, state=runs.FINISHED, best=None) -> runs.Run:
 
 
 def work(search: Search, count: int | None = None) -> list:
-    """Ask and tell until nothing is left; what was asked for."""
+    """Ask and complete until nothing is left; return the configurations."""
     asked = []
     while count is None or len(asked) < count:
         trial = search.ask()
         if trial is None:
             break
         asked.append(trial.config)
-        search.tell(trial, ended(search.out, trial))
+        search.complete(trial, ended(search.out, trial))
     return asked
 
 
@@ -75,9 +76,9 @@ def test_one_seed_draws_one_sequence_and_a_restart_goes_on(sweep, tmp_path):
     again = work(Search(sweep(), tmp_path / "b"), 5)
     again += work(Search(sweep(), tmp_path / "b"), 7)
     search = Search(sweep(), tmp_path / "b")
-    assert search.found == 12
+    assert search.existing == 12
     assert search.ask() is not None  # and the command is killed while it trains
-    search.record.free()
+    search.store.release_expired()
     search.close()
     again += work(Search(sweep(), tmp_path / "b"))
     assert again == first
@@ -99,9 +100,9 @@ def test_random_draws_need_no_metric(sweep, tmp_path):
 def test_a_longer_search_goes_on_and_another_begins_anew(sweep, tmp_path):
     first = work(Search(sweep(RANDOM.replace("16", "3")), tmp_path / "a"))
     longer = Search(sweep(RANDOM.replace("16", "5")), tmp_path / "a")
-    assert longer.found == 3 and len(work(longer)) == 2
+    assert longer.existing == 3 and len(work(longer)) == 2
     other = Search(sweep(RANDOM, "dropout=0.1"), tmp_path / "a")
-    assert other.found == 0
+    assert other.existing == 0
     assert not {c.dropout for c in first} & {c.dropout for c in work(other)}
 
 
@@ -110,7 +111,7 @@ def test_a_search_without_end_is_refused(sweep, tmp_path):
     with pytest.raises(UsageError, match="run_cap"):
         local.run(endless, tmp_path / "a")
     assert not (tmp_path / "a").exists()
-    assert len(Search(endless, tmp_path / "a").ahead(4)) == 4
+    assert len(Search(endless, tmp_path / "a").pending(4)) == 4
 
 
 def test_a_damaged_journal_is_refused_and_its_runs_are_found_again(sweep, tmp_path):
@@ -129,7 +130,7 @@ def test_a_small_space_ends_when_it_is_searched(sweep, tmp_path):
     )
     search = Search(sweep(body, "dropout=0,0.1"), tmp_path / "a")
     assert len(work(search)) == 6  # batch, and group of 2 and of 4, with and without dropout
-    assert "every configuration" in search.ended()
+    assert "every configuration" in search.end_reason()
 
 
 def test_a_target_ends_the_search(sweep, tmp_path):
@@ -138,7 +139,7 @@ def test_a_target_ends_the_search(sweep, tmp_path):
     found = work(search)
     assert len(found) < 16
     assert accuracy(found[-1]) >= 96.9 > max(map(accuracy, found[:-1]))
-    assert "val/accuracy 96.9, is reached" in search.ended()
+    assert "val/accuracy 96.9, is reached" in search.end_reason()
 
 
 def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_path):
@@ -146,8 +147,8 @@ def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_
     work(search, 10)
     trial = search.ask()
     search.fail(trial, "loss is NaN")
-    known, _ = search._known(search.record.trials())
-    assert known[10] == (search.record.trials()[10].params, min(value for _, value in known))
+    known, _ = search._observe(search.store.trials())
+    assert known[10] == (search.store.trials()[10].params, min(value for _, value in known))
     asked = [search.ask().config for _ in range(2)]
     assert trial.config not in asked
     search.close()
@@ -161,9 +162,9 @@ def test_what_is_in_flight_is_taken_into_account(sweep, tmp_path):
     work(one, 10)
     trials = [one.ask(), two.ask(), one.ask()]
     assert len({trial.config for trial in trials}) == 3
-    assert [one.elsewhere(), two.elsewhere()] == [1, 12]
+    assert [one.count_by_other_workers(), two.count_by_other_workers()] == [1, 12]
     for trial, search in zip(trials, (one, two, one)):
-        search.tell(trial, ended(tmp_path / "a", trial))
+        search.complete(trial, ended(tmp_path / "a", trial))
     assert len(work(two)) == 3 and one.ask() is None
 
 
@@ -174,11 +175,11 @@ def test_a_stopped_run_counts_with_its_best(sweep, tmp_path):
     for value in (90.0, 95.0):
         trial = search.ask()
         assert not search.report(trial, {"epoch": 1, "val/accuracy": value})
-        search.tell(trial, ended(tmp_path, trial))
+        search.complete(trial, ended(tmp_path, trial))
     bad = search.ask()
     assert search.report(bad, {"epoch": 1, "val/accuracy": 80.0})
-    search.tell(bad, ended(tmp_path, bad, runs.STOPPED, best=80.0))
-    last = search.record.trials()[-1]
+    search.complete(bad, ended(tmp_path, bad, runs.STOPPED, best=80.0))
+    last = search.store.trials()[-1]
     assert last.value == 80.0 and last.user_attrs["state"] == runs.STOPPED
 
 
@@ -194,9 +195,9 @@ def test_two_commands_share_a_grid(sweep, tmp_path):
     one, two = Search(sweep(GRID), tmp_path), Search(sweep(GRID), tmp_path)
     trials = [(search, search.ask()) for _ in range(3) for search in (one, two)]
     assert [t.config for _, t in trials] == one.sweep.configs
-    assert one.ask() is None and one.elsewhere() == 3
+    assert one.ask() is None and one.count_by_other_workers() == 3
     for search, trial in trials[:-1]:
-        search.tell(trial, ended(tmp_path, trial))
+        search.complete(trial, ended(tmp_path, trial))
     two.close()  # interrupted: the other takes over what it held
     assert one.ask().config == trials[-1][1].config
 
@@ -207,16 +208,20 @@ def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path, body, coun
     gone = sorted(path for path in tmp_path.glob("*/summary.json"))[0]
     gone.unlink()
     search, other = Search(sweep(body), tmp_path), Search(sweep(body), tmp_path)
-    assert (search.found, search.left(), search.elsewhere()) == (count - 1, 1, 0)
+    assert (search.existing, search.count_remaining(), search.count_by_other_workers()) == (
+        count - 1,
+        1,
+        0,
+    )
     assert [runs.name(c) for c in work(search)] == [gone.parent.name]
     assert work(other) == work(Search(sweep(body), tmp_path)) == []
 
 
-def test_what_another_machine_has_trained_is_not_looked_for_here(sweep, tmp_path):
+def test_runs_of_another_machine_are_not_looked_for_here(sweep, tmp_path):
     storage = f"sqlite:///{tmp_path}/search.db"
     work(Search(sweep(RANDOM), tmp_path / "far", storage=storage), 10)
     near = Search(sweep(RANDOM), tmp_path / "near", storage=storage)
-    assert near.found == 10 and near.trained() == []
+    assert near.existing == 10 and near.configs_done_here() == []
     assert len(work(near)) == 6
 
 
@@ -224,7 +229,7 @@ def test_a_pack_of_a_bayes_search_leaves_it_something_to_learn_from(sweep, tmp_p
     monkeypatch.setattr(pack_runs, "fits", lambda *_: 512)
     for body, asked in ((BAYES, 10), (RANDOM, 16)):
         search = Search(sweep(body), tmp_path / body.split()[1])
-        local._Jobs(search, tmp_path, [], 16, ["cpu"], 1, "offline", None).train(0)
+        JobQueue(search, tmp_path, 16, []).next_training(0)
         assert len(search.asked) == asked
 
 
@@ -246,11 +251,11 @@ def test_a_killed_worker_frees_what_it_held(sweep, tmp_path, database):
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    held = [t.user_attrs["run"] for t in living.record.trials() if not t.state.is_finished()]
+    held = [t.user_attrs["run"] for t in living.store.trials() if not t.state.is_finished()]
     assert len(held) == 2
     asked = work(living)
     assert [runs.name(config) for config in asked[:2]] == held
-    done = [t.user_attrs["run"] for t in living.record.trials() if t.state.name == "COMPLETE"]
+    done = [t.user_attrs["run"] for t in living.store.trials() if t.state.name == "COMPLETE"]
     assert len(done) == len(set(done)) == 16
 
 
@@ -268,7 +273,7 @@ def test_the_lock_of_a_killed_command_is_broken(sweep, tmp_path, monkeypatch):
 
 def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
     far = Search(sweep(GRID), tmp_path)
-    far.record.owner["machine"] = "another"
+    far.store.owner["machine"] = "another"
     trial = far.ask()
     near = Search(sweep(GRID), tmp_path)
     assert near.ask().config != trial.config
@@ -287,17 +292,17 @@ def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_pa
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(search.record.storage, "set_trial_state_values", full)
+    monkeypatch.setattr(search.store.storage, "set_trial_state_values", full)
     with pytest.raises(RunError, match=r"search\.journal: No space left on device; make room"):
-        search.record.abandon(trial)
+        search.store.release(trial)
     search.close()
     monkeypatch.undo()
-    search.record.free()  # this process lives: it is its own
-    assert Search(sweep(RANDOM), tmp_path).elsewhere() == 1
+    search.store.release_expired()  # this process lives: it is its own
+    assert Search(sweep(RANDOM), tmp_path).count_by_other_workers() == 1
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("nowhere", "no URL of a database"),
         ("oracle+nothing://x", "no URL of a database"),
@@ -306,7 +311,7 @@ def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_pa
         ("postgresql://me:p@secret@localhost/x", "%40"),
     ],
 )
-def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, told):
-    with pytest.raises(UsageError, match=told) as refused:
+def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, message):
+    with pytest.raises(UsageError, match=message) as refused:
         Search(sweep(), tmp_path, storage=url)
     assert "secret" not in str(refused.value) and "\n" not in str(refused.value)

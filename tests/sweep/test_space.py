@@ -32,11 +32,11 @@ ROUNDED = {
 
 
 def made(kind: str, given: dict, name: str = "l1") -> space.Parameter:
-    return space.parameter(name, {"distribution": kind, **given}, "random")
+    return space.parse(name, {"distribution": kind, **given}, "random")
 
 
 def sample(parameter: space.Parameter, count: int = 1000) -> np.ndarray:
-    return np.array([parameter.read(parameter.draw(7, i)) for i in range(count)])
+    return np.array([parameter.decode(parameter.sample(7, i)) for i in range(count)])
 
 
 @pytest.mark.parametrize("kind", CONTINUOUS)
@@ -50,8 +50,8 @@ def test_samples_are_the_density_rounded(kind):
     given, density = ROUNDED[kind]
     values, q = sample(made(kind, given)), given["q"]
     assert np.allclose(values / q, np.round(values / q))
-    seen, counts = np.unique(values, return_counts=True)
-    share = density.cdf(seen + q / 2) - density.cdf(seen - q / 2)
+    distinct, counts = np.unique(values, return_counts=True)
+    share = density.cdf(distinct + q / 2) - density.cdf(distinct - q / 2)
     often = share * len(values) >= 5
     expected = share[often] / share[often].sum() * counts[often].sum()
     assert often.sum() >= 4 and stats.chisquare(counts[often], expected).pvalue > 1e-3
@@ -61,7 +61,7 @@ def test_samples_are_the_density_rounded(kind):
 def test_quantiles_are_those_of_wandb(kind):
     """The same uniform number gives W&B's own value, to the four digits that we keep."""
     parameter = made(kind, DISTRIBUTIONS[kind], "groups" if kind == "int_uniform" else "l1")
-    values = [parameter.read(parameter.quantile(u)) for u in UNIFORM]
+    values = [parameter.decode(parameter.quantile(u)) for u in UNIFORM]
     assert values == pytest.approx(REFERENCE["quantiles"][kind], rel=1e-3, abs=1e-9)
 
 
@@ -75,33 +75,31 @@ def test_whole_numbers_and_choices():
     whole = made("int_uniform", {"min": 2, "max": 5}, "groups")
     values, counts = np.unique(sample(whole), return_counts=True)
     assert values.tolist() == [2, 3, 4, 5] and stats.chisquare(counts).pvalue > 1e-3
-    assert all(isinstance(whole.read(whole.draw(0, i)), int) for i in range(3))
-    names = space.parameter("norm", {"values": ["batch", "layer"]}, "bayes")
+    assert all(isinstance(whole.decode(whole.sample(0, i)), int) for i in range(3))
+    names = space.parse("norm", {"values": ["batch", "layer"]}, "bayes")
     _, counts = np.unique(sample(names), return_counts=True)
     assert stats.chisquare(counts).pvalue > 1e-3
     loaded = {"values": ["batch", "layer", "group"], "probabilities": [0.7, 0.2, 0.1]}
-    values, counts = np.unique(
-        sample(space.parameter("norm", loaded, "random")), return_counts=True
-    )
+    values, counts = np.unique(sample(space.parse("norm", loaded, "random")), return_counts=True)
     expected = dict(zip(loaded["values"], loaded["probabilities"]))
     assert stats.chisquare(counts, [1000 * expected[v] for v in values]).pvalue > 1e-3
 
 
 def test_without_a_distribution_whole_bounds_mean_whole_numbers():
     """As with W&B: `min: 0, max: 1` draws 0 or 1, `min: 0.0, max: 1.0` what lies between."""
-    assert set(sample(space.parameter("l1", {"min": 0, "max": 1}, "random"), 50)) == {0, 1}
-    assert len(set(sample(space.parameter("l1", {"min": 0.0, "max": 1.0}, "random"), 50))) > 40
+    assert set(sample(space.parse("l1", {"min": 0, "max": 1}, "random"), 50)) == {0, 1}
+    assert len(set(sample(space.parse("l1", {"min": 0.0, "max": 1.0}, "random"), 50))) > 40
 
 
 def test_a_parameter_added_leaves_the_draws_of_the_others():
     one, other = made("uniform", {"min": 0, "max": 1.0}), made("beta", {}, "dropout")
-    assert one.draw(1, 2) == made("uniform", {"min": 0, "max": 1.0}).draw(1, 2)
-    draws = {p.draw(seed, n) for p in (one, other) for seed in (0, 1) for n in (0, 1)}
+    assert one.sample(1, 2) == made("uniform", {"min": 0, "max": 1.0}).sample(1, 2)
+    draws = {p.sample(seed, n) for p in (one, other) for seed in (0, 1) for n in (0, 1)}
     assert len(draws) == 8
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "told"),
+    ("name", "given", "messages"),
     [
         ("l1", {"distribution": "unform", "min": 0, "max": 1}, ["unform", "uniform"]),
         ("l1", {"distribution": "uniform", "min": 0}, ["uniform lacks max"]),
@@ -129,14 +127,14 @@ def test_a_parameter_added_leaves_the_draws_of_the_others():
         ("l1", {"values": [0.1], "value": 0.1}, ["one of the two"]),
     ],
 )
-def test_what_cannot_be_is_refused(name, given, told):
-    with pytest.raises(UsageError) as refused:
-        space.parameter(name, given, "bayes")
-    for words in told:
-        assert words in str(refused.value)
+def test_a_wrong_parameter_is_refused(name, given, messages):
+    with pytest.raises(UsageError) as error:
+        space.parse(name, given, "bayes")
+    for words in messages:
+        assert words in str(error.value)
 
 
-def test_bounds_that_are_perhaps_no_logarithms_are_told(caplog):
+def test_bounds_that_may_not_be_logarithms_give_a_warning(caplog):
     with caplog.at_level("WARNING", "study"):
         made("log_uniform", {"min": 1e-6, "max": 1e-3})
     assert "natural logarithms" in caplog.text and "log_uniform_values" in caplog.text

@@ -65,7 +65,7 @@ def test_run_cap_caps(written):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "messages"),
     [
         ("norm:", "nrm:", ["nrm", "did you mean norm?"]),
         ("{value: 0.1}", "{value: 1e-1}", ["lr='1e-1'", "write 1.0e-1"]),
@@ -103,18 +103,18 @@ def test_run_cap_caps(written):
         ("lr: {value: 0.1}", "norm_affine: {value: element}", ["norm_affine=element"]),
     ],
 )
-def test_what_cannot_be_is_refused_with_file_and_place(written, old, new, told):
+def test_a_wrong_sweep_is_refused_with_file_and_line(written, old, new, messages):
     assert old in GRID
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as error:
         spec.read(written(GRID.replace(old, new)))
-    message = str(refused.value)
+    message = str(error.value)
     assert "mine.yaml: " in message and "\n" not in message
-    for words in told:
+    for words in messages:
         assert words in message
 
 
 @pytest.mark.parametrize("setting", ["seed", "sed=1", "lr=fast", "seed=1,x"])
-def test_a_replacement_that_cannot_be_is_refused(written, setting):
+def test_a_wrong_replacement_is_refused(written, setting):
     with pytest.raises(UsageError):
         spec.read(written(GRID), [setting])
 

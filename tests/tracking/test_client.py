@@ -1,4 +1,4 @@
-"""Whether the W&B server is found, or who is told why it is not."""
+"""The W&B server is reached, or one line says why not."""
 
 import os
 import socket
@@ -15,8 +15,8 @@ from study.tracking import client, pull
 @pytest.fixture
 def listening():
     """The port of a server that accepts connections."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        yield one.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as socket_:
+        yield socket_.getsockname()[1]
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def test_a_server_is_reached_directly_or_through_a_proxy(listening, address, mon
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({"WANDB_BASE_URL": "localhost:8080"}, "WANDB_BASE_URL=localhost:8080: write it as https:"),
         ({"WANDB_MODE": "of line"}, "wandb's settings: "),
     ],
 )
-def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, told):
+def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, message):
     """In a process of its own: wandb reads its settings once."""
     ask = (
         "from study.tracking import client\n"
@@ -59,7 +59,7 @@ def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, told
     done = subprocess.run(
         [sys.executable, "-c", ask], env=os.environ | setting, capture_output=True, text=True
     )
-    assert done.stdout.startswith(told) and len(done.stdout.splitlines()) == 1, done
+    assert done.stdout.startswith(message) and len(done.stdout.splitlines()) == 1, done
 
 
 def test_sweeps_of_one_name_are_pulled_apart(tmp_path):

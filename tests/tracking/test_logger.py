@@ -28,12 +28,12 @@ def inspect(run, *words: str) -> str:
 
 
 def test_the_offline_run_has_history_config_and_summary(recorded):
-    assert logger.recorded(recorded.path)
-    told = inspect(recorded)
+    assert logger.is_recorded(recorded.path)
+    content = inspect(recorded)
     for row in recorded.history:
-        assert json.dumps(row["test/loss"])[:12] in told
+        assert json.dumps(row["test/loss"])[:12] in content
     for words in ("mnist_7684", "misclassified", "norm-study", "test_accuracy_last"):
-        assert words in told
+        assert words in content
 
 
 def test_its_files_lie_in_the_run_folder(recorded):
@@ -42,7 +42,7 @@ def test_its_files_lie_in_the_run_folder(recorded):
     assert list((recorded.path / "wandb/data").glob("**/*"))
 
 
-def test_its_folder_tells_where_it_goes(recorded, tiny_run, tmp_path):
+def test_the_address_of_a_run(recorded, tiny_run, tmp_path):
     assert logger.address(recorded) == f"norm-study/{logger.run_id('mine', recorded)}"
     url = {"url": "https://wandb.ai/team/runs/runs/abc"}
     pulled = Run(tmp_path, tiny_run.config, [], url)
@@ -50,13 +50,13 @@ def test_its_folder_tells_where_it_goes(recorded, tiny_run, tmp_path):
     assert logger.address(Run(tmp_path, tiny_run.config, [], {})) == ""
 
 
-def test_what_is_online_needs_no_run_offline(tiny_run, tmp_path):
-    log = SimpleNamespace(path="team/project/abc")
-    logger.mark(log, tmp_path)
-    assert logger.recorded(tmp_path, "online") and logger.recorded(tmp_path)
+def test_a_run_that_is_online_needs_no_run_offline(tiny_run, tmp_path):
+    wandb_run = SimpleNamespace(path="team/project/abc")
+    logger.mark_recorded(wandb_run, tmp_path)
+    assert logger.is_recorded(tmp_path, "online") and logger.is_recorded(tmp_path)
     (tmp_path / "other").mkdir()
-    logger.mark(log, tmp_path / "other", "offline")
-    assert not logger.recorded(tmp_path / "other", "online")
+    logger.mark_recorded(wandb_run, tmp_path / "other", "offline")
+    assert not logger.is_recorded(tmp_path / "other", "online")
 
 
 @pytest.mark.parametrize(("rows", "fetched"), [(None, True), (3, True), (8, False), (9, False)])
@@ -72,8 +72,8 @@ def test_a_checkpoint_is_fetched_where_this_machine_is_behind(rows, fetched, tmp
             return open(Path(root) / self.name)
 
     file = File(name=runs.CHECKPOINT, size=8)
-    theirs = SimpleNamespace(run=lambda path: SimpleNamespace(file=lambda name: file))
-    monkeypatch.setattr("wandb.Api", lambda: theirs)
+    api = SimpleNamespace(run=lambda path: SimpleNamespace(file=lambda name: file))
+    monkeypatch.setattr("wandb.Api", lambda: api)
     logger.restore(SimpleNamespace(starting_step=9, path="team/project/abc"), tmp_path)
     assert (tmp_path / runs.CHECKPOINT).is_file() == fetched
 

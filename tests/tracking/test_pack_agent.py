@@ -31,11 +31,11 @@ def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, m
     )
     sweep = server.add_sweep(text)
     agent = start(machine, sweep, "--pack", "3")
-    told = finish(agent)
-    assert agent.returncode == 0 and "4 runs trained (0 stopped by the server), 0 failed" in told
+    output = finish(agent)
+    assert agent.returncode == 0 and "4 runs trained (0 stopped by the server), 0 failed" in output
     assert sweep.state == "FINISHED" and server.requests["CreateAgent"] == 3
     for run in sweep.runs.values():
-        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), told
+        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), output
         assert epochs(run) == [1, 2]
         assert (run.group, run.job_type) == (sweep.id, "train")
         assert {"norm-study", "digits"} <= set(run.tags) and "variant" in run.config
@@ -55,8 +55,8 @@ def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, m
 def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, machine):
     sweep = server.add_sweep(sweep_text(epochs=1, norm="none", lr=[0.05, -1.0, 1.0e9, 0.05]))
     agent = start(machine, sweep, "--pack", "4")
-    told = finish(agent)
-    assert agent.returncode == 1 and "2 runs trained" in told and "2 failed" in told
+    output = finish(agent)
+    assert agent.returncode == 1 and "2 runs trained" in output and "2 failed" in output
     fine, refused, diverged, again = sweep.runs.values()
     assert (refused.state, refused.exit_code) == ("failed", 2)
     assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
@@ -64,16 +64,16 @@ def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, ma
     assert "train/loss became" in diverged.summary["cause"]
     assert fine.state == again.state == "finished"
     assert fine.summary["test_loss_last"] == pytest.approx(again.summary["test_loss_last"])
-    assert "Traceback" not in told
+    assert "Traceback" not in output
 
 
-def test_what_the_server_stops_ends_as_stopped_and_the_others_go_on(server, machine):
+def test_a_run_that_the_server_stops_ends_as_stopped_and_the_others_go_on(server, machine):
     sweep = server.add_sweep(sweep_text(**SHORT, epochs=12, seed=[1, 2, 3]))
     agent = start(machine, sweep, "--pack", "2", "--count", "2")
     run = server.wait_for(lambda: next((r for r in sweep.runs.values() if r.rows), None), 120)
     server.stop_run(run.id)
-    told = finish(agent)
-    assert agent.returncode == 0 and "(1 stopped by the server)" in told
+    output = finish(agent)
+    assert agent.returncode == 0 and "(1 stopped by the server)" in output
     assert len(sweep.runs) == 2
     [other] = [r for r in sweep.runs.values() if r is not run]
     assert (run.state, run.exit_code, run.summary["state"]) == ("finished", 0, "stopped")
@@ -88,31 +88,31 @@ def test_a_pack_preempted_goes_on_elsewhere_as_if_nothing_had_happened(server, t
     agent = start(lost, sweep, "--pack", "4")
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     agent.send_signal(signal.SIGTERM)
-    told = finish(agent)
-    assert agent.returncode == 143 and "another agent goes on" in told
-    assert "Traceback" not in told
+    output = finish(agent)
+    assert agent.returncode == 143 and "another agent goes on" in output
+    assert "Traceback" not in output
     assert len(sweep.runs) == 4  # of the first pack, which may have ended, and of the second
     cut = [run for run in sweep.runs.values() if run.state == "preempted"]
-    assert len(cut) >= 2 and all(run.preempting and run.exit_code == 143 for run in cut), told
+    assert len(cut) >= 2 and all(run.preempting and run.exit_code == 143 for run in cut), output
     assert all(("checkpoint.pt" in run.files) == bool(run.rows) for run in cut)
     longest = max(cut, key=lambda run: len(run.rows))
-    told = finish(start(found, sweep, "--pack", "4"))
+    output = finish(start(found, sweep, "--pack", "4"))
     for run in sweep.runs.values():
-        assert (run.state, run.starts) == ("finished", 2 if run in cut else 1), told
-        assert epochs(run) == list(range(1, 7)), told
+        assert (run.state, run.starts) == ("finished", 2 if run in cut else 1), output
+        assert epochs(run) == list(range(1, 7)), output
     config = Config(**SHORT, epochs=6, norm=longest.config["norm"], lr=longest.config["lr"])
     alone = loop.train(config, tmp_path / "alone")
     for row, expected in zip(longest.rows, alone.history):
         assert row["test/loss"] == pytest.approx(expected["test/loss"], rel=1e-3)
 
 
-def test_ctrl_c_hands_the_runs_back(server, machine):
+def test_ctrl_c_requeues_the_runs(server, machine):
     sweep = server.add_sweep(sweep_text(**SHORT, epochs=500))
     agent = start(machine, sweep, "--pack", "2")
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     agent.send_signal(signal.SIGINT)
-    told = finish(agent)
-    assert agent.returncode == 130 and "the same command goes on" in told
-    assert "Traceback" not in told
+    output = finish(agent)
+    assert agent.returncode == 130 and "the same command goes on" in output
+    assert "Traceback" not in output
     [run] = sweep.runs.values()
     assert run.state == "preempted" and "checkpoint.pt" in run.files

@@ -1,0 +1,112 @@
+"""The jobs of a sweep: which runs a worker trains next, alone or as a pack."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study import runs
+from study.config import Config, labels
+from study.sweep.search import STARTUP, Search
+from study.sweep.trials import Trial
+from study.sweep.worker import Job, Task
+from study.train import pack_runs
+
+
+class JobQueue:
+    """Makes the jobs: runs that the search suggests, and trained runs to be logged to W&B.
+
+    count: how many runs are still to be asked for; waiting: trials that are leased but did not fit
+    the bucket of an earlier pack; pack: runs of a pack (default: what the device holds).
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        out: Path,
+        count: int,
+        unlogged: Iterable[Config],
+        *,
+        devices: Sequence[str] = ("cpu",),
+        threads: int = 1,
+        mode: str = "offline",
+        pack: int | None = None,
+    ) -> None:
+        self.search, self.out, self.count = search, out, count
+        self.devices, self.pack = devices, pack
+        self.options = {"threads": threads, "mode": mode}
+        self.waiting: list[Trial] = []
+        self.logging = [
+            self._job([task], "cpu", trains=False) for task in self._tasks(list(unlogged))
+        ]
+        self.total = count + len(self.logging)
+
+    def next_training(self, slot: int) -> tuple[Job, list[Trial]] | None:
+        """Return what the worker of a slot trains next, with its trials; None: nothing now."""
+        first = self.waiting.pop(0) if self.waiting else self._ask()
+        if first is None:
+            return None
+        device = self.devices[slot % len(self.devices)]
+        size = self._pack_size(first.config, device)
+        trials = [first, *self._ask_for_bucket(first.config, size - 1)]
+        stoppable = self.search.sweep.hyperband is not None
+        tasks = self._tasks([trial.config for trial in trials])
+        return self._job(tasks, device, stoppable=stoppable), trials
+
+    def next_logging(self) -> tuple[Job, list[None]] | None:
+        """Return the next trained run that is to be logged; None: nothing now."""
+        return (self.logging.pop(0), [None]) if self.logging else None
+
+    def log_after_pack(self, job: Job, index: int) -> None:
+        """Log a trained run by a job of its own, if a pack has trained it."""
+        if len(job.tasks) > 1:
+            task = job.tasks[index]
+            self.logging.append(self._job([task], "cpu", trains=False, after_pack=True))
+
+    def count_epochs(self) -> int:
+        """Count the epochs ahead, at most: nobody knows which run a search will resume."""
+        configs = self.search.pending(self.count)
+        epochs = sum(config.epochs for config in configs)
+        if self.search.is_grid:
+            folders = [self.out / runs.name(config) for config in configs]
+            epochs -= sum(len(runs.read_history(folder)) for folder in folders)
+        return epochs
+
+    def _pack_size(self, config: Config, device: str) -> int:
+        """Return how many such runs are trained at once, at most an even share of the devices."""
+        if pack_runs.bucket(config) is None:
+            return 1
+        size = self.pack or pack_runs.fits(config, torch.device(device))
+        if self.search.sweep.method == "bayes" and not self.pack:
+            size = min(size, STARTUP)  # suggested all at once, they could not learn from each other
+        ahead = self.count + len(self.waiting) + 1
+        return min(size, math.ceil(ahead / len(self.devices)))
+
+    def _ask_for_bucket(self, first: Config, limit: int) -> list[Trial]:
+        """Return at most `limit` trials of a bucket; what a search suggests beside them waits."""
+        bucket = pack_runs.bucket(first)
+
+        def fits(config: Config) -> bool:
+            return pack_runs.bucket(config) == bucket
+
+        trials = [trial for trial in self.waiting if fits(trial.config)][:limit]
+        self.waiting = [trial for trial in self.waiting if trial not in trials]
+        while len(trials) + len(self.waiting) < limit and (trial := self._ask(fits)):
+            (trials if fits(trial.config) else self.waiting).append(trial)
+        return trials
+
+    def _ask(self, accept: Callable[[Config], bool] | None = None) -> Trial | None:
+        trial = self.search.ask(accept) if self.count else None
+        self.count -= trial is not None
+        return trial
+
+    def _tasks(self, configs: list[Config]) -> list[Task]:
+        names = labels([*self.search.sweep.configs, *configs])
+        return [Task(c, names[c.without_seed()], self.out / runs.name(c)) for c in configs]
+
+    def _job(self, tasks: list[Task], device: str, **kind: bool) -> Job:
+        sweep = self.search.sweep
+        options: dict[str, Any] = self.options | kind
+        return Job(tuple(tasks), sweep.name, sweep.project, device, **options)

@@ -1,0 +1,55 @@
+"""The progress of a whole sweep on the terminal: a bar with the time left, and a line a run."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from study import runs
+from study.sweep.worker import Task
+
+
+class Progress:
+    """Counts the runs and epochs of a command.
+
+    epochs, runs: how many lie ahead; position: the terminal line of the bar, below the workers'.
+    """
+
+    def __init__(self, epochs: int, runs: int, position: int, quiet: bool) -> None:
+        self.epochs, self.runs = epochs, runs
+        self.done_epochs = self.done_runs = 0
+        self.began = time.monotonic()
+        self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
+                        smoothing=0.05, disable=quiet)  # fmt: skip
+
+    def end_epoch(self) -> None:
+        self.done_epochs += 1
+        self.bar.update()
+
+    def end_run(self, task: Task, cause: str | None) -> None:
+        """Print how a run ended, and the time left."""
+        self.done_runs += 1
+        end = f"failed: {cause}" if cause else self._describe_end(task)
+        line = f"{self.done_runs}/{self.runs}  {task.label}, seed {task.config.seed}: {end}"
+        if self.done_epochs and self.done_runs < self.runs:
+            line += f"  ({_duration(self._seconds_left())} left)"
+        self.bar.write(line, file=sys.stderr)
+
+    def _describe_end(self, task: Task) -> str:
+        run = runs.read(task.folder)
+        early = ""
+        if run.state == runs.STOPPED:
+            early = f", stopped at epoch {len(run.history)}"
+            self.epochs -= task.config.epochs - len(run.history)
+        return (
+            f"test accuracy {run.summary['test_accuracy_last']:.2f}"
+            f" (best {run.summary['test_accuracy_best']:.2f}){early}"
+        )
+
+    def _seconds_left(self) -> float:
+        seconds_per_epoch = (time.monotonic() - self.began) / self.done_epochs
+        return max(0, self.epochs - self.done_epochs) * seconds_per_epoch
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
