@@ -18,7 +18,7 @@ import pytest
 from wandb.cli.cli import cli as wandb_cli
 
 from study.__main__ import COMMANDS
-from study.cli.parsing import read as parse
+from study.cli.parsing import parse
 from study.errors import UsageError
 from study.sweep import spec
 from tests.benchmarks import train as train_benchmark
