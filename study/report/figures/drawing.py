@@ -32,7 +32,6 @@ STYLE = {
 FEW_BANDS = 4
 WIDE = {"figsize": (9.5, 4.6), "layout": "constrained"}  # with room for labels beside the axes
 NARROW = {"figsize": (7.2, 4.2), "layout": "constrained"}
-LOG_RATIO = 10  # greatest to least value from which an axis is logarithmic
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.config import number
+from study.report.axis import LOG_RATIO
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import contenders, limits
@@ -40,7 +41,7 @@ def draw(folder: Path, study: Study, cost: str) -> SavedFigure | None:
         scores = [variant.last(TEST) for variant in inside]
         bounds = [bound for score in scores for bound in (score.low, score.high)]
         axes.set_ylim(limits([[score.mean] for score in scores], bounds))
-        if max(costs) / max(min(costs), 1e-9) > drawing.LOG_RATIO:
+        if max(costs) / max(min(costs), 1e-9) > LOG_RATIO:
             axes.set_xscale("log")
         axes.set(xlabel=COSTS[cost], ylabel="test accuracy at the last epoch (%)")
         _draw_variants(axes, study, inside, cost)

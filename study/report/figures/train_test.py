@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.report import stats
+from study.report.axis import LOG_RATIO
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import ACCURACY, LOSS, limits
@@ -65,7 +66,7 @@ def _draw_learning_rate(axes: Axes, variant: Variant) -> list[list[Any]]:
     rates = variant.curves("lr")[0]
     known = rates[np.isfinite(rates)]
     axes.plot(variant.epochs, rates, ".-", color="0.3", linewidth=1)
-    if len(known) and known.max() > drawing.LOG_RATIO * known.min() > 0:
+    if len(known) and known.max() > LOG_RATIO * known.min() > 0:
         axes.set_yscale("log")
     elif len(known):
         axes.set_ylim(0, 1.1 * known.max() or 1)
