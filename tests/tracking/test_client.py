@@ -1,5 +1,6 @@
 """The W&B server is reached, or one line says why not."""
 
+import inspect
 import os
 import socket
 import subprocess
@@ -7,16 +8,15 @@ import sys
 
 import pytest
 
-from study import files
 from study.errors import RunError, UsageError
-from study.tracking import client, pull
+from study.tracking import client
 
 
 @pytest.fixture
 def listening():
     """The port of a server that accepts connections."""
-    with socket.create_server(("127.0.0.1", 0)) as socket_:
-        yield socket_.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server_socket:
+        yield server_socket.getsockname()[1]
 
 
 @pytest.fixture
@@ -62,17 +62,19 @@ def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, mess
     assert done.stdout.startswith(message) and len(done.stdout.splitlines()) == 1, done
 
 
-def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
-    folder = pull._folder(tmp_path, "norms: 1", "team/study/abc")
-    assert folder == tmp_path / "norms__1"
-    files.write_json(folder / pull.INDEX, {"sweep": "team/study/abc", "runs": {}})
-    assert pull._folder(tmp_path, "norms: 1", "team/study/abc") == folder
-    assert pull._folder(tmp_path, "norms: 1", "team/study/def").name == "norms__1-def"
-
-
 def test_no_key_is_one_line(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setattr(client, "_base_url", lambda: "https://api.wandb.ai")
     with pytest.raises(UsageError, match="no W&B API key: run `wandb login`"):
         client.check_login()
+
+
+def test_what_we_rely_on_in_wandb():
+    """The attributes of wandb that client.py uses, public or not: a new release may drop them."""
+    import wandb
+
+    assert isinstance(wandb.setup().settings.base_url, str)
+    assert issubclass(wandb.errors.AuthenticationError, wandb.errors.Error)
+    parameters = inspect.signature(wandb.login).parameters
+    assert {"prompt", "verify"} <= parameters.keys() or "kwargs" in parameters
