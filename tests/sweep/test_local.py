@@ -90,7 +90,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     }
     assert len(trained) == 4
     for run in trained:
-        assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("fused", 3, 2)
+        assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("pack", 3, 2)
         assert logger.is_recorded(run.path)
     again = command("sweep", sweep, "--pack", 3, "--set", "lr=0.05")
     assert "0 runs trained now, 4 were there" in again.stdout

@@ -7,10 +7,14 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileOpenLock
+from optuna.trial import TrialState
 
 from study import files, runs
+from study.config import Config
 from study.errors import RunError, UsageError
 from study.sweep import local, spec, trials
 from study.sweep.jobs import JobQueue
@@ -315,3 +319,31 @@ def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, message):
     with pytest.raises(UsageError, match=message) as refused:
         Search(sweep(), tmp_path, storage=url)
     assert "secret" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_the_name_of_a_study_never_changes(sweep, tmp_path):
+    """Journals of users hold it: another name would begin their searches anew."""
+    body = BAYES.replace(
+        "groups: {values: [2, 4]}", "gamma: {distribution: normal, mu: 0.5, sigma: 0.1}"
+    )
+    body += "  batch_size: {distribution: int_uniform, min: 16, max: 64}\n"
+    body += "early_terminate: {type: hyperband, min_iter: 3}\n"
+    assert Search(sweep(body), tmp_path).study_name() == "mine bayes 99c75b3b78"
+    assert Search(sweep(GRID), tmp_path).study_name() == "mine grid 44136fa355"
+
+
+def test_what_we_rely_on_in_optuna(tmp_path):
+    """Storage methods and a lock beneath Optuna's public study: its upper bound is for them."""
+    store = trials.TrialStore(tmp_path / "search.journal", "mine", maximize=True)
+    assert isinstance(store.storage, JournalStorage)
+    trial = store.lease("run", Config(), 0, {}, {}, limit=None, repeat=False)
+    [stored] = optuna.load_study(study_name="mine", storage=store.storage).trials
+    assert (stored.number, store._id(stored)) == (trial.number, trial.id)
+    store.complete(trial, 1.5, "finished")
+    store.report(trial, 1, 0.5)  # UpdateFinishedTrialError, which is as if nothing had happened
+    [stored] = store.trials()
+    assert (stored.value, stored.state, stored.intermediate_values) == (
+        1.5,
+        TrialState.COMPLETE,
+        {},
+    )

@@ -1,3 +1,4 @@
+import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -74,3 +75,13 @@ def test_a_wandb_without_the_calls_is_an_error_that_names_what_always_works(wand
     with pytest.raises(RunError, match=r"ImportError.*_register_agent.* always works") as error:
         agent_api.Agent(None, SWEEP)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_we_rely_on_in_wandb():
+    """The private calls of `wandb agent`: the upper bound of wandb in pyproject.toml is for them."""
+    from wandb.apis.public.sweeps import _agent_heartbeat, _register_agent
+    from wandb.sdk.sweeps import SweepNotFoundError
+
+    inspect.signature(_register_agent).bind(None, "host", sweep_id="s", project="p", entity="e")
+    inspect.signature(_agent_heartbeat).bind(None, "agent", {}, {"run": True})
+    assert issubclass(SweepNotFoundError, Exception)

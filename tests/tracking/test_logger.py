@@ -1,3 +1,4 @@
+import inspect
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ def recorded(tiny_run, tmp_path_factory):
     return tiny_run
 
 
-def inspect(run, *words: str) -> str:
+def inspect_offline(run, *words: str) -> str:
     """What wandb's own reader finds in the offline run."""
     [folder] = (run.path / "wandb").glob("offline-run-*")
     command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(folder)]
@@ -29,7 +30,7 @@ def inspect(run, *words: str) -> str:
 
 def test_the_offline_run_has_history_config_and_summary(recorded):
     assert logger.is_recorded(recorded.path)
-    content = inspect(recorded)
+    content = inspect_offline(recorded)
     for row in recorded.history:
         assert json.dumps(row["test/loss"])[:12] in content
     for words in ("mnist_7684", "misclassified", "norm-study", "test_accuracy_last"):
@@ -82,3 +83,31 @@ def test_the_id_is_of_the_sweep_and_the_configuration(recorded):
     [folder] = (recorded.path / "wandb").glob("offline-run-*")
     assert folder.name.endswith(logger.run_id("mine", recorded))
     assert logger.run_id("mine", recorded) != logger.run_id("other", recorded)
+
+
+def test_rows_are_logged_as_they_are_and_none_twice():
+    logged = []
+    wandb_run = SimpleNamespace(step=0, starting_step=2)  # a resumed run, which has its epoch 1
+    wandb_run.log = lambda row, step, commit: logged.append((step, row))
+    rows = [{"epoch": epoch, "gradient/norm": epoch / 2} for epoch in (1, 2, 3)]
+    logger.log_rows(wandb_run, rows)
+    assert logged == [(2, rows[1]), (3, rows[2])]
+
+
+def test_what_we_rely_on_in_wandb():
+    """Private names of wandb: its upper bound in pyproject.toml is for them."""
+    import wandb
+    from wandb.sdk.launch.api import LaunchApi
+
+    logger.quiet()
+    wandb.Settings(
+        sweep_id="s",
+        stop_fn=print,
+        x_file_stream_transmit_interval=1,
+        x_transaction_log_flush_interval=1,
+        x_disable_stats=True,
+    )
+    inspect.signature(LaunchApi).bind(timeout=5)
+    inspect.signature(LaunchApi.check_stop_requested).bind(None, "project", "entity", "run")
+    for name in ("step", "starting_step", "resumed", "mark_preempting", "dir", "path"):
+        assert hasattr(wandb.Run, name), name

@@ -1,0 +1,63 @@
+import multiprocessing
+import os
+import stat
+
+import pytest
+
+from study import files
+from study.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("norms: 1/2", "norms__1_2"), ("..hidden", "hidden"), ("", "_"), ("a-b.c_d", "a-b.c_d")],
+)
+def test_any_name_becomes_a_file_name(name, expected):
+    assert files.file_name(name) == expected
+
+
+def test_json_and_lines_are_read_back(tmp_path):
+    files.write_json(tmp_path / "new/one.json", {"lr": 0.1})
+    assert files.read_json(tmp_path / "new/one.json") == {"lr": 0.1}
+    rows = [{"epoch": 1}, {"epoch": 2}]
+    files.write_json_lines(tmp_path / "rows.jsonl", rows)
+    assert files.read_json_lines(tmp_path / "rows.jsonl") == rows
+    assert files.read_json_lines(tmp_path / "absent.jsonl") == []
+
+
+def test_a_written_file_has_the_users_permissions(tmp_path):
+    files.write_text(tmp_path / "text", "ä")
+    (tmp_path / "plain").touch()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("text", "plain")]
+    assert modes[0] == modes[1]
+    assert (tmp_path / "text").read_bytes() == "ä".encode()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"absent\.json: cannot be read \(No such file"):
+        files.read_json(tmp_path / "absent.json")
+    (tmp_path / "half.json").write_text('{"lr": ')
+    with pytest.raises(UsageError, match=r"half\.json: is damaged"):
+        files.read_json(tmp_path / "half.json")
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file: cannot be written"):
+        files.check_writable(tmp_path / "file")
+    files.check_writable(tmp_path / "folder")
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def _lock_and_die(folder):
+    with files.claim(folder):
+        os._exit(0)
+
+
+def test_the_lock_of_a_dead_process_is_free(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=_lock_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert (tmp_path / files.LOCK).exists()
+    with files.claim(tmp_path):
+        files.write_text(tmp_path / "text", "")
