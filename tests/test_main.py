@@ -1,6 +1,8 @@
 """The commands, tried as a new user would."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -71,3 +73,15 @@ def test_help_explains_every_setting(study):
     for name in FIELDS:
         assert f"--{name.replace('_', '-')}" in done.stdout
     assert "largest" in done.stdout
+
+
+def test_help_comes_without_torch():
+    ask = "import sys; from study.__main__ import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert "explain" in done.stdout
+    assert not {"torch", "matplotlib", "wandb", "optuna"} & set(done.stdout.split())
+
+
+def test_check_refuses_an_unknown_data_set(command):
+    done = command("check", "--dataset", "mnits")
+    assert done.returncode == 2 and "did you mean mnist?" in done.stderr

@@ -95,7 +95,7 @@ class TrialStore:
         return [t for t in self._all() if t.user_attrs.get("why") != DUPLICATE]
 
     def count_samples(self) -> int:
-        """Return how many samples the search has drawn."""
+        """Count the samples of the search so far."""
         return max((t.user_attrs["draw"] + 1 for t in self._all()), default=0)
 
     def release_expired(self) -> None:
@@ -196,7 +196,7 @@ class TrialStore:
 def _open(storage: Path | str) -> BaseStorage:
     if isinstance(storage, Path):
         storage.parent.mkdir(parents=True, exist_ok=True)
-        # Optuna's default, a symbolic link, is never seen to be stale where the path is relative.
+        # Optuna's default, a symbolic link, never counts as stale where the path is relative.
         lock = JournalFileOpenLock(str(storage), grace_period=STALE)
         return JournalStorage(JournalFileBackend(str(storage), lock_obj=lock))
     for _ in range(RACES):

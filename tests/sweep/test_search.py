@@ -333,7 +333,7 @@ def test_the_name_of_a_study_never_changes(sweep, tmp_path):
 
 
 def test_what_we_rely_on_in_optuna(tmp_path):
-    """Storage methods and a lock beneath Optuna's public study: its upper bound is for them."""
+    """Methods of Optuna's storages, for which pyproject.toml has an upper bound."""
     store = trials.TrialStore(tmp_path / "search.journal", "mine", maximize=True)
     assert isinstance(store.storage, JournalStorage)
     trial = store.lease("run", Config(), 0, {}, {}, limit=None, repeat=False)

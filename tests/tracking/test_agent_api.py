@@ -78,7 +78,7 @@ def test_a_wandb_without_the_calls_is_an_error_that_names_what_always_works(wand
 
 
 def test_what_we_rely_on_in_wandb():
-    """The private calls of `wandb agent`: the upper bound of wandb in pyproject.toml is for them."""
+    """The private calls of `wandb agent`: pyproject.toml has an upper bound of wandb for them."""
     from wandb.apis.public.sweeps import _agent_heartbeat, _register_agent
     from wandb.sdk.sweeps import SweepNotFoundError
 

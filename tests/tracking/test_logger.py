@@ -95,7 +95,7 @@ def test_rows_are_logged_as_they_are_and_none_twice():
 
 
 def test_what_we_rely_on_in_wandb():
-    """Private names of wandb: its upper bound in pyproject.toml is for them."""
+    """Private names of wandb, for which pyproject.toml has an upper bound."""
     import wandb
     from wandb.sdk.launch.api import LaunchApi
 
