@@ -18,7 +18,12 @@ class Conv:
     add_skip: bool = False
 
 
-POOL = "pool"  # max-pool 2
+@dataclass(frozen=True)
+class Pool:
+    """A max-pool of 2x2."""
+
+
+POOL = Pool()
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Plan:
     Every network ends in global average pooling and a bare 1x1 convolution to the classes.
     """
 
-    blocks: tuple[Conv | str, ...]
+    blocks: tuple[Conv | Pool, ...]
     order: tuple[str, ...]
     size: int = 28
     channels: int = 1

@@ -44,7 +44,7 @@ def build(config: Config) -> nn.Module:
         )
     spec = datasets.spec(config.dataset)
     import_extension()  # in a worker the names were not asked for
-    options = {"drop_rate": config.dropout} if config.dropout else {}
+    options: dict[str, Any] = {"drop_rate": config.dropout} if config.dropout else {}
     try:
         network = timm.create_model(
             name, num_classes=spec.num_classes, in_chans=spec.shape[0], **options

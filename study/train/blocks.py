@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from study.errors import UsageError
-from study.plans import POOL, Plan
+from study.plans import Plan, Pool
 from study.train import norms
 from study.train.dropout import Dropout, Dropout2d, Dropouts
 
@@ -71,7 +71,7 @@ class Network(nn.Module):
                 f"img_size={size}: this network takes images of at least {plan.smallest} pixels"
             )
         for spec in plan.blocks:
-            if spec == POOL:
+            if isinstance(spec, Pool):
                 self.features.append(nn.MaxPool2d(2))
                 size //= 2
                 continue
@@ -81,14 +81,21 @@ class Network(nn.Module):
                 padding=padding, bias=plan.bias, groups=copies,
             )  # fmt: skip
             channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
-            options = {"groups": groups, "affine": norm_affine, "size": (size, size)}
             after = {
-                "norm": norms.build(norm, channels, **options, copies=copies),
+                "norm": norms.build(
+                    norm,
+                    channels,
+                    groups=groups,
+                    affine=norm_affine,
+                    size=(size, size),
+                    copies=copies,
+                ),
                 "dropout": _dropout(plan, dropout, norm) if spec.dropout else None,
                 "relu": nn.ReLU(inplace=True),
             }
-            order = () if spec.bare else [name for name in plan.order if after[name] is not None]
-            self.features.append(Block(conv, {name: after[name] for name in order}, size))
+            order = () if spec.bare else plan.order
+            modules = {name: after[name] for name in order}
+            self.features.append(Block(conv, {name: m for name, m in modules.items() if m}, size))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Conv2d(
             copies * channels, copies * num_classes, 1, bias=plan.bias, groups=copies
@@ -97,7 +104,7 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         skip = None
         for spec, module in zip(self.plan.blocks, self.features):
-            if spec == POOL:
+            if isinstance(spec, Pool):
                 x = module(x)
                 continue
             x, activated = module(x, skip if spec.add_skip else None)

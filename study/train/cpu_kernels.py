@@ -138,7 +138,7 @@ def dropped(count: int, p: float, generator: torch.Generator | None = None) -> T
     dropped, not for each value. Drawn by numpy's SFC64, itself seeded from torch's generator (the
     global one unless given), so that it follows torch.manual_seed like any other module's noise.
     """
-    seed = torch.empty((), dtype=torch.int64).random_(generator=generator).item()
+    seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
     draw = np.random.Generator(np.random.SFC64(seed)).standard_exponential
     size = math.ceil(count * p + 6 * math.sqrt(count * p)) + 1  # seldom too few
     chunks, last = [], -1
@@ -176,5 +176,6 @@ class _Dropout(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         gradient = (gradient * ctx.scale).contiguous(memory_format=torch.channels_last)
-        _in_memory(gradient).index_fill_(0, *ctx.saved_tensors, 0)
+        [places] = ctx.saved_tensors
+        _in_memory(gradient).index_fill_(0, places, 0)
         return gradient, None, None, None

@@ -34,6 +34,8 @@ class Dropouts(nn.Module):
     draw at once from the device's generator.
     """
 
+    p: Tensor
+
     def __init__(self, probabilities: Sequence[float], whole_channels: bool) -> None:
         super().__init__()
         self.probabilities, self.whole_channels = tuple(probabilities), whole_channels

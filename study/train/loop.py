@@ -58,8 +58,9 @@ class Training:
         self.dtype = DTYPES[config.precision]
         self.dataset = data.load(config)
         augment.prepare(config)
-        self.network = initialized(config).to(device, self.dtype, memory_format=torch.channels_last)
-        self.parameters = list(self.network.parameters())
+        self.network = initialized(config).to(device, self.dtype)
+        self.network.to(memory_format=torch.channels_last)
+        self.parameters: list[Tensor] = list(self.network.parameters())
         self.l1_scales = l1.scale_tensors(config, self.parameters)
         kind = optimizer.OPTIMIZERS[config.optimizer]
         self.optimizer = kind(lambda name: getattr(config, name))

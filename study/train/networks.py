@@ -136,8 +136,8 @@ class _ReceptiveField:
         match module:
             case nn.Conv2d():
                 kernel, stride = module.kernel_size[0], module.stride[0]
-            case nn.MaxPool2d():
-                kernel, stride = module.kernel_size, module.stride
+            case nn.MaxPool2d(kernel_size=int(window), stride=int(step)):
+                kernel, stride = window, step
             case nn.AdaptiveAvgPool2d():
                 kernel = side
         self.size += (kernel - 1) * self.jump

@@ -92,6 +92,11 @@ class ElementwiseLayerNorms(nn.Module):
 class BatchNorm2d(nn.BatchNorm2d):
     """torch's BatchNorm2d, by cpu_kernels where that is faster."""
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and cpu_kernels.suits_batch_norm(x, self.running_mean.dtype)):
             return super().forward(x)

@@ -6,7 +6,7 @@ in-place operations at the end of this file take either.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,14 +25,14 @@ class Optimizer:
         self.weight_decay = coefficient("weight_decay")
 
     @staticmethod
-    def start(parameters: Sequence[Tensor]) -> State:
+    def start(parameters: list[Tensor]) -> State:
         """Return the state before the first step, for the parameters of a single network."""
         raise NotImplementedError
 
     def step(
         self,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
         state: State,
         lr: Coefficient,
     ) -> None:
@@ -54,14 +54,14 @@ class SGD(Optimizer):
         self.nesterov = coefficient("nesterov")
 
     @staticmethod
-    def start(parameters: Sequence[Tensor]) -> State:
+    def start(parameters: list[Tensor]) -> State:
         return {"momentum": [torch.zeros_like(p, requires_grad=False) for p in parameters]}
 
     @torch.no_grad()
     def step(
         self,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
         state: State,
         lr: Coefficient,
     ) -> None:
@@ -71,7 +71,7 @@ class SGD(Optimizer):
         _add(momentum, gradients, 1.0)
         _add(parameters, self._direction(gradients, momentum), -lr)
 
-    def _direction(self, gradients: Sequence[Tensor], momentum: list[Tensor]) -> Sequence[Tensor]:
+    def _direction(self, gradients: list[Tensor], momentum: list[Tensor]) -> list[Tensor]:
         if not isinstance(self.nesterov, Tensor) and not self.nesterov:
             return momentum
         _add(gradients, momentum, self.momentum_coef)
@@ -90,7 +90,7 @@ class AdamW(Optimizer):
     BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
     @staticmethod
-    def start(parameters: Sequence[Tensor]) -> State:
+    def start(parameters: list[Tensor]) -> State:
         return {
             "exp_avg": [torch.zeros_like(p, requires_grad=False) for p in parameters],
             "exp_avg_sq": [torch.zeros_like(p, requires_grad=False) for p in parameters],
@@ -100,8 +100,8 @@ class AdamW(Optimizer):
     @torch.no_grad()
     def step(
         self,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
         state: State,
         lr: Coefficient,
     ) -> None:
@@ -115,10 +115,10 @@ class AdamW(Optimizer):
         correction1, correction2 = (
             -torch.expm1(step * math.log(beta)) for beta in (self.BETA1, self.BETA2)
         )
-        scales = torch._foreach_sqrt(squares)
+        scales = list(torch._foreach_sqrt(squares))
         _multiply(scales, correction2.rsqrt())
         torch._foreach_add_(scales, self.EPS)
-        updates = torch._foreach_div(means, scales)
+        updates = list(torch._foreach_div(means, scales))
         _multiply(updates, lr / correction1)
         torch._foreach_sub_(parameters, updates)
 
@@ -126,16 +126,16 @@ class AdamW(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}
 
 
-def _multiply(tensors: Sequence[Tensor], factor: Coefficient) -> None:
-    """tensors *= factor: a number, a tensor of none or a column of a pack."""
-    if isinstance(factor, Tensor) and factor.dim():
+def _multiply(tensors: list[Tensor], factor: Coefficient) -> None:
+    """tensors *= factor: a number, a tensor without dimensions, or a column of a pack."""
+    if not isinstance(factor, Tensor) or not factor.dim():
+        torch._foreach_mul_(tensors, factor)
+    else:
         for tensor in tensors:
             tensor.mul_(factor)
-    else:
-        torch._foreach_mul_(tensors, factor)
 
 
-def _add(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Coefficient) -> None:
+def _add(tensors: list[Tensor], others: list[Tensor], factor: Coefficient) -> None:
     """tensors += factor * others; nothing where the factor is the number 0."""
     if isinstance(factor, Tensor):
         for tensor, other in zip(tensors, others):

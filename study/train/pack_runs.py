@@ -142,10 +142,13 @@ def train(
 
 def _train_members(members: Sequence[Member], device: torch.device, threads: int) -> None:
     """Train those not ended yet: a pack of all that are at the same epoch."""
-    waiting = [(member, state) for member in members for state in member.begin(device)]
-    for epochs in sorted({len(member.history) for member, _ in waiting}):
-        together = [(m, state) for m, state in waiting if len(m.history) == epochs]
-        _train_or_halve(*map(list, zip(*together)), device, threads)
+    by_epoch: dict[int, list[tuple[Member, Checkpoint | None]]] = {}
+    for member in members:
+        for state in member.begin(device):
+            by_epoch.setdefault(len(member.history), []).append((member, state))
+    for _, pairs in sorted(by_epoch.items()):
+        together, states = [member for member, _ in pairs], [state for _, state in pairs]
+        _train_or_halve(together, states, device, threads)
 
 
 def _train_or_halve(
