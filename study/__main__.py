@@ -20,6 +20,7 @@ from study.runs import Run
 
 if TYPE_CHECKING:
     from study.sweep.local import Outcome
+    from study.tracking.logger import Mode
 
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
 Replacements = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
@@ -149,7 +150,7 @@ def rerun(
     _check_at_least_one(workers=workers, threads=threads)
     config = runs.read(run).config
     plan = spec.rerun(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
-    mode = "online" if online else "offline"
+    mode: Mode = "online" if online else "offline"
     folder = out / plan.name
     outcome = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
     return _report_outcome(folder, outcome)
@@ -312,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _exit("stopped; the same command goes on from the last whole epoch", 130)
     except SystemExit as stop:  # --help
-        return stop.code or 0
+        return stop.code if isinstance(stop.code, int) else 0
     except BrokenPipeError:  # `study ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -129,7 +129,7 @@ class Config:
         for name, value in self.non_defaults().items():
             if not self.has_effect(name):
                 raise UsageError(
-                    f"{name}={text(value)}: has no effect unless {FIELDS[name].effect.needs};"
+                    f"{name}={text(value)}: has no effect unless {FIELDS[name].needs};"
                     f" leave it out (default {text(FIELDS[name].default)})"
                 )
 
@@ -174,7 +174,7 @@ class Config:
                 continue
             log.info(
                 "%s=%s has no effect unless %s: put back to its default, %s",
-                name, text(values[name]), field.effect.needs, text(field.default),
+                name, text(values[name]), field.needs, text(field.default),
             )  # fmt: skip
             values[name] = field.default
         return cls(**values)

@@ -28,7 +28,7 @@ class Range(NamedTuple):
     above: bool = False
     below: bool = False
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: Any) -> bool:
         over = value > self.low if self.above else value >= self.low
         under = value < self.high if self.below else value <= self.high
         return over and under
@@ -80,7 +80,7 @@ def setting(
     it changes anything. per_model: models of one pack may differ in it. shapes_network: the
     network's layers follow from it.
     """
-    metadata = {"allowed": allowed, "effect": effect}
+    metadata: dict[str, Any] = {"allowed": allowed, "effect": effect}
     metadata |= {"per_model": per_model, "shapes_network": shapes_network}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -97,6 +97,11 @@ class Field(NamedTuple):
     effect: Effect | None
     per_model: bool
     shapes_network: bool
+
+    @property
+    def needs(self) -> str:
+        """What must be set for it to have an effect, in words; empty where nothing must."""
+        return self.effect.needs if self.effect else ""
 
     def has_effect(self, values: Mapping[str, Any]) -> bool:
         """Whether it changes anything beside the other settings, all given by name."""
@@ -142,7 +147,8 @@ class Field(NamedTuple):
             raise UsageError(f"{self.name}={value!r}: is text, not {kind}{_yaml_advice(value)}")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
-        if not finite(value) or value not in self.range or value != self.kind(value):
+        within = self.range is None or value in self.range
+        if not finite(value) or not within or value != self.kind(value):
             raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 

@@ -29,7 +29,7 @@ class Facts(NamedTuple):
     """A file's facts, known without reading its arrays; mean and std are on the scale 0 to 1."""
 
     md5: str
-    shape: tuple[int, ...]
+    shape: tuple[int, int, int]
     classes: int
     train_images: int
     test_images: int

@@ -50,7 +50,7 @@ class Plan:
         """The side of the smallest image that leaves the last block a map."""
         side = 1
         for block in reversed(self.blocks):
-            if block == POOL:
+            if isinstance(block, Pool):
                 side *= 2
             elif not self.padding:
                 side += block.kernel - 1

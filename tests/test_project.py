@@ -33,21 +33,14 @@ REPORT_ORDER = (
 
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.
 TESTED_ELSEWHERE = {
-    "study.errors": "test_main.py",
-    "study.files": "test_runs.py",
     "study.own_data": "test_datasets.py",
     "study.plans": "train/test_networks.py",
-    "study.report.axis": "report/figures/test_figures.py",
-    "study.report.build": "report/test_page.py",
     "study.report.explain": "report/explain/test_explain.py",
     "study.report.figures": "report/figures/test_figures.py",
-    "study.report.results": "report/test_page.py",
-    "study.report.variants": "report/test_page.py",
     "study.sweep.jobs": "sweep/test_local.py",
     "study.sweep.progress": "sweep/test_local.py",
     "study.sweep.trials": "sweep/test_search.py",
     "study.sweep.worker": "sweep/test_local.py",
-    "study.tracking.assigned": "tracking/test_pack_agent.py",
     "study.train.blocks": "train/test_networks.py",
     "study.train.callback": "train/test_loop.py",
     "study.train.checkpoint": "train/test_loop.py",

@@ -43,7 +43,9 @@ class Variant:
     @functools.cached_property
     def epochs(self) -> list[int]:
         """The epochs that all runs have; one pulled from W&B may lack some."""
-        return sorted(set.intersection(*({row["epoch"] for row in r.history} for r in self.runs)))
+        return sorted(
+            set.intersection(*({int(row["epoch"]) for row in r.history} for r in self.runs))
+        )
 
     def curves(self, metric: str) -> np.ndarray:
         """[seeds, epochs] of a metric of the history; NaN where it was not logged."""

@@ -12,6 +12,7 @@ from study.config import Config, labels
 from study.sweep.search import STARTUP, Search
 from study.sweep.trials import Trial
 from study.sweep.worker import Job, Task
+from study.tracking.logger import Mode
 from study.train import pack_runs
 
 
@@ -31,7 +32,7 @@ class JobQueue:
         *,
         devices: Sequence[str] = ("cpu",),
         threads: int = 1,
-        mode: str = "offline",
+        mode: Mode = "offline",
         pack: int | None = None,
     ) -> None:
         self.search, self.out, self.count = search, out, count

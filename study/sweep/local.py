@@ -24,6 +24,7 @@ from study.sweep.search import Search
 from study.sweep.spec import Sweep
 from study.sweep.worker import PRELOAD, Message, Worker
 from study.tracking import client, logger
+from study.tracking.logger import Mode
 from study.train import augment, data, devices
 
 
@@ -57,7 +58,7 @@ def run(
     limit: int | None = None,
     device: str | None = None,
     threads: int = 1,
-    mode: str = "offline",
+    mode: Mode = "offline",
     search_seed: int = 0,
     storage: str | None = None,
 ) -> Outcome:
@@ -102,12 +103,12 @@ def run(
 def _device_names(device: str | None) -> list[str]:
     """Return the devices that the workers train on, in turn."""
     chosen = devices.pick(device)
-    if chosen.type == "cuda" and chosen.index is None:
+    if str(chosen) == "cuda":  # none in particular: all
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [str(chosen)]
 
 
-def _unlogged(configs: Iterable[Config], out: Path, mode: str) -> list[Config]:
+def _unlogged(configs: Iterable[Config], out: Path, mode: Mode) -> list[Config]:
     """Return those of the trained configurations that have no W&B run."""
     return [c for c in configs if not logger.is_recorded(out / runs.name(c), mode)]
 

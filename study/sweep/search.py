@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import json
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.sweep.spec import Sweep
-from study.sweep.trials import FAILED, JOURNAL, RELEASED, Trial, TrialStore
+from study.sweep.trials import FAILED, JOURNAL, RELEASED, Trial, TrialStore, direction
 from study.train import seeds
 
 log = logging.getLogger(__name__)
@@ -56,11 +55,11 @@ def suggest_params(
     Source: Optuna's GPSampler; Ament et al., 2023 (arXiv 2310.20708).
     """
     distributions = {p.name: p.distribution for p in sweep.varying}
-    direction = "maximize" if sweep.metric and sweep.metric.maximize else "minimize"
+    maximize = bool(sweep.metric and sweep.metric.maximize)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
-    study = optuna.create_study(direction=direction, sampler=sampler)
+    study = optuna.create_study(direction=direction(maximize), sampler=sampler)
     study.add_trials(
         create_trial(params=dict(params), distributions=distributions, value=value)
         for params, value in observations
@@ -111,9 +110,8 @@ class Search:
         A larger run_cap goes on with the same one. The name is in the journals of users, so the
         text of parameters, metric and hyperband must stay as it is.
         """
-        sweep, key = self.sweep, {}
-        if not self.is_grid:
-            key = {"seed": self.seed}
+        sweep = self.sweep
+        key: dict[str, Any] = {} if self.is_grid else {"seed": self.seed}
         if not self.is_grid or sweep.hyperband:
             key |= {
                 "parameters": {name: p.definition for name, p in sweep.parameters.items()},
@@ -130,8 +128,8 @@ class Search:
         if self.is_grid:
             return [c for c in self.sweep.configs if runs.name(c) not in self.done][:limit]
         cap = self.sweep.run_cap
-        left = math.inf if cap is None else max(0, cap - self.existing)
-        count = min(left, math.inf if limit is None else limit)
+        counts = [limit, None if cap is None else max(0, cap - self.existing)]
+        count = min((n for n in counts if n is not None), default=0)  # see Sweep.check_end
         return list(itertools.islice(itertools.cycle(self.sweep.configs), count))
 
     def configs_done_here(self) -> list[Config]:
@@ -143,7 +141,7 @@ class Search:
 
     def end_reason(self) -> str:
         """Return why the search ended before its last run; empty where it did not."""
-        if self.is_target_reached():
+        if self.is_target_reached() and self.sweep.metric:
             return f"the target, {self.sweep.metric.name} {self.sweep.metric.target:g}, is reached"
         return "every configuration that can be sampled is there" if self.exhausted else ""
 
@@ -297,10 +295,12 @@ class Search:
 
         A failed run counts as the worst value observed, as with W&B.
         """
-        observed, failed, in_flight = {}, {}, {}
+        observed: dict[int, tuple[Params, float]] = {}
+        failed: dict[int, Params] = {}
+        in_flight: dict[int, Params] = {}
         for trial in trials:
             sample, why = trial.user_attrs["draw"], trial.user_attrs.get("why")
-            if trial.state == TrialState.COMPLETE:
+            if trial.state == TrialState.COMPLETE and trial.value is not None:
                 observed[sample] = trial.params, trial.value
             elif trial.state == TrialState.RUNNING:
                 in_flight[sample] = trial.params

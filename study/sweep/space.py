@@ -150,15 +150,16 @@ def _value(name: str, value: Any) -> Any:
 def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
     """Parse a parameter that has a range or a density."""
     where = f"parameters.{name}"
-    for key, value in given.items():
-        if isinstance(value, str):
-            FIELDS["lr"].canonical(value)  # raises, and says how YAML wants 1e-6 written
-        if not finite(value):
-            raise UsageError(f"{where}.{key}={text(value)}: allowed is a number")
-        if key in ("sigma", "a", "b", "q") and value <= 0:
-            raise UsageError(f"{where}.{key}={text(value)}: allowed is a number above 0")
-    low, high, q = given.get("min"), given.get("max"), given.get("q", 1)
-    if low is not None and low >= high:
+    for key, bound in given.items():
+        if isinstance(bound, str):
+            FIELDS["lr"].canonical(bound)  # raises, and says how YAML wants 1e-6 written
+        if not finite(bound):
+            raise UsageError(f"{where}.{key}={text(bound)}: allowed is a number")
+        if key in ("sigma", "a", "b", "q") and bound <= 0:
+            raise UsageError(f"{where}.{key}={text(bound)}: allowed is a number above 0")
+    bounded, q = "min" in given, given.get("q", 1)
+    low, high = (given["min"], given["max"]) if bounded else (-math.inf, math.inf)
+    if low >= high:
         raise UsageError(f"{where}: min={text(low)} must be below max={text(high)}")
     if kind.endswith("log_uniform_values") and low <= 0:
         raise UsageError(f"{where}.min={text(low)}: {kind} allows numbers above 0")
@@ -177,7 +178,7 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
         # 12 digits: 3 * 0.1 is 0.3. Four are enough of a random number, and can be typed again.
         return field.canonical(float(f"{np.round(x / q) * q:.12g}" if rounded else f"{x:.4g}"))
 
-    for u in (0.0, 1.0) if low is not None else (0.001, 0.999):  # beyond these it is resampled
+    for u in (0.0, 1.0) if bounded else (0.001, 0.999):  # beyond these it is resampled
         try:
             value(u)
         except OverflowError as error:

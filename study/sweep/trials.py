@@ -21,6 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -69,6 +70,11 @@ class Trial:
     config: Config
 
 
+def direction(maximize: bool) -> StudyDirection:
+    """Return Optuna's word for it."""
+    return StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+
+
 class TrialStore:
     """The trials of one search.
 
@@ -80,12 +86,14 @@ class TrialStore:
     def __init__(self, storage: Path | str, name: str, maximize: bool) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.is_database = not isinstance(storage, Path)  # then the runs may be on other machines
-        direction = "maximize" if maximize else "minimize"
         self.location = str(storage) if isinstance(storage, Path) else _without_password(storage)
         with _one_line(self.location):
             self.storage = _open(storage)
             optuna.create_study(
-                storage=self.storage, study_name=name, direction=direction, load_if_exists=True
+                storage=self.storage,
+                study_name=name,
+                direction=direction(maximize),
+                load_if_exists=True,
             )
             self.study_id = self.storage.get_study_id_from_name(name)
         self.owner = {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}

@@ -24,6 +24,7 @@ from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.sweep.trials import Trial
 from study.tracking import logger
+from study.tracking.logger import Mode
 from study.train import loop, pack_runs
 from study.train.callback import Callback
 
@@ -57,7 +58,7 @@ class Job:
     project: str
     device: str
     threads: int
-    mode: str
+    mode: Mode
     trains: bool = True
     after_pack: bool = False
     stoppable: bool = False
@@ -66,12 +67,12 @@ class Job:
 class Message(NamedTuple):
     """What a worker reports of a run of its job.
 
-    kind: begin, batch, epoch, warning or end; index: which run; content: the history, figures of a
+    kind: begin, batch, epoch, warning or end; run: its index; content: the history, figures of a
     batch, an epoch's row, a text, or the cause of a failure (None where the run is whole).
     """
 
     kind: str
-    index: int
+    run: int
     content: Any
 
 
@@ -119,7 +120,7 @@ class Worker:
             return [message for index in left for message in self._end_killed(index)]
         self._show_message(message)
         if message.kind == "end":
-            self.running.remove(message.index)
+            self.running.remove(message.run)
         return [message]
 
     def reply(self, stops: bool) -> None:
@@ -136,7 +137,7 @@ class Worker:
         if message.kind == "batch":
             epoch, share, loss, accuracy = message.content
             self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
-        elif message.kind == "epoch" and message.index == 0:
+        elif message.kind == "epoch" and message.run == 0:
             row = message.content
             self._show(
                 f"{row['epoch']}  test loss {row['test/loss']:.4f}"
@@ -195,7 +196,7 @@ def _train(job: Job, pipe: Connection) -> list[str | None]:
 def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:
     callbacks = [PipeCallback(pipe, index, job.stoppable) for index in range(len(job.tasks))]
     configs, folders = [t.config for t in job.tasks], [t.folder for t in job.tasks]
-    options = {"device": job.device, "threads": job.threads}
+    options: dict[str, Any] = {"device": job.device, "threads": job.threads}
     if len(job.tasks) == 1:
         loop.train(configs[0], folders[0], callback=callbacks[0], **options)
         return [None]

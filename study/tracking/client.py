@@ -24,7 +24,7 @@ def check_reachable() -> None:
     url = urlsplit(_base_url())
     host, port = url.hostname, url.port or {"https": 443, "http": 80}[url.scheme]
     proxy = urllib.request.getproxies().get(url.scheme)
-    if proxy and not urllib.request.proxy_bypass(host):
+    if proxy and host and not urllib.request.proxy_bypass(host):
         proxy_url = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         host, port = proxy_url.hostname, proxy_url.port or 80
     end = time.monotonic() + PATIENCE

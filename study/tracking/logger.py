@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from study import files, runs
@@ -23,6 +23,8 @@ from study.errors import RunError
 from study.runs import Run
 from study.tracking import client
 from study.tracking.agent_api import Suggestion
+
+Mode = Literal["offline", "online"]  # beside the run folder, or on a server
 
 # Marks in a run's W&B folder: its W&B run is complete, written offline or logged to a server. They
 # hold the W&B run's path.
@@ -78,7 +80,7 @@ def _init(settings: Mapping[str, Any], **options: Any) -> Any:
         wandb_run = wandb.init(
             resume="allow",
             job_type="train",
-            settings=wandb.Settings(**prompt | settings),
+            settings=wandb.Settings(**(prompt | dict(settings))),
             **options,
         )
     except wandb.errors.Error as error:
@@ -214,7 +216,11 @@ def wandb_id(run: Run) -> str:
 
 
 def record(
-    run: Run, sweep: str, project: str, mode: str = "offline", entity: str | None = None
+    run: Run,
+    sweep: str,
+    project: str,
+    mode: Mode = "offline",
+    entity: str | None = None,
 ) -> None:
     """Write a trained run's W&B run: offline into its folder, or online to the server.
 
@@ -317,7 +323,7 @@ def _misclassified_table(run: Run) -> Any:
 def _layer_table(run: Run) -> Any:
     import wandb
 
-    columns = ["layer", "type", "output", "receptive_field", "parameters"]
+    columns: list[str | int] = ["layer", "type", "output", "receptive_field", "parameters"]
     rows = [
         [str(layer[column]) if column == "output" else layer.get(column) for column in columns]
         for layer in run.parameters()["layers"]

@@ -87,7 +87,7 @@ class _Rounds:
         self, sweep: Any, agents: Sequence[Agent], device: str | None, threads: int
     ) -> None:
         self.sweep, self.agents = sweep, agents
-        self.options = {"device": device, "threads": threads}
+        self.options: dict[str, Any] = {"device": device, "threads": threads}
         self.signals, self.outcome = Signals(), Outcome()
         self.open: list[AssignedRun] = []
         self.failed_rounds, self.warned = 0, False

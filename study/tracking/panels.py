@@ -152,7 +152,8 @@ def write_report(log: Any, study: Study, report: Report) -> str:
     import wandb_workspaces.reports.v2 as wr
 
     published = _load(wr.Report.from_url, log.summary.get("report"))
-    online = published or wr.Report(entity=log.entity, project=log.project)
+    # To a type checker the package's dataclass fields have no defaults.
+    online = published or wr.Report(project=log.project, entity=log.entity)  # type: ignore[call-arg]
     online.title = _title(study)
     online.description = REPLACED
     online.width = "fluid"
@@ -172,7 +173,7 @@ def _findings(log: Any, report: Report) -> Any:
     """The findings, each with a link to the file that its figures are in."""
     import wandb_workspaces.reports.v2 as wr
 
-    items = []
+    items: list[Any] = []
     for finding in report.findings:
         file = Path(finding.source).name
         link = wr.Link(text=file, url=f"{log.url}/files/{file}")
@@ -187,10 +188,10 @@ def _summaries(report: Report) -> list[Any]:
     blocks: list[Any] = []
     if report.published:
         table = wr.MarkdownBlock(page.published_table(report))
-        blocks += [wr.UnorderedList(report.published.sentences), table]
+        blocks += [wr.UnorderedList([*report.published.sentences]), table]
     if report.search:
         command = wr.InlineCode(report.search.command)
-        blocks += [wr.UnorderedList(report.search.sentences)]
+        blocks += [wr.UnorderedList([*report.search.sentences])]
         blocks += [wr.P(["To train the best again over seeds of its own: ", command])]
     return blocks
 

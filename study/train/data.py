@@ -205,7 +205,7 @@ def _download(spec: DatasetSpec, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary:
             with contextlib.redirect_stdout(None):
-                getattr(torchvision.datasets, spec.torchvision)(temporary, download=True)
+                getattr(torchvision.datasets, str(spec.torchvision))(temporary, download=True)
             folder.mkdir(parents=True, exist_ok=True)
             for file in missing:
                 os.replace(Path(temporary) / spec.folder / file, folder / file)

@@ -62,9 +62,10 @@ def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) 
         copies=copies,
     )
     for i, block in enumerate(network.features):
-        if isinstance(block, Block) and "norm" in block.after:
+        norm = getattr(block, "norm", None)
+        if isinstance(block, Block) and isinstance(norm, nn.Module):
             shape = block.conv.out_channels, block.side, block.side
-            norms.check_map(config, f"features.{i}.norm", block.norm, shape)
+            norms.check_map(config, f"features.{i}.norm", norm, shape)
     return network
 
 

@@ -57,7 +57,7 @@ def by_torch(config: Config) -> dict[str, torch.Tensor]:
             weight_decay=config.weight_decay,
         )
     images, labels = torch.from_numpy(dataset.train.images), torch.from_numpy(dataset.train.labels)
-    images = (images.double() / 255 - dataset.statistics.mean[0]) / dataset.statistics.std[0]
+    images = (images.double() / 255 - dataset.spec.mean[0]) / dataset.spec.std[0]
     step, steps = 0, 5
     for epoch in range(1, config.epochs + 1):
         order = torch.randperm(

@@ -84,9 +84,10 @@ class Share(NamedTuple):
     channels: range
 
     @property
-    def index(self) -> tuple[slice, slice]:
+    def slices(self) -> tuple[slice, slice]:
         """Its index into an array [N, C, ...]."""
-        return tuple(slice(r.start, r.stop) for r in self)
+        images, channels = self
+        return slice(images.start, images.stop), slice(channels.start, channels.stop)
 
     def __str__(self) -> str:
         return ", ".join(counted(noun, r) for noun, r in zip(("image", "channel"), self))
@@ -134,11 +135,12 @@ class Normalized:
 def normalize(example: Example, norm: str) -> Normalized:
     """Compute mean and variance (divided by n, not n - 1) of each share, and the outputs."""
     x = example.values
-    all_shares = shares(norm, *x.shape[:2], example.groups)
-    mean, variance = np.array([(x[s.index].mean(), x[s.index].var()) for s in all_shares]).T
+    images, channels = x.shape[:2]
+    all_shares = shares(norm, images, channels, example.groups)
+    mean, variance = np.array([(x[s.slices].mean(), x[s.slices].var()) for s in all_shares]).T
     share_of = np.empty(x.shape, int)
     for k, share in enumerate(all_shares):
-        share_of[share.index] = k
+        share_of[share.slices] = k
     normalized = (x - mean[share_of]) / np.sqrt(variance[share_of] + EPSILON)
     gamma, beta = (v[:, None, None] for v in (example.gamma, example.beta))
     return Normalized(all_shares, mean, variance, normalized, gamma * normalized + beta, share_of)
@@ -163,4 +165,7 @@ def _tint(hue: str, lightness: float) -> str:
     linear = np.array([(c / 12.92, ((c + 0.055) / 1.055) ** 2.4)[c > 0.04045] for c in to_rgb(hue)])
     white = ((lightness + 16) / 116) ** 3  # the luminance aimed at, 1 for white
     mixed = 1 - (1 - white) / (1 - linear @ (0.2126, 0.7152, 0.0722)) * (1 - linear)
-    return to_hex([1.055 * c ** (1 / 2.4) - 0.055 if c > 0.0031308 else 12.92 * c for c in mixed])
+    red, green, blue = np.where(
+        mixed > 0.0031308, 1.055 * mixed.clip(0) ** (1 / 2.4) - 0.055, 12.92 * mixed
+    )
+    return to_hex((red, green, blue))

@@ -39,7 +39,7 @@ def draw(folder: Path, example: Example) -> SavedFigure:
     images, channels, height, width = example.values.shape
     wide = channels * (width * CELL + GAP) + 0.75
     high = images * (height * CELL + HEAD) + TOP + 0.15
-    rows = []
+    rows: list[list[Any]] = []
     with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 150}):
         figure = Figure(figsize=(2 * wide, 2 * high))
         panels = figure.subplots(2, 2, gridspec_kw={"wspace": 0, "hspace": 0}).ravel()
@@ -108,7 +108,7 @@ def _draw_values(axes: Axes, example: Example, result: Normalized) -> None:
             facecolor="white", alpha=0.55, linewidth=0,
         )  # fmt: skip
         axes.add_patch(box)
-        middle = {"ha": "center", "va": "center"}
+        middle: dict[str, Any] = {"ha": "center", "va": "center"}
         axes.text(x + CELL / 2, y + 0.15, f"{value:g}", fontsize=10, fontweight="bold", **middle)
         normal = f"{result.normalized[i, c, row, column]:.2f}".replace("-", "−")
         axes.text(x + CELL / 2, y + 0.32, normal, fontsize=7.5, **middle)

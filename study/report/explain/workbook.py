@@ -60,7 +60,8 @@ class _Styles:
     """The workbook's formats, each made once."""
 
     def __init__(self, book: xlsxwriter.Workbook) -> None:
-        self.book, self.made = book, {}
+        self.book = book
+        self.made: dict[Any, Any] = {}
 
     def __call__(self, **properties: Any) -> Any:
         key = tuple(sorted(properties.items()))
@@ -143,7 +144,7 @@ def _norm_sheet(
     for k, (share, colour) in enumerate(zip(result.shares, result.colours)):
         _share_row(sheet, styles, tops[0], table, k, share, colour, result)
     for index, value in np.ndenumerate(example.values):
-        k, channel = result.share_of[index], LEFT + 2 * index[1]
+        k, channel = int(result.share_of[index]), LEFT + 2 * index[1]
         x, normal = (cell(*_row_column(top, index)) for top in tops[:2])
         mean, variance = (cell(tops[0] + k, table + 1 + j, True, True) for j in (0, 1))
         from_source = source.at(*_row_column(source.TOP, index))

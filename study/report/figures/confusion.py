@@ -1,6 +1,7 @@
 """A variant's confusion matrix, without the images that are right."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -46,7 +47,7 @@ def _draw_cells(axes: Axes, mean: np.ndarray) -> None:
     """Draw a colour and a number for what is wrong, and the share of what is right."""
     wrong = mean * (1 - np.eye(len(mean)))
     axes.imshow(wrong, cmap="Blues", vmin=0, vmax=max(wrong.max(), 1))
-    centred = {"ha": "center", "va": "center"}
+    centred: dict[str, Any] = {"ha": "center", "va": "center"}
     for target, predicted in zip(*np.nonzero(wrong)):
         images = wrong[target, predicted]
         colour = "white" if images > DARK * wrong.max() else "black"

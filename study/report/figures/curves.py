@@ -42,7 +42,7 @@ def draw(folder: Path, study: Study, metric: str, target: float | None = None) -
         if target is not None and accuracy:
             _draw_target(axes, target)
         axes.set(xlabel="epoch", ylabel=f"{title}{' (%)' if accuracy else ''}")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        drawing.count_epochs(axes)
         _draw_labels(axes, study, means, metric)
         rows = [row for variant in study.variants for row in _rows(variant, metric)]
         drawing.save(figure, folder, slug(title), HEADER, rows)

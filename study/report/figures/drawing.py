@@ -1,6 +1,7 @@
 """The parts that figures share: style, labels beside the axes, and files (png, pdf and csv)."""
 
 import csv
+import functools
 import io
 import itertools
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator
+from matplotlib.typing import RcKeyType
 
 from study import files
 from study.report.stats import Interval
@@ -20,7 +23,7 @@ from study.report.variants import Study, Variant
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
 DASHES = ("-", "--", "-.", ":")
 GREY = "0.75"  # of variants without a colour of their own
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "pdf.fonttype": 42,  # TrueType: text stays text
     "font.size": 9,
     "axes.spines.top": False,
@@ -30,8 +33,11 @@ STYLE = {
     "savefig.dpi": 150,
 }
 FEW_BANDS = 4
-WIDE = {"figsize": (9.5, 4.6), "layout": "constrained"}  # with room for labels beside the axes
-NARROW = {"figsize": (7.2, 4.2), "layout": "constrained"}
+WIDE: dict[str, Any] = {
+    "figsize": (9.5, 4.6),
+    "layout": "constrained",
+}  # with room for labels beside the axes
+NARROW: dict[str, Any] = {"figsize": (7.2, 4.2), "layout": "constrained"}
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,20 @@ class SideLabel(NamedTuple):
     y: float
 
 
+def count_epochs(axes: Axes) -> None:
+    """Put the ticks of the horizontal axis at whole numbers."""
+    locator = AutoLocator()
+    locator.set_params(integer=True)
+    axes.xaxis.set_major_locator(locator)
+
+
 def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
     """Write labels right of the axes, near their points, so that none covers another."""
     low, high = axes.get_ylim()
     size = 8 if len(labels) <= 8 else 7
     lines = max((label.text.count("\n") + 1 for label in labels), default=1)
-    height = 0.78 * 72 * axes.figure.get_figheight()  # of the axes, in points
+    # Of the axes, in points.
+    height = 0.78 * 72 * axes.figure.bbox.height / axes.figure.dpi
     gap = min(1 / max(len(labels), 1), 1.3 * size * lines / height)
     heights = [(label.y - low) / (high - low) for label in labels]
     for label, y, point in zip(labels, spread(heights, gap), heights):
@@ -128,11 +142,10 @@ def save(
         layout.execute(figure)
         figure.set_layout_engine("none")
     # No date inside, so that the same runs give the same files.
-    for kind, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
-        files.write(
-            folder / f"{name}.{kind}",
-            lambda file, k=kind, m=metadata: figure.savefig(file, format=k, metadata=m),
-        )
+    metadata: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}}
+    for kind in metadata:
+        save_as = functools.partial(figure.savefig, format=kind, metadata=metadata[kind])
+        files.write(folder / f"{name}.{kind}", save_as)
     write_csv(folder / f"{name}.csv", header, rows)
 
 

@@ -30,7 +30,7 @@ def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure | No
         names = [titles[name] for name in shares][::-1]
         values = list(shares.values())[::-1]
         axes.barh(names, values, color=drawing.COLOURS[0], height=0.6)
-        offset = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+        offset: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
         for i, share in enumerate(values):
             axes.annotate(f"{share:.0%}", (share, i), fontsize=8, **offset)
         axes.set(xlabel="share of the variance", xlim=(0, 1.08 * max(values)))
@@ -87,5 +87,6 @@ def _distribution(axis: Axis, configs: Sequence[Config]) -> Any:
 
     values = {_coordinate(axis, config) for config in configs}
     if axis.numeric:
-        return FloatDistribution(min(values), max(values))
+        numbers = [float(value) for value in values]
+        return FloatDistribution(min(numbers), max(numbers))
     return CategoricalDistribution(sorted(values))

@@ -28,18 +28,18 @@ def limits(
     they widen it no more than to three times the range of the values, or to one and a half times
     the median interval. NaN is left out.
     """
-    curves = [np.asarray(curve, dtype=float) for curve in curves]
-    late = np.concatenate([curve[len(curve) // 2 :] for curve in curves])
-    last = [curve[-1] for curve in curves]
+    values = [np.asarray(curve, dtype=float) for curve in curves]
+    late = np.concatenate([curve[len(curve) // 2 :] for curve in values])
+    last = [curve[-1] for curve in values]
     low = np.nanmin([np.nanquantile(late, SPIKES), *last])
     high = np.nanmax([np.nanquantile(late, 1 - SPIKES), *last])
-    bounds = np.asarray(bounds, dtype=float)
-    bounds = bounds[np.isfinite(bounds)]
-    if len(bounds):
+    ends = np.asarray(bounds, dtype=float)
+    ends = ends[np.isfinite(ends)]
+    if len(ends):
         middle = (low + high) / 2
-        room = 1.5 * max(high - low, np.median(abs(bounds - middle)))
-        bounds = bounds.clip(middle - room, middle + room)
-        low, high = min(low, bounds.min()), max(high, bounds.max())
+        room = 1.5 * max(high - low, np.median(abs(ends - middle)))
+        ends = ends.clip(middle - room, middle + room)
+        low, high = min(low, ends.min()), max(high, ends.max())
     low, high = max(low, 0), min(high, perfect or np.inf)
     margin = MARGIN * (high - low) or 0.01
     return float(low - margin), float(high + margin)

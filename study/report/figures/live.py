@@ -51,7 +51,7 @@ def build(
     for cost, title in tradeoff.COSTS.items():
         if (name := tradeoff.name(cost)) in windows:
             graphs[name] = _points(
-                study, study.variants, lambda variant, c=cost: tradeoff.value(variant, c), TEST,
+                study, study.variants, functools.partial(tradeoff.value, cost=cost), TEST,
                 windows[name], {"title": title}, "test accuracy at the last epoch (%)",
             )  # fmt: skip
     return graphs
@@ -65,11 +65,11 @@ def _curves(study: Study, metric: str, window: Window, target: float | None) -> 
         colour, dashes = drawing.line_style(study.shown.index(variant))
         group = {"legendgroup": variant.label, "name": variant.label, "x": variant.epochs}
         if any(value is not None for value in low):
-            band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+            band: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
             band |= {"showlegend": False} | group
             fill = _transparent(colour, drawing.band_opacity(len(study.shown)))
             bands += [band | {"y": low}, band | {"y": high, "fill": "tonexty", "fillcolor": fill}]
-        half = [None if b is None else (b - a) / 2 for a, b in zip(low, high)]
+        half = [None if a is None or b is None else (b - a) / 2 for a, b in zip(low, high)]
         lines.append(
             group
             | {"mode": "lines", "y": mean}

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.typing import RcKeyType
 
 from study import runs
 from study.report.figures import drawing
@@ -16,7 +17,7 @@ from study.train.image_grid import Cell
 
 TEN, SQUARE = 10, 25  # images of the two grids of a variant
 COLUMNS = 10  # of the grid that compares variants, in each row its name first
-STYLE = {"pdf.fonttype": 42, "savefig.dpi": 130}
+STYLE: dict[RcKeyType, Any] = {"pdf.fonttype": 42, "savefig.dpi": 130}
 HEADER = ("index", "target", "predicted", "confidence")
 
 
@@ -60,10 +61,10 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
     if not by_confidence:
         return None
     cells: list[Cell] = []
-    for name, wrong in by_confidence.items():
-        kept = [(i, images[i]) for i in wrong if images[i].pixels is not None]
+    for name, indices in by_confidence.items():
+        kept = [(i, images[i]) for i in indices if images[i].pixels is not None]
         shown = [Cell(image.pixels, f"{i}: {classes[image.target]}") for i, image in kept]
-        row = [Cell(None, f"{name}: {len(wrong)}"), *shown[: COLUMNS - 1]]
+        row = [Cell(None, f"{name}: {len(indices)}"), *shown[: COLUMNS - 1]]
         cells += row + [Cell(None, "")] * (COLUMNS - len(row))
     rows = [
         [name, i, classes[images[i].target]] for name, wrong in by_confidence.items() for i in wrong

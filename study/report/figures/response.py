@@ -56,8 +56,8 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
-        inside = set_limits(axes, [(point.x, point.score) for point in points])
-        inside = {points[i].variant.label for i in inside}
+        within = set_limits(axes, [(point.x, point.score) for point in points])
+        inside = {points[i].variant.label for i in within}
         for (family, members), colour in zip(families.items(), itertools.cycle(drawing.COLOURS)):
             for line in joined(members, others):
                 axes.plot(*zip(*line), color=colour, linewidth=1, alpha=0.6)

@@ -85,7 +85,7 @@ def summarize(study: Study, compared: list[Pair], target: float | None = None) -
     """Summarize a study and its compared pairs in findings, the most important first."""
     best = study.ranked()[0]
     with_best = [pair for pair in compared if pair.one is best]
-    findings = [_best(study, best)]
+    findings: list[Finding | None] = [_best(study, best)]
     if with_best:
         findings.append(_next(with_best[0], len(compared)))
     findings += _rest(with_best)
@@ -195,7 +195,7 @@ def _cost(study: Study, best: Variant) -> Finding | None:
         return None
     text = f"A run of the best took {_time(known[best.label])}"
     if len(known) > 1:
-        fast, slow = min(known, key=known.get), max(known, key=known.get)
+        fast, slow = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         text += f"; the quickest, {fast}, {_time(known[fast])}, the slowest, {slow},"
         text += f" {_time(known[slow])}"
     return Finding(f"{text} (mean over seeds, all epochs).", "results.csv")
@@ -207,7 +207,7 @@ def _target(study: Study, best: Variant, target: float) -> Finding:
     if not at_target:
         text = f"No variant's mean test accuracy reaches {target:g} % and holds it to the end."
         return Finding(text, "figures/test_accuracy.csv")
-    first = min(at_target, key=at_target.get)
+    first = min(at_target, key=at_target.__getitem__)
     share = stats.share_at_target(best.curves("test/accuracy"), target)
     text = (
         f"{first} is the first whose mean test accuracy reaches {target:g} % and holds it, from"
@@ -235,7 +235,7 @@ def _steadiness(study: Study) -> Finding | None:
     known = {label: value for label, value in deviations.items() if np.isfinite(value)}
     if len(known) < 2:
         return None
-    least, most = min(known, key=known.get), max(known, key=known.get)
+    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     if known[most] - known[least] < ROUNDING:
         return None
     return Finding(

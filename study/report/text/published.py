@@ -148,7 +148,7 @@ class Reproduced:
                     f"our 95 % interval lies above it, its mean by {points}; {self._as_one_run()}"
                 )
             case "below":
-                nearest = self.published.last - self.last.high
+                nearest = (self.published.last or math.nan) - self.last.high
                 return (
                     f"our 95 % interval lies below it, its mean by {points} and its upper end by"
                     f" {nearest:.2f}; {self._as_one_run()}"

@@ -87,7 +87,7 @@ class Sheet:
         shares = examples.shares(norm, self.images, self.channels, example.groups)
         table = 2 * self.channels + 4
         for k, share in enumerate(shares):
-            part = torch.tensor(values[share.index])
+            part = torch.tensor(values[share.slices])
             assert self.value(4 + k, table) == pytest.approx(part.mean().item(), abs=1e-6)
             variance = part.var(correction=0).item()
             assert self.value(4 + k, table + 1) == pytest.approx(variance, abs=1e-6)
