@@ -40,7 +40,7 @@ MOMENTUM = Effect(
     "optimizer=sgd and momentum is above 0",
     lambda c: c["optimizer"] == "sgd" and c["momentum"] > 0,
 )
-# Fields whose values say in a label what they are of.
+# Fields whose values need no name before them in a label.
 SPEAKING = ("dataset", "network", "optimizer", "schedule", "precision", "augment")
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
 
@@ -278,10 +278,7 @@ def _phrase(name: str, value: Any) -> str:
     title = {"norm_affine": "affine"}.get(name, name.replace("_", " "))
     if isinstance(value, bool):
         return title if value else f"no {title}"
-    if (
-        name in ("dataset", "network", "optimizer", "schedule", "precision", "augment")
-        and value != "none"
-    ):
+    if name in SPEAKING and value != "none":
         return value
     return f"no {title}" if value == "none" else f"{title} {text(value)}"
 

@@ -318,7 +318,7 @@ def test_a_row_is_all_that_a_new_data_set_of_a_known_format_needs(tmp_path, monk
     row = datasets.DatasetSpec(
         name="shapes", shape=(3, 24, 24), class_names=("disc", "ring", "square", "star", "cross"),
         train_images=20, test_images=20, mean=(0.5,) * 3, std=(0.29,) * 3,
-        statistics_source="made up", format="cifar", files=md5, torchvision="none",
+        statistics_source="made up", format="cifar", files=md5,
     )  # fmt: skip
     replaced(monkeypatch, row)
     with pytest.raises(UsageError, match="holdout=16: shapes allows 0, or 5 to 15 images"):
@@ -328,3 +328,10 @@ def test_a_row_is_all_that_a_new_data_set_of_a_known_format_needs(tmp_path, monk
     [packed] = pack_runs.train([Config(**common)], [tmp_path / "pack"])
     for run in (alone, packed):
         assert run.confusion().shape == (5, 5) and "val/accuracy" in run.history[0]
+    data._read.cache_clear()
+    (tmp_path / "test").write_bytes(b"no pickle")
+    with pytest.raises(UsageError, match="truncated or altered; put the original there"):
+        data.read("shapes")
+    (tmp_path / "test").unlink()
+    with pytest.raises(UsageError, match="test: missing; put it there, or point STUDY_DATA"):
+        data.read("shapes")

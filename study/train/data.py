@@ -76,11 +76,12 @@ def read(name: str) -> tuple[Split, Split]:
 @functools.lru_cache(maxsize=2)
 def _read(spec: DatasetSpec, root: Path) -> tuple[Split, Split]:
     folder = root / spec.folder
-    if spec.torchvision:
-        if not is_present(spec.name):
-            _download(spec, root)
+    if not datasets.is_own(spec.name):  # own_data.py checks one's own
+        missing = [file for file in spec.files if not (folder / file).exists()]
+        if missing:
+            _download(spec, root, missing)
         for file, md5 in spec.files.items():
-            _check(spec.name, folder / file, md5)
+            _check(spec, folder / file, md5)
     return READERS[spec.format](spec, folder)
 
 
@@ -180,7 +181,7 @@ READERS: dict[str, Callable[[DatasetSpec, Path], tuple[Split, Split]]] = {
 }
 
 
-def _check(name: str, path: Path, md5: str) -> None:
+def _check(spec: DatasetSpec, path: Path, md5: str) -> None:
     """Refuse a file that is not, to the bit, the published one."""
     try:
         with open(path, "rb") as stream:
@@ -188,24 +189,30 @@ def _check(name: str, path: Path, md5: str) -> None:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); allow reading it") from error
     if actual != md5:
+        remedy = "put the original there"
+        if spec.torchvision:
+            remedy = f"delete it and run `study check --dataset {spec.name}` to download it again"
         raise UsageError(
             f"{path}: {path.stat().st_size:,} bytes with MD5 {actual}, expected MD5 {md5}:"
-            f" truncated or altered; delete it and run `study check --dataset {name}`"
-            " to download it again"
+            f" truncated or altered; {remedy}"
         )
 
 
-def _download(spec: DatasetSpec, root: Path) -> None:
-    """Fetch the missing files through torchvision: into a temporary folder, then into place."""
+def _download(spec: DatasetSpec, root: Path, missing: list[str]) -> None:
+    """Fetch missing files through torchvision: into a temporary folder, then into place."""
     import torchvision
 
     folder = root / spec.folder
-    missing = [file for file in spec.files if not (folder / file).exists()]
+    if spec.torchvision is None:
+        raise UsageError(
+            f"{folder / missing[0]}: missing; put it there, or point STUDY_DATA to a folder that"
+            f" has {spec.folder}"
+        )
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary:
             with contextlib.redirect_stdout(None):
-                getattr(torchvision.datasets, str(spec.torchvision))(temporary, download=True)
+                getattr(torchvision.datasets, spec.torchvision)(temporary, download=True)
             folder.mkdir(parents=True, exist_ok=True)
             for file in missing:
                 os.replace(Path(temporary) / spec.folder / file, folder / file)

@@ -7,23 +7,25 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
-from matplotlib.typing import RcKeyType
 
 from study import files
 from study.report.stats import Interval
 from study.report.variants import Study, Variant
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # matplotlib 3.9 has none
+
 # Okabe & Ito's colours, which colour-blind readers tell apart; yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
 DASHES = ("-", "--", "-.", ":")
 GREY = "0.75"  # of variants without a colour of their own
-STYLE: dict[RcKeyType, Any] = {
+STYLE: "dict[RcKeyType, Any]" = {
     "pdf.fonttype": 42,  # TrueType: text stays text
     "font.size": 9,
     "axes.spines.top": False,

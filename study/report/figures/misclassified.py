@@ -2,11 +2,10 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.typing import RcKeyType
 
 from study import runs
 from study.report.figures import drawing
@@ -15,9 +14,12 @@ from study.report.variants import Study, Variant
 from study.train import image_grid
 from study.train.image_grid import Cell
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # matplotlib 3.9 has none
+
 TEN, SQUARE = 10, 25  # images of the two grids of a variant
 COLUMNS = 10  # of the grid that compares variants, in each row its name first
-STYLE: dict[RcKeyType, Any] = {"pdf.fonttype": 42, "savefig.dpi": 130}
+STYLE: "dict[RcKeyType, Any]" = {"pdf.fonttype": 42, "savefig.dpi": 130}
 HEADER = ("index", "target", "predicted", "confidence")
 
 
