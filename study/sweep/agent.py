@@ -21,7 +21,7 @@ class AgentSignals(Signals):
     """Tells a stop that the server asks for from a preemption.
 
     A stop ends the run after its epoch. wandb also sends SIGTERM for it. SIGTERM without such a
-    request is a preemption, and so is one that cannot be told apart.
+    request is a preemption, and so is one that may be either.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ SAMPLE = 0.5  # seconds between two looks at memory and power
 @dataclass(frozen=True)
 class Cost:
     """Wall-clock seconds; peak memory of the process tree in MB (Linux, else 0), and of the GPUs in
-    MB and their mean watts, all together, where the driver tells."""
+    MB and their mean watts, all together, where the driver reports them."""
 
     seconds: float
     peak_mb: float

@@ -39,7 +39,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """A command's result; what the browser tells meanwhile is noted."""
+        """Return a command's result; events that arrive meanwhile are kept."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": params}
         if self.session:

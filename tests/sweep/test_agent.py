@@ -62,7 +62,7 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     assert one.summary["test_accuracy_last"] == one.rows[-1]["test/accuracy"]
     for key in ("misclassified", "misclassified_grid", "layers", "confusion"):
         assert key in one.rows[-1], key
-    trained = runs.find(machine.home / "runs" / sweep.id)  # whose folders tell where they are
+    trained = runs.find(machine.home / "runs" / sweep.id)  # whose folders record their addresses
     paths = {f"{sweep.entity}/{sweep.project}/{run_id}" for run_id in sweep.runs}
     assert {logger.address(run) for run in trained} == paths
 
