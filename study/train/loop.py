@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from study import files, runs
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import RunError, UsageError, describe
 from study.runs import Run
 from study.train import (
     augment,
@@ -291,7 +291,7 @@ def recording_failure(folder: Path, config: Config, device: torch.device) -> Ite
         raise
     except Exception as error:
         failure = as_failure(error, config, device)
-        cause = str(failure) if failure else f"{type(error).__name__}: {error}"
+        cause = str(failure) if failure else describe(error)
         runs.write_failure(folder, config, cause)
         if failure:
             raise failure from error

@@ -14,7 +14,7 @@ import torch
 
 from study import files, runs
 from study.config import SHARED, Config
-from study.errors import RunError, UsageError
+from study.errors import RunError, UsageError, describe
 from study.plans import PLANS
 from study.runs import Run
 from study.train import (
@@ -163,7 +163,7 @@ def _train_or_halve(
         full = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if failure is None:  # an error in the code
             for member in [member for member in members if not member.ended]:
-                member.fail(RunError(f"{type(error).__name__}: {error}"))
+                member.fail(RunError(describe(error)))
             raise
     # The error is gone here, and with it what held the pack's tensors.
     left = [member for member in members if not member.ended]
