@@ -205,7 +205,6 @@ class Config:
 FIELDS: dict[str, Field] = fields_of(Config)
 # The configurations of a pack share the first fields, and may differ in the second.
 SHARED = tuple(name for name, field in FIELDS.items() if not field.per_model)
-PER_MODEL = tuple(name for name, field in FIELDS.items() if field.per_model)
 
 
 def check_names(names: Iterable[str]) -> None:

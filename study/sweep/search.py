@@ -55,11 +55,10 @@ def suggest_params(
     Source: Optuna's GPSampler; Ament et al., 2023 (arXiv 2310.20708).
     """
     distributions = {p.name: p.distribution for p in sweep.varying}
-    maximize = bool(sweep.metric and sweep.metric.maximize)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
-    study = optuna.create_study(direction=direction(maximize), sampler=sampler)
+    study = optuna.create_study(direction=direction(sweep.maximizes), sampler=sampler)
     study.add_trials(
         create_trial(params=dict(params), distributions=distributions, value=value)
         for params, value in observations
@@ -86,8 +85,7 @@ class Search:
     ) -> None:
         self.sweep, self.out, self.seed = sweep, out, seed
         self.is_grid = sweep.method == "grid"
-        maximize = bool(sweep.metric and sweep.metric.maximize)
-        self.store = TrialStore(storage or out / JOURNAL, self.study_name(), maximize)
+        self.store = TrialStore(storage or out / JOURNAL, self.study_name(), sweep.maximizes)
         self.store.release_expired()
         trials = self.store.trials()
         self.leased: dict[str, Trial] = {}  # to this command, by the run's name
@@ -307,7 +305,7 @@ class Search:
             elif why == FAILED:
                 failed[sample] = trial.params
         if observed:
-            worst = min if self.sweep.metric and self.sweep.metric.maximize else max
+            worst = min if self.sweep.maximizes else max
             value = worst(value for _, value in observed.values())
             only_failed = failed.keys() - observed.keys() - in_flight.keys()
             observed |= {sample: (failed[sample], value) for sample in only_failed}

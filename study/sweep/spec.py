@@ -67,6 +67,11 @@ class Sweep:
     hyperband: Hyperband | None = None
     run_cap: int | None = None
 
+    @property
+    def maximizes(self) -> bool:
+        """Whether a greater value of the metric is better; without a metric, no."""
+        return self.metric is not None and self.metric.maximize
+
     @cached_property
     def configs(self) -> list[Config]:
         """The configurations of a grid, each once: the product of the values in the file's order.

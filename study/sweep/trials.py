@@ -71,7 +71,7 @@ class Trial:
 
 
 def direction(maximize: bool) -> StudyDirection:
-    """Return Optuna's word for it."""
+    """Return the direction of an Optuna study."""
     return StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
 
 

@@ -198,8 +198,7 @@ def is_recorded(folder: Path, mode: str = "offline") -> bool:
 
 def mark_recorded(wandb_run: Any, folder: Path, mode: str = "online") -> None:
     """Mark a run's folder: its W&B run is complete, and this is its path."""
-    path = str(wandb_run.path).encode()
-    files.write(folder / runs.WANDB / MARKS[mode], lambda file: file.write(path))
+    files.write_text(folder / runs.WANDB / MARKS[mode], str(wandb_run.path))
 
 
 def address(run: Run) -> str:

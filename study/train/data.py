@@ -77,8 +77,7 @@ def read(name: str) -> tuple[Split, Split]:
 def _read(spec: DatasetSpec, root: Path) -> tuple[Split, Split]:
     folder = root / spec.folder
     if not datasets.is_own(spec.name):  # own_data.py checks one's own
-        missing = [file for file in spec.files if not (folder / file).exists()]
-        if missing:
+        if missing := _missing_files(spec, root):
             _download(spec, root, missing)
         for file, md5 in spec.files.items():
             _check(spec, folder / file, md5)
@@ -89,8 +88,11 @@ def is_present(name: str) -> bool:
     """Whether all files of a data set exist, intact or not."""
     if datasets.is_own(name):
         return datasets.own_path(name).exists()
-    spec = datasets.spec(name)
-    return all((files.data_folder() / spec.folder / file).exists() for file in spec.files)
+    return not _missing_files(datasets.spec(name), files.data_folder())
+
+
+def _missing_files(spec: DatasetSpec, root: Path) -> list[str]:
+    return [file for file in spec.files if not (root / spec.folder / file).exists()]
 
 
 @functools.lru_cache(maxsize=4)

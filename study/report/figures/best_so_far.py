@@ -34,7 +34,7 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         points = [(i, stats.mean_interval([y])) for i, y in finished]
         response.set_limits(axes, points, values=False)
         axes.set(xlabel="run", ylabel=study.chosen_by)
-        drawing.count_epochs(axes)
+        drawing.set_integer_ticks(axes)
         axes.legend(frameon=False, fontsize=8, loc="lower right")
         rows = [[i, run.path.name, run.state, y, best.get(i, np.nan)] for i, run, y in known]
         drawing.save(figure, folder, "best_so_far", ["trial", "run", "state", key, "best"], rows)

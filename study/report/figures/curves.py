@@ -42,7 +42,7 @@ def draw(folder: Path, study: Study, metric: str, target: float | None = None) -
         if target is not None and accuracy:
             _draw_target(axes, target)
         axes.set(xlabel="epoch", ylabel=f"{title}{' (%)' if accuracy else ''}")
-        drawing.count_epochs(axes)
+        drawing.set_integer_ticks(axes)
         _draw_labels(axes, study, means, metric)
         rows = [row for variant in study.variants for row in _rows(variant, metric)]
         drawing.save(figure, folder, slug(title), HEADER, rows)

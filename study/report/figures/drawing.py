@@ -89,7 +89,7 @@ class SideLabel(NamedTuple):
     y: float
 
 
-def count_epochs(axes: Axes) -> None:
+def set_integer_ticks(axes: Axes) -> None:
     """Put the ticks of the horizontal axis at whole numbers."""
     locator = AutoLocator()
     locator.set_params(integer=True)

@@ -61,7 +61,7 @@ def _draw_panel(axes: Axes, one: Reproduced) -> None:
     axes.set_ylim(limits([line.get_ydata() for line in axes.lines], [low[-1], high[-1]]))
     axes.set_title(f"{one.variant.label}, n = {one.last.n}", fontsize=9)
     axes.set_xlabel("epoch")
-    drawing.count_epochs(axes)
+    drawing.set_integer_ticks(axes)
 
 
 def _rows(one: Reproduced) -> list[list[Any]]:

@@ -56,7 +56,7 @@ def _draw_metric(
     accuracy = metric == "accuracy"
     axes.set_ylim(limits(means, bounds, ACCURACY if accuracy else LOSS))
     axes.set(xlabel="epoch", ylabel=f"{metric}{' (%)' if accuracy else ''}")
-    drawing.count_epochs(axes)
+    drawing.set_integer_ticks(axes)
     axes.legend(frameon=False)
     return rows
 
@@ -71,5 +71,5 @@ def _draw_learning_rate(axes: Axes, variant: Variant) -> list[list[Any]]:
     elif len(known):
         axes.set_ylim(0, 1.1 * known.max() or 1)
     axes.set(xlabel="epoch", ylabel="learning rate")
-    drawing.count_epochs(axes)
+    drawing.set_integer_ticks(axes)
     return [["train", "lr", epoch, *[rate] * 3] for epoch, rate in zip(variant.epochs, rates)]
