@@ -203,7 +203,7 @@ class Config:
 
 
 FIELDS: dict[str, Field] = fields_of(Config)
-# The configurations of a pack share the first fields, and may differ in the second.
+# The fields that the configurations of a pack share; they may differ in all others.
 SHARED = tuple(name for name, field in FIELDS.items() if not field.per_model)
 
 
