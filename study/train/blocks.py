@@ -66,11 +66,12 @@ class Network(nn.Module):
         self.plan = plan
         self.features = nn.ModuleList()
         channels, size = in_chans or plan.channels, img_size or plan.size
+        self.img_size = size
         if size < plan.smallest:
             raise UsageError(
                 f"img_size={size}: this network takes images of at least {plan.smallest} pixels"
             )
-        for spec in plan.blocks:
+        for number, spec in enumerate(plan.blocks):
             if isinstance(spec, Pool):
                 self.features.append(nn.MaxPool2d(2))
                 size //= 2
@@ -90,7 +91,7 @@ class Network(nn.Module):
                     size=(size, size),
                     copies=copies,
                 ),
-                "dropout": _dropout(plan, dropout, norm) if spec.dropout else None,
+                "dropout": _dropout(plan, dropout, norm, number) if spec.dropout else None,
                 "relu": nn.ReLU(inplace=True),
             }
             order = () if spec.bare else plan.order
@@ -113,10 +114,13 @@ class Network(nn.Module):
         return self.head(self.pool(x)).flatten(1)
 
 
-def _dropout(plan: Plan, p: float | Sequence[float], norm: str) -> nn.Module | None:
-    """Build a plan's dropout, of one probability or one a copy; None where nothing is dropped."""
+def _dropout(
+    plan: Plan, p: float | Sequence[float], norm: str, number: int
+) -> nn.Module | None:
+    """Build the dropout of a plan's block, of one probability or one a copy; None where nothing is
+    dropped."""
     if not isinstance(p, (int, float)):
-        return Dropouts(p, plan.whole_channels) if any(p) else None
+        return Dropouts(p, plan.whole_channels, number) if any(p) else None
     if not p:
         return None
     # In place: a norm's backward pass does not need its output. A ReLU's does.
