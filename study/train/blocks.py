@@ -114,9 +114,7 @@ class Network(nn.Module):
         return self.head(self.pool(x)).flatten(1)
 
 
-def _dropout(
-    plan: Plan, p: float | Sequence[float], norm: str, number: int
-) -> nn.Module | None:
+def _dropout(plan: Plan, p: float | Sequence[float], norm: str, number: int) -> nn.Module | None:
     """Build the dropout of a plan's block, of one probability or one a copy; None where nothing is
     dropped."""
     if not isinstance(p, (int, float)):

@@ -39,8 +39,17 @@ def prepare(device: torch.device, config: Config, threads: int) -> None:
         raise UsageError("precision=float64: MPS has none; allowed on it: float32, bfloat16")
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # CUDA graphs and streams belong to the current one
+    if device.type == "cuda":
+        # float32 multiplies in TF32 by whatever kernel; float64 is exact, bfloat16 has its own
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True  # maps of few sizes, many times over
     torch.set_num_threads(threads)
     _keep_memory()
+
+
+def tf32(device: torch.device) -> bool:
+    """Whether products in float32 have TF32's ten bits of mantissa on the device."""
+    return device.type == "cuda" and torch.backends.cudnn.allow_tf32
 
 
 def _keep_memory() -> None:

@@ -152,23 +152,23 @@ def _read_block(
     return layer
 
 
-def _read_norm(layer: Layer, norm: nn.Module, models: int) -> bool:
+def _read_norm(layer: Layer, norm: Any, models: int) -> bool:
     """Note a norm in its layer; return whether the kernels know it."""
     layer.norm, layer.unit = norm, "image"
-    kind, channelwise = type(norm), "channel"
+    kind, affine = type(norm), "channel"
     if kind is norms.BatchNorm2d:
         layer.unit, layer.groups = "model", layer.channels
     elif kind is nn.GroupNorm:
         layer.groups = norm.num_groups // models
     elif kind in (nn.LayerNorm, norms.ElementwiseLayerNorms):
-        channelwise = "element"
+        affine = "element"
     else:
         return False
-    layer.affine = "none" if norm.weight is None else channelwise
+    layer.affine = "none" if norm.weight is None else affine
     return True
 
 
-def _skipped(block: nn.Module) -> str:
+def _skipped(block: Any) -> str:
     """Return which value a block gives as activated: see Layer.skip."""
     order = [name for name in block.after if not isinstance(getattr(block, name), nn.Identity)]
     before = order[: order.index("relu")] if "relu" in order else []

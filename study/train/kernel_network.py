@@ -5,10 +5,11 @@ and 4 or 5 back). Bytes: each map is written and read some 14 times (forward by 
 activation; back by the convolution behind it, the norm, and the two factors of its gradients).
 """
 
-import logging
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -21,8 +22,6 @@ from study.train.augment import usable_cores
 from study.train.blocks import Network
 from study.train.dropout import Noise
 from study.train.kernel_layers import Layer
-
-log = logging.getLogger(__name__)
 
 SPLIT, MOST_SPLITS = 4, 32  # images, at least, whose weight gradients are one sum; sums, at most
 
@@ -41,7 +40,7 @@ class Tiles:
     norm: int = 16
 
 
-# On an H200 larger tiles were slower in float32. Of float64 all terms of a product are in registers.
+# On an H200 larger tiles were slower in float32. Of float64 a product's terms are in registers.
 TILES = {
     "float32": Tiles(),
     "bfloat16": Tiles(),
@@ -64,8 +63,8 @@ class Maps:
     stats: Tensor
     pooled: Tensor | None = None
     winners: Tensor | None = None
-    d: Tensor | None = None
-    pooled_d: Tensor | None = None
+    d: Tensor = field(init=False)
+    pooled_d: Tensor = field(init=False)
 
     @property
     def output(self) -> Tensor:
@@ -121,7 +120,8 @@ class KernelNetwork:
         most = max(layer.channels for layer in layers)
         widest = max(layers[0].inputs * self.pixels, *(layer.values for layer in layers))
         stored = torch.bfloat16 if self.precision == "bfloat16" else self.dtype
-        pair, turn = [], 0
+        pair: list[Tensor] = []
+        turn = 0
 
         def vector(values: int, dtype: torch.dtype = self.dtype) -> Tensor:
             return torch.empty(values, dtype=dtype, device=self.device)
@@ -165,7 +165,9 @@ class KernelNetwork:
         self.head_slopes, self.back = vector(total * self.classes), vector(total * last.channels)
         self.losses, self.right = vector(total), vector(total, torch.int32)
 
-    def _launch(self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
+    def _launch(
+        self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
+    ) -> None:
         if self.noted is not None:
             self.noted.append((kernel, grid, arguments, constants))
         else:
@@ -188,6 +190,24 @@ class KernelNetwork:
         which copy; labels: [N]. Adds each model's summed cross-entropy to loss and its right
         answers to correct, [models]; moves the running statistics.
         """
+        self._step(bank, labels, order, copies, weights, loss, correct)
+        counters = [
+            layer.norm.num_batches_tracked for layer in self.layers if layer.unit == "model"
+        ]
+        if counters:
+            torch._foreach_add_(counters, 1)
+        return self.gradient_rows
+
+    def _step(
+        self,
+        bank: Tensor,
+        labels: Tensor,
+        order: Tensor,
+        copies: Tensor,
+        weights: Tensor,
+        loss: Tensor,
+        correct: Tensor,
+    ) -> None:
         n = len(order)
         places = (copies * bank.shape[1] + order) * bank[0, 0].numel()
         self._forward(bank, places, weights, n, train=True)
@@ -201,10 +221,6 @@ class KernelNetwork:
             kernels.add_parts, (triton.cdiv(self.row, self.tiles.values), self.models),
             self.parts, self.gradient_rows, self.row, self.splits, BLOCK=self.tiles.values,
         )  # fmt: skip
-        counters = [layer.norm.num_batches_tracked for layer in self.layers if layer.unit == "model"]
-        if counters:
-            torch._foreach_add_(counters, 1)
-        return self.gradient_rows
 
     @torch.no_grad()
     def logits(self, images: Tensor, weights: Tensor) -> Tensor:
@@ -299,7 +315,7 @@ class KernelNetwork:
     ) -> None:
         """Logits; with labels what training wants of them too."""
         last, rest = self.layers[-1], [self.means] * 6
-        if labels is not None:
+        if labels is not None and order is not None:
             rest = [labels, order, self.head_slopes, self.back, self.losses, self.right]
         labels_or, order_or, slopes, back, losses, right = rest
         self._launch(
@@ -328,9 +344,7 @@ class KernelNetwork:
             maps = self.maps[layer]
             self._norm_back(layer, weights, n)
             x = self.maps[before].output if before else self.input
-            self._weight_gradients(
-                x, maps.d, layer.at, layer.bias, n, self.product, **layer.shape
-            )
+            self._weight_gradients(x, maps.d, layer.at, layer.bias, n, self.product, **layer.shape)
             if before:
                 self._convolve_back(layer, before, weights, n)
                 if before.pool:
@@ -410,6 +424,23 @@ class KernelNetwork:
             STAGES=STAGES, num_warps=WARPS,
         )  # fmt: skip
 
+    def compile(self) -> None:
+        """Compile all that a step and evaluation launch, many kernels at a time, into Triton's
+        cache on disk; where that has them already it takes no time."""
+        models, side = self.models, self.layers[0].side_in
+        images = torch.zeros(
+            1, models, self.layers[0].inputs, side, side, dtype=torch.uint8, device=self.device
+        )
+        whole = torch.zeros(1, models, dtype=torch.int64, device=self.device)
+        weights = torch.zeros_like(self.gradient_rows)
+        self.noted = []
+        try:
+            self._step(images, whole[0], whole, whole, weights, weights[:, 0], whole[0])
+            self._logits(images, weights)
+            _compile(self.noted)
+        finally:
+            self.noted = None
+
     # Arguments of the launches.
 
     def _noise(self, layer: Layer) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -428,9 +459,7 @@ class KernelNetwork:
     def _skip_gradient(self, layer: Layer) -> Tensor:
         """The gradient of that value, which is that of the later layer's convolution."""
         [later] = [other for other in self.layers if other.adds is layer] or [layer]
-        d = self.maps[later].d
-        assert d is not None
-        return d
+        return self.maps[later].d
 
     @property
     def _least(self) -> int:
@@ -450,3 +479,22 @@ class KernelNetwork:
 def _power(number: int, least: int = 1, most: int = 2**20) -> int:
     """Return the power of two from `number` up, within limits."""
     return max(least, min(most, triton.next_power_of_2(number)))
+
+
+def _compile(launches: Sequence[tuple]) -> None:
+    """Compile the kernels of launches that have not been made yet, on all cores. Triton lets other
+    threads run while it does, but for a quarter of the time."""
+    mode = getattr(triton, "AsyncCompileMode", None)  # not in older releases: one after the other
+    bar = tqdm(total=0, desc="compiling GPU kernels, once", unit="", disable=None, delay=1)
+    begun: list[Future] = []
+    with bar, ThreadPoolExecutor(usable_cores()) as pool:
+
+        def submit(work: Callable[[], Any]) -> Future:
+            begun.append(pool.submit(work))
+            bar.total = len(begun)
+            begun[-1].add_done_callback(lambda _: bar.update())
+            return begun[-1]
+
+        with mode(SimpleNamespace(submit=submit)) if mode else contextlib.nullcontext():
+            for kernel, grid, arguments, constants in launches:
+                kernel.warmup(*arguments, grid=grid, **constants)

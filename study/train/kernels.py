@@ -6,10 +6,10 @@ channels], stats [units, 4, channels] (a norm's mean, 1 / deviation, and the sca
 comes to), slopes [units, 3, channels]. A unit is what a norm takes its mean over: a model (batch
 norm) or an image. ROW: parameters of one model; AT: the place in a row where a layer's begin.
 
-A program's first index is that of an image, model * N + image, or of a model. It adds up in an order
-that depends neither on the number of models nor on its own place among them: the models of a pack
-have the numbers that each has alone, to the bit. Places within an image or a row are int32, those of
-images and rows int64. Numbers that differ from run to run (N) are no constants of a kernel.
+A program's first index is that of an image, model * N + image, or of a model. It adds up in an
+order that depends neither on the number of models nor on its own place among them: the models of a
+pack have the numbers that each has alone, to the bit. Places within an image or a row are int32,
+those of images and rows int64. What differs from run to run (N) is no constant of a kernel.
 """
 
 import triton
@@ -167,7 +167,7 @@ def gather(
     images, places, x, mean, deviation, N, step, over,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Image n of model k, uint8 from images + places[n * step + k * over], normalized by channel."""
+    """Image n of model k, uint8 from images + places[n * step + k * over], normalized."""
     image = tl.program_id(0).to(tl.int64)
     k = image // N
     i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -370,7 +370,7 @@ def pool(x, y, winners, CHANNELS: tl.constexpr, SIDE: tl.constexpr, BLOCK: tl.co
     tl.store(winners + n * (CHANNELS * OUT * OUT) + i, winner.to(tl.uint8), mask=inside)
 
 
-@triton.jit(do_not_specialize=PLAIN)
+@triton.jit(do_not_specialize=PLAIN, do_not_specialize_on_alignment=["order"])
 def head(
     x, weights, labels, order, smoothing, means, logits, slopes, back, losses, right,
     N, K, ROW, AT, CHANNELS: tl.constexpr, AREA: tl.constexpr, CLASSES: tl.constexpr,
@@ -585,7 +585,7 @@ def image_slopes(
 def element_gradients(
     d, y, stats, parts, N, ROW, AT, SPLITS, SIZE, AREA, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Gradients of scale and shift an element of a map of SIZE values, of a model, image by image."""
+    """Gradients of a model's scales and shifts, one each for every of the SIZE values of a map."""
     k = tl.program_id(0).to(tl.int64)
     i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = i < SIZE
@@ -642,7 +642,7 @@ def weight_gradients(
     KERNEL: tl.constexpr, PADDING: tl.constexpr, BIAS: tl.constexpr, BLOCK: tl.constexpr,
     TERM: tl.constexpr, PIXELS: tl.constexpr, PRODUCT: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of a convolution's weights and bias over PER images of a model, the sums of a split.
+    """Gradients of a convolution's weights and bias over PER images of a model, a split.
 
     The product [channels, (image, pixel)] x [(image, pixel), (input, tap)]. parts: [models, splits,
     ROW]. Program: split, model, tile of channels and terms.

@@ -7,6 +7,7 @@ the rows of one matrix. loop.py is the reference: in float64 a pack leaves the s
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,10 +15,23 @@ from torch import Tensor
 from torch.func import functional_call
 
 from study.config import Config
-from study.train import augment, data, l1, loop, networks, optimizer, schedule, seeds
+from study.train import (
+    augment,
+    data,
+    kernel_choice,
+    l1,
+    loop,
+    networks,
+    optimizer,
+    schedule,
+    seeds,
+)
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
-from study.train.dropout import Dropouts
+from study.train.dropout import Dropouts, Noise
+
+if TYPE_CHECKING:
+    from study.train.kernel_network import KernelNetwork
 
 EVALUATION_BATCH = 16_000  # images times models
 
@@ -36,6 +50,8 @@ class Pack:
         device: torch.device,
     ) -> None:
         self.configs, self.device = list(configs), device
+        self.graph: _Graph | None
+        self.kernels: KernelNetwork | None
         first = self.configs[0]
         self.dtype = loop.DTYPES[first.precision]
         self.dataset = data.load(first)
@@ -54,9 +70,9 @@ class Pack:
         self.state_shapes = {
             name: [t.shape for t in tensors] for name, tensors in states[0].items()
         }
-        self._build([dict(single.named_buffers()) for single in singles])
         spec = self.dataset.spec
         self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
+        self._build([dict(single.named_buffers()) for single in singles])
         self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
         copies = [torch.from_numpy(copy) for copy in augment.copies(first, self.dataset)]
         self.bank = torch.stack(copies).to(device)  # uint8 [copies, N, C, H, W]
@@ -73,11 +89,13 @@ class Pack:
         buffers: each model's running statistics.
         """
         configs = self.configs
+        self.graph, self.kernels = None, None  # gone before their successors take memory
         self.network = networks.build_pack(configs).to(self.device, self.dtype)
         self.generators = [torch.Generator() for _ in configs]
+        self.noise = Noise([seeds.derive(c.seed, seeds.NOISE) for c in configs], self.device)
         for module in self.network.modules():
             if isinstance(module, Dropouts):
-                module.generators = self.generators
+                module.generators, module.noise = self.generators, self.noise
         joined = dict(self.network.named_buffers())
         for name in buffers[0]:
             values = [buffer[name] for buffer in buffers]
@@ -87,7 +105,17 @@ class Pack:
         self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
         self.loss = torch.zeros(len(configs), device=self.device, dtype=self.dtype)
         self.correct = torch.zeros(len(configs), device=self.device, dtype=torch.int64)
-        self.graph: _Graph | None = None
+        self.kernels = kernel_choice.build(
+            self.network,
+            self.device,
+            models=len(configs),
+            images=min(configs[0].batch_size, len(self.dataset.train)),
+            precision=configs[0].precision,
+            noise=self.noise,
+            mean=self.mean,
+            deviation=self.std,
+            smoothing=self.smoothing,
+        )
 
     def _column(self, name: str) -> Tensor:
         """A field of the configurations as numbers, [models, 1]."""
@@ -169,14 +197,13 @@ class Pack:
         return rates.t().unsqueeze(2).contiguous().to(self.device)
 
     def _seed(self, epoch: int, step: int) -> None:
-        """Seed what the models' dropout draws from (see Dropouts)."""
+        """Set what the models' dropout draws from (see Dropouts) to a step of an epoch."""
+        self.noise.step.fill_((epoch - 1) * self.steps + step)
+        if self.device.type != "cpu":
+            return
         for config, generator in zip(self.configs, self.generators):
             if config.dropout:
-                seed = seeds.derive(config.seed, seeds.NOISE, epoch, step)
-                if self.device.type != "cpu":
-                    torch.manual_seed(seed)  # one for all
-                    return
-                generator.manual_seed(seed)
+                generator.manual_seed(seeds.derive(config.seed, seeds.NOISE, epoch, step))
 
     def _step(self, order: Tensor, copies: Tensor, rates: Tensor) -> None:
         """Train on one batch: on CUDA by replaying what the first whole batch recorded."""
@@ -194,6 +221,17 @@ class Pack:
         order, copies: [batch, models]; rates: [models, 1]. No value comes back to the host, so
         that a CUDA graph can record it.
         """
+        gradient = self._gradient(order, copies)
+        l1.add_gradient([gradient], [self.weights], [self.l1_scales])
+        self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
+
+    def _gradient(self, order: Tensor, copies: Tensor) -> Tensor:
+        """Return the gradient of each model's objective, [models, weights]; add up its loss and its
+        right answers."""
+        if self.kernels:
+            return self.kernels.gradients(
+                self.bank, self.labels, order, copies, self.weights, self.loss, self.correct
+            )
         target = self.labels[order]
         logits = self._logits(self.bank[copies, order])
         logs = logits.log_softmax(2)
@@ -201,14 +239,15 @@ class Pack:
         even = -logs.mean(2).mean(0)
         objective = (1 - self.smoothing) * losses + self.smoothing * even
         (gradient,) = torch.autograd.grad(objective.sum(), self.weights)
-        l1.add_gradient([gradient], [self.weights], [self.l1_scales])
-        self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
         with torch.no_grad():
             self.loss += losses * len(order)
             self.correct += (logits.argmax(2) == target).sum(0)
+        return gradient
 
     def _logits(self, images: Tensor) -> Tensor:
         """uint8 [N, models, C, H, W] to logits [N, models, classes]."""
+        if self.kernels and not self.network.training:
+            return self.kernels.logits(images, self.weights)
         x = images.to(self.dtype).sub_(self.mean).div_(self.std).flatten(1, 2)
         half = self.configs[0].precision == "bfloat16"
         parts = self.weights.split([shape.numel() for shape in self.shapes], 1)
@@ -299,9 +338,13 @@ def _split(row: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
 class _Graph:
     """A pack's step on CUDA, recorded once: replaying it costs one launch for hundreds of kernels.
 
-    A replay's inputs are copied into the tensors that it was recorded with. As PyTorch's notes on
-    CUDA graphs ask (docs.pytorch.org/docs/stable/notes/cuda.html), a few steps run first on a side
-    stream; what they changed is put back.
+    A replay's inputs are copied into the tensors that it was recorded with; `noise` counts the
+    steps beside them. As PyTorch's notes on CUDA graphs ask
+    (docs.pytorch.org/docs/stable/notes/cuda.html), a few steps run first on a side stream; what
+    they changed is put back.
+
+    Raises:
+        torch.OutOfMemoryError: also where leaving the recording failed because of it.
     """
 
     def __init__(self, pack: Pack, *inputs: Tensor) -> None:
@@ -311,13 +354,18 @@ class _Graph:
         saved = [tensor.detach().clone() for tensor in changed]
         stream = torch.cuda.Stream(pack.device)
         stream.wait_stream(torch.cuda.current_stream(pack.device))
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                pack.learn(*self.inputs)
-        torch.cuda.current_stream(pack.device).wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            pack.learn(*self.inputs)
+        try:
+            with torch.cuda.stream(stream):
+                for _ in range(3):
+                    pack.learn(*self.inputs)
+            torch.cuda.current_stream(pack.device).wait_stream(stream)
+            with torch.cuda.graph(self.graph):
+                pack.learn(*self.inputs)
+        except RuntimeError as error:
+            if lack := _out_of_memory(error):
+                raise lack from None
+            raise
         with torch.no_grad():
             for tensor, value in zip(changed, saved):
                 tensor.copy_(value)
@@ -326,3 +374,12 @@ class _Graph:
         for recorded, tensor in zip(self.inputs, inputs):
             recorded.copy_(tensor)
         self.graph.replay()
+
+
+def _out_of_memory(error: BaseException | None) -> torch.OutOfMemoryError | None:
+    """Find the lack of memory behind an error: a recording that it breaks off raises another."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError):
+            return error
+        error = error.__context__
+    return None

@@ -184,6 +184,7 @@ def _train_pack(
     """Train members that are at the same epoch to their ends."""
     pack = Pack([member.config for member in members], states, device)
     way = {"threads": threads, "path": "pack", "pack": len(members)}
+    way |= {"kernels": "triton"} if pack.kernels else {}
     epochs = members[0].config.epochs
     while len(members[0].history) < epochs:
         epoch = len(members[0].history) + 1

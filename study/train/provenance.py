@@ -15,18 +15,21 @@ from study.train import cpu_kernels, devices
 PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
 
 
-def collect(device: torch.device, *, threads: int, path: str, pack: int) -> dict[str, Any]:
+def collect(
+    device: torch.device, *, threads: int, path: str, pack: int, kernels: str = ""
+) -> dict[str, Any]:
     """Return the provenance of a run that has just ended, for its summary.
 
-    path: loop or pack. pack: the number of runs that trained together. kernels: of batch norm and
-    dropout (see cpu_kernels).
+    path: loop or pack. pack: the number of runs that trained together. kernels: triton where
+    kernel_network ran, else those of batch norm and dropout (see cpu_kernels).
     """
     return {
         "device": devices.name(device),
         "threads": threads,
         "path": path,
         "pack": pack,
-        "kernels": cpu_kernels.name(device),
+        "kernels": kernels or cpu_kernels.name(device),
+        "tf32": devices.tf32(device),
         "peak_memory_mb": devices.peak_memory(device),
         "git_commit": git_commit(),
         "versions": versions(),

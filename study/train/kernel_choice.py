@@ -1,0 +1,42 @@
+"""Whether a pack runs by Triton's kernels or by torch's: here alone."""
+
+import importlib.util
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from study.errors import first_line
+from study.train.blocks import Network
+
+if TYPE_CHECKING:
+    from study.train.kernel_network import KernelNetwork
+
+log = logging.getLogger(__name__)
+
+DEVICES = {"cuda"}  # types; tests add the CPU, where Triton's interpreter takes the kernels
+
+
+def build(network: Network, device: torch.device, **settings: Any) -> "KernelNetwork | None":
+    """Build a pack's network of kernels, compiled; None where torch's must do.
+
+    That is on another device than CUDA, without Triton or where it cannot compile, and of a network
+    that has what no kernel does. settings: see KernelNetwork.
+    """
+    if device.type not in DEVICES or importlib.util.find_spec("triton") is None:
+        return None
+    from study.train import kernel_layers, kernel_network  # lazily: Triton may be missing
+
+    if kernel_layers.read(network, settings["models"]) is None:
+        log.info("no GPU kernels for this network: it trains by torch's")
+        return None
+    kernels = kernel_network.KernelNetwork(network, **settings)
+    if device.type == "cuda":
+        try:
+            kernels.compile()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # Triton's, its compilers' and the system's are of many kinds
+            log.warning("Triton cannot compile here, torch's kernels do: %s", first_line(error))
+            return None
+    return kernels
