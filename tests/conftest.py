@@ -2,11 +2,13 @@
 
 import dataclasses
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from study import files
@@ -15,6 +17,9 @@ from study.config import Config
 from study.report.figures import drawing
 from study.train import augment, data, loop
 from tests.machines import machine, server  # noqa: F401 (fixtures)
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it once, when it is first imported
 
 ROOT = Path(__file__).parent.parent
 SWEEPS = sorted(

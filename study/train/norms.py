@@ -79,13 +79,13 @@ class ElementwiseLayerNorms(nn.Module):
 
     def __init__(self, copies: int, shape: list[int]) -> None:
         super().__init__()
-        self.copies, self.shape = copies, shape
+        self.copies, self.shape, self.eps = copies, shape, 1e-5
         channels, *size = shape
         self.weight = nn.Parameter(torch.ones(copies * channels, *size))
         self.bias = nn.Parameter(torch.zeros(copies * channels, *size))
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = F.layer_norm(x.unflatten(1, (self.copies, self.shape[0])), self.shape)
+        maps = F.layer_norm(x.unflatten(1, (self.copies, self.shape[0])), self.shape, eps=self.eps)
         return maps.flatten(1, 2) * self.weight + self.bias
 
 
