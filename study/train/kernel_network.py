@@ -6,7 +6,7 @@ activation; back by the convolution behind it, the norm, and the two factors of 
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -46,6 +46,7 @@ TILES = {
     "bfloat16": Tiles(),
     "float64": Tiles(pixels=16, depth=4, weights=4, channels=16),
 }
+PRODUCTS = {"float32": "tf32", "bfloat16": "bfloat16", "float64": "float64"}
 WARPS, STAGES = 2, 2  # of convolutions, measured there too
 
 
@@ -103,8 +104,9 @@ class KernelNetwork:
         self.precision, self.noise, self.trained = precision, noise, trained
         self.mean, self.deviation, self.smoothing = mean.flatten(), deviation.flatten(), smoothing
         self.device, self.dtype, self.tiles = mean.device, mean.dtype, TILES[precision]
-        on_cuda = self.device.type == "cuda"
-        self.product = {"float32": "tf32" if on_cuda else "ieee"}.get(precision, precision)
+        self.product = PRODUCTS[precision]
+        if self.device.type != "cuda" and precision != "float64":
+            self.product = "ieee"  # Triton's interpreter has no other
         self.evaluation: KernelNetwork | None = None
         self.noted: list[tuple] | None = None  # launches instead of being made, see `compile`
         self._allocate()
@@ -437,7 +439,7 @@ class KernelNetwork:
         try:
             self._step(images, whole[0], whole, whole, weights, weights[:, 0], whole[0])
             self._logits(images, weights)
-            _compile(self.noted)
+            warm_up(self.noted)
         finally:
             self.noted = None
 
@@ -481,7 +483,7 @@ def _power(number: int, least: int = 1, most: int = 2**20) -> int:
     return max(least, min(most, triton.next_power_of_2(number)))
 
 
-def _compile(launches: Sequence[tuple]) -> None:
+def warm_up(launches: Iterable[tuple]) -> None:
     """Compile the kernels of launches that have not been made yet, on all cores. Triton lets other
     threads run while it does, but for a quarter of the time."""
     mode = getattr(triton, "AsyncCompileMode", None)  # not in older releases: one after the other

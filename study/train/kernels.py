@@ -358,15 +358,16 @@ def pool(x, y, winners, CHANNELS: tl.constexpr, SIDE: tl.constexpr, BLOCK: tl.co
     q = i % (OUT * OUT)
     corner = i // (OUT * OUT) * (SIDE * SIDE) + q // OUT * (2 * SIDE) + q % OUT * 2
     x += n * (CHANNELS * SIDE * SIDE)
-    best = tl.load(x + corner, mask=inside, other=0.0)
+    exact: tl.constexpr = tl.float64 if x.dtype.element_ty == tl.float64 else tl.float32
+    best = tl.load(x + corner, mask=inside, other=0.0).to(exact)
     winner = tl.zeros([BLOCK], tl.int32)
     for place in tl.static_range(1, 4):
         here = place // 2 * SIDE + place % 2
-        value = tl.load(x + corner + here, mask=inside, other=0.0)
+        value = tl.load(x + corner + here, mask=inside, other=0.0).to(exact)
         above = (value > best) | (value != value)  # a value that is no number wins, as in torch
         best = tl.where(above, value, best)
         winner = tl.where(above, place, winner)
-    tl.store(y + n * (CHANNELS * OUT * OUT) + i, best, mask=inside)
+    tl.store(y + n * (CHANNELS * OUT * OUT) + i, best.to(y.dtype.element_ty), mask=inside)
     tl.store(winners + n * (CHANNELS * OUT * OUT) + i, winner.to(tl.uint8), mask=inside)
 
 

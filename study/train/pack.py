@@ -363,7 +363,7 @@ class _Graph:
             with torch.cuda.graph(self.graph):
                 pack.learn(*self.inputs)
         except RuntimeError as error:
-            if lack := _out_of_memory(error):
+            if lack := out_of_memory(error):
                 raise lack from None
             raise
         with torch.no_grad():
@@ -376,7 +376,7 @@ class _Graph:
         self.graph.replay()
 
 
-def _out_of_memory(error: BaseException | None) -> torch.OutOfMemoryError | None:
+def out_of_memory(error: BaseException | None) -> torch.OutOfMemoryError | None:
     """Find the lack of memory behind an error: a recording that it breaks off raises another."""
     while error is not None:
         if isinstance(error, torch.OutOfMemoryError):

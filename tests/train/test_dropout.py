@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from study.train.dropout import Dropout, Dropout2d, Dropouts
+from study.train import cpu_kernels
+from study.train.dropout import Dropout, Dropout2d, Dropouts, Noise
 
 SHAPE = torch.Size((64, 10, 24, 24))
 
@@ -58,3 +59,62 @@ def test_copies_side_by_side_draw_what_each_draws_alone(alone, whole):
     results = side_by_side(torch.cat([x] * 3, 1)).chunk(3, 1)
     for k, p in enumerate(probabilities):
         assert torch.equal(results[k], seeded(alone(p), x, seed=k) if p else x)
+
+
+CPU = torch.device("cpu")
+
+
+def share(noise, layer=0, places=10**6):
+    """Noise as numbers from 0 to 1, [keys, places]."""
+    return noise.draw(layer, places).double() / 2**32
+
+
+def correlation(a, b):
+    return (((a - 0.5) * (b - 0.5)).mean() * 12).item()
+
+
+def test_noise_is_even_and_its_neighbours_are_independent():
+    """Neighbours in place, step, layer and key, also of keys as alike as they can be."""
+    noise = Noise([2**40 + 1, 2**40 + 2], CPU)
+    ours, other = share(noise)
+    limit = 5 / 10**3  # five standard errors of a million
+    assert abs(ours.mean() - 0.5) < limit * (1 / 12) ** 0.5
+    assert abs(ours.var() - 1 / 12) < limit * (1 / 180) ** 0.5
+    assert abs(correlation(ours, other)) < limit
+    for lag in (1, 2, 3, 8, 26, 28, 32, 676, 784, 1024, 6760):
+        assert abs(correlation(ours[lag:], ours[:-lag])) < limit * 1.01, lag
+    for layer in (1, 2, 7):
+        assert abs(correlation(ours, share(noise, layer)[0])) < limit
+    for step in (1, 2, 469, 2**20):
+        noise.step.fill_(step)
+        assert abs(correlation(ours, share(noise)[0])) < limit
+    counts = torch.histc(ours, 1000, 0, 1)
+    chi_squared = ((counts - 1000) ** 2 / 1000).sum()
+    assert abs(chi_squared - 999) < 5 * (2 * 999) ** 0.5
+
+
+@pytest.mark.parametrize("p", [0.0, 0.029, 0.5, 0.999])
+def test_off_the_cpu_each_copy_drops_its_own_share(p, monkeypatch):
+    monkeypatch.setattr(cpu_kernels, "ENABLED", False)
+    layer, x = Dropouts((p, 0.25), False, layer=3), torch.rand(20, 2 * 10, 24, 24) + 1
+    layer.noise = Noise([5, 6], CPU)
+    y = layer(x)
+    for part, whole, rate in zip(y.chunk(2, 1), x.chunk(2, 1), (p, 0.25)):
+        torch.testing.assert_close(part, torch.where(part == 0, 0, whole / (1 - rate)))
+        both = ((part[..., 1:] == 0) & (part[..., :-1] == 0)).double().mean()
+        for got, expected in (((part == 0).double().mean(), rate), (both, rate**2)):
+            assert abs(got - expected) <= 5 * (expected * (1 - expected) / 1.1e5) ** 0.5
+
+
+@pytest.mark.parametrize("whole_channels", [False, True])
+def test_off_the_cpu_a_copy_does_not_depend_on_its_neighbours(whole_channels, monkeypatch):
+    monkeypatch.setattr(cpu_kernels, "ENABLED", False)
+    x = torch.rand(4, 3 * 5, 6, 6)
+    together = Dropouts((0.1, 0.2, 0.3), whole_channels, layer=2)
+    together.noise = Noise([7, 8, 2**64 - 9], CPU)
+    alone = Dropouts((0.3,), whole_channels, layer=2)
+    alone.noise = Noise([2**64 - 9], CPU)
+    assert torch.equal(together(x)[:, 10:], alone(x[:, 10:]))
+    before = alone(x[:, 10:])
+    alone.noise.step += 1
+    assert not torch.equal(alone(x[:, 10:]), before)

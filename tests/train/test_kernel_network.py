@@ -185,26 +185,23 @@ def small(order, **options):
 
 
 @pytest.mark.parametrize(
-    "order, options",
+    "order, whole_channels, options",
     [
-        ("norm, relu, dropout", {"norm": "batch"}),
-        ("norm, dropout, relu", {"norm": "layer"}),
-        ("relu, norm, dropout", {"norm": "group", "groups": 2}),
-        ("norm, dropout", {"norm": "instance"}),
-        ("norm, relu, dropout", {"norm": "layer", "norm_affine": "element"}),
-        ("relu, norm, dropout", {"norm": "layer", "norm_affine": "none"}),
-        ("norm, relu, dropout", {"norm": "none"}),
-        ("norm, dropout, relu", {"norm": "none"}),
-        ("norm, relu, dropout", {"norm": "instance", "norm_affine": "none", "dropout": 0.0}),
+        ("norm, relu, dropout", False, {"norm": "batch"}),
+        ("norm, dropout, relu", True, {"norm": "layer"}),
+        ("relu, norm, dropout", False, {"norm": "group", "groups": 2}),
+        ("norm, dropout", True, {"norm": "instance"}),
+        ("norm, relu, dropout", True, {"norm": "layer", "norm_affine": "element"}),
+        ("relu, norm, dropout", True, {"norm": "layer", "norm_affine": "none"}),
+        ("norm, relu, dropout", True, {"norm": "none"}),
+        ("norm, dropout, relu", True, {"norm": "none"}),
+        ("norm, relu, dropout", True, {"norm": "instance", "norm_affine": "none", "dropout": 0.0}),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("whole_channels", [False, True], ids=["values", "channels"])
-def test_so_are_those_of_any_order_and_norm(order, options, whole_channels):
-    if whole_channels == (options["norm"] in ("batch", "group")):  # each but once or twice
-        pytest.skip("the other kind of dropout is tested with this norm")
-    case = Case(small(order, whole_channels=whole_channels), models=1, size=5, **options)
-    assert_is_torchs(case)
+def test_so_are_those_of_any_order_and_norm(order, whole_channels, options):
+    plan = small(order, whole_channels=whole_channels)
+    assert_is_torchs(Case(plan, models=1, images=2, size=5, **options))
 
 
 def test_tiles_are_walked_through_to_their_ends(monkeypatch):

@@ -12,7 +12,7 @@ import torch
 from study import runs
 from study.config import Config
 from study.errors import RunError
-from study.train import data, loop, pack_runs
+from study.train import data, loop, pack, pack_runs
 from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
@@ -213,11 +213,11 @@ def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch)
     configs = pack_of(precision="float64")
     sizes, epoch = [], Pack.epoch
 
-    def narrow(pack, number, callbacks):
-        sizes.append((number, len(pack.configs)))
-        if number == 2 and len(pack.configs) > 2:
+    def narrow(wide, number, callbacks):
+        sizes.append((number, len(wide.configs)))
+        if number == 2 and len(wide.configs) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return epoch(pack, number, callbacks)
+        return epoch(wide, number, callbacks)
 
     monkeypatch.setattr(Pack, "epoch", narrow)
     results = pack_runs.train(configs, [tmp_path / str(k) for k in range(4)])
@@ -230,10 +230,10 @@ def test_out_of_memory_halves_the_pack_and_loses_no_epoch(tmp_path, monkeypatch)
 def test_an_error_of_ours_leaves_what_had_ended(tmp_path, monkeypatch):
     epoch = Pack.epoch
 
-    def broken(pack, number, callbacks):
+    def broken(whole, number, callbacks):
         if number == 2:
             raise RuntimeError("CUDNN_STATUS_ALLOC_FAILED")
-        return epoch(pack, number, callbacks)
+        return epoch(whole, number, callbacks)
 
     monkeypatch.setattr(Pack, "epoch", broken)
     folders = [tmp_path / "stopped", tmp_path / "going"]
@@ -265,12 +265,13 @@ def test_on_a_cpu_a_sweep_packs_nothing_by_itself():
     assert pack_runs.fits(Config(), torch.device("cpu")) == 1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision, tolerance", [("float64", 1e-7), ("float32", 0.3)])
-def test_a_pack_on_a_gpu_is_the_loop(precision, tolerance, tmp_path):
-    """Without dropout, whose masks a pack draws for all its models at once on a GPU."""
-    configs = [dataclasses.replace(c, dropout=0.0) for c in pack_of(precision=precision)]
-    folders = [tmp_path / str(k) for k in range(len(configs))]
-    for run, config in zip(pack_runs.train(configs, folders, device="cuda"), configs):
-        expected = loop.train(config, tmp_path / "alone" / runs.name(config), device="cpu")
-        assert_same(run, expected, tolerance)
+def test_out_of_memory_shows_through_the_error_of_a_recording_that_it_broke_off():
+    try:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error")
+    except RuntimeError as error:
+        lack = pack.out_of_memory(error)
+        assert isinstance(lack, torch.OutOfMemoryError)
+    assert pack.out_of_memory(RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")) is None

@@ -1,0 +1,67 @@
+"""Layers are read off the network; one that the kernels cannot run is found."""
+
+import pytest
+from torch import nn
+
+from study.plans import PLANS, POOL, Conv, Plan
+from study.train import kernel_layers
+from study.train.blocks import Network
+
+ORDER = ("norm", "relu", "dropout")
+
+
+def read(plan, copies=2, **options):
+    options = {"dropout": [0.1] * copies} | options
+    return kernel_layers.read(Network(plan, copies=copies, **options), copies)
+
+
+@pytest.mark.parametrize("network", PLANS)
+@pytest.mark.parametrize("copies", [1, 3])
+def test_layers_have_the_shapes_of_one_model(network, copies):
+    plan = PLANS[network]
+    single = Network(plan)
+    convs = [module for module in single.modules() if isinstance(module, nn.Conv2d)]
+    layers = read(plan, copies)
+    side, at = plan.size, 0
+    for layer, conv in zip(layers, convs[:-1], strict=True):
+        assert (layer.inputs, layer.channels) == (conv.in_channels, conv.out_channels)
+        assert layer.side_in == side and layer.at == at
+        side = layer.side // 2 if layer.pool else layer.side
+        at += sum(p.numel() for p in single.features[layer.number].parameters())
+    assert [layer.pool for layer in layers].count(True) == plan.blocks.count(POOL)
+    for layer, spec in zip(layers, [spec for spec in plan.blocks if spec != POOL]):
+        assert (layer.unit == "none") == spec.bare
+        assert bool(layer.dropout) == (spec.dropout and not spec.bare)
+        assert bool(layer.skip) == spec.save_skip and bool(layer.adds) == spec.add_skip
+
+
+def test_a_skip_is_the_value_after_the_relu():
+    blocks = (Conv(4, save_skip=True), Conv(4, add_skip=True))
+
+    def skip(order, **options):
+        return read(Plan(blocks, order, padding=True), **options)[0].skip
+
+    assert skip(ORDER) == "z"
+    assert skip(("norm", "dropout", "relu")) == "x"
+    assert skip(("norm", "dropout", "relu"), dropout=[0.0, 0.0]) == "z"
+    assert skip(("relu", "norm", "dropout")) == "y"
+    assert skip(ORDER, norm="none") == "y"
+
+
+def test_what_no_kernel_does_is_found():
+    one = (Conv(4), Conv(4))
+    assert read(Plan(one, ORDER)) is not None
+    assert read(Plan(one, ("dropout", "norm", "relu"))) is None
+    assert read(Plan((POOL, *one), ORDER)) is None
+    assert read(Plan((*one, POOL), ORDER)) is None
+    assert read(Plan((Conv(4), POOL, POOL, Conv(4)), ORDER)) is None
+    twice = (Conv(4, save_skip=True), Conv(4, add_skip=True), Conv(4, add_skip=True))
+    assert read(Plan(twice, ORDER, padding=True)) is None
+
+    def with_norm(norm):
+        network = Network(Plan(one, ORDER))
+        network.features[1].norm = norm
+        return kernel_layers.read(network, 1)
+
+    assert with_norm(nn.GroupNorm(2, 4)) is not None
+    assert with_norm(nn.LocalResponseNorm(2)) is None
