@@ -238,9 +238,15 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
         sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
         out: where the sweep's folder is made.
     """
+    from study import planned
+    from study.sweep import spec
     from study.tracking import pull as pulling
 
     pulled = pulling.pull(sweep, out)
+    try:
+        planned.write(pulled.folder, spec.parse(pulled.sweep, pulled.folder.name).plan())
+    except UsageError as error:
+        print(f"what the sweep has planned is not known here: {error}", file=sys.stderr)
     for run, why in pulled.refused.items():
         print(f"left out: {run}: {why}", file=sys.stderr)
     print(

@@ -148,12 +148,12 @@ class Config:
             datasets.spec(self.dataset).check_holdout(self.holdout)
 
     @classmethod
-    def from_sweep(cls, settings: Mapping[str, Any]) -> "Config":
+    def from_sweep(cls, settings: Mapping[str, Any], quiet: bool = False) -> "Config":
         """Make the configuration of a sweep's parameters.
 
         `variant` is expanded into the fields it names. A field that has no effect is put back to
-        its default with a line in the log, since a search over norm and groups together sets both;
-        one that a `variant` names is refused.
+        its default with a line in the log (unless `quiet`), since a search over norm and groups
+        together sets both; one that a `variant` names is refused.
 
         Raises:
             UsageError: as Config, and for unknown names and for a field set twice.
@@ -172,7 +172,8 @@ class Config:
         for name, field in FIELDS.items():
             if name in named or field.has_effect(values) or values[name] == field.default:
                 continue
-            log.info(
+            log.log(
+                logging.DEBUG if quiet else logging.INFO,
                 "%s=%s has no effect unless %s: put back to its default, %s",
                 name, text(values[name]), field.needs, text(field.default),
             )  # fmt: skip

@@ -152,15 +152,38 @@ def find(folder: str | Path) -> list[Run]:
     """Read the runs of a sweep's folder, sorted by name.
 
     Raises:
-        UsageError: there is no such folder, or no run in it.
+        UsageError: there is no such folder, no run in it, or one that cannot be read.
+    """
+    found, unread = find_readable(folder)
+    for why in unread.values():
+        raise UsageError(why)
+    return found
+
+
+def find_readable(folder: str | Path) -> tuple[list[Run], dict[str, str]]:
+    """Read the runs of a sweep's folder that can be read, sorted by name; of the others return the
+    folder's name and why they cannot.
+
+    Raises:
+        UsageError: there is no such folder, or no run in it that can be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; give the folder of a sweep, such as runs/NAME")
-    found = [read(path.parent) for path in sorted(folder.glob(f"*/{CONFIG}"))]
-    if not found:
+    found: list[Run] = []
+    unread: dict[str, str] = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if not any((path / name).is_file() for name in (CONFIG, HISTORY, SUMMARY, CHECKPOINT)):
+            continue
+        try:
+            found.append(read(path))
+        except UsageError as error:
+            unread[path.name] = str(error)
+    if not found and not unread:
         raise UsageError(f"{folder}: no run in it (a run folder holds a {CONFIG})")
-    return found
+    if not found:
+        raise UsageError(f"{folder}: no run in it can be read ({next(iter(unread.values()))})")
+    return found, unread
 
 
 def write_config(path: Path, config: Config) -> None:

@@ -35,25 +35,26 @@ from study.report.figures import (
 )
 from study.report.figures import published as published_figure
 from study.report.figures.drawing import SavedFigure
-from study.report.text import across_sweeps, classes, findings, published, search
+from study.report.text import across_sweeps, classes, findings, missing, published, search
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.findings import Finding
 from study.report.text.published import PublishedTable
 from study.report.text.search import Search
-from study.report.variants import TEST, Study, Variant, percent
+from study.report.variants import TEST, Study, Variant, in_words, percent
 from study.runs import FINISHED, Run
 
+CURVES = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")  # drawn of every study
 FIGURES = "figures"  # the folder of the figures, in that of the report
 
 
 @dataclass(frozen=True)
 class VariantRow:
-    """A variant in the table of variants, as text; `validation` is empty without such images."""
+    """A variant in the table of variants, as text; chosen: the metric that ranks the variants."""
 
     label: str
     parameters: str
     seeds: int
-    validation: str
+    chosen: str
     last: str
     best: str
     last5: str
@@ -64,13 +65,14 @@ class VariantRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run in the table of runs, as text, with the addresses of its folder and its W&B page."""
+    """A run in the table of runs, as text, with the addresses of its folder and its W&B page;
+    chosen: see VariantRow."""
 
     label: str
     seed: int
     state: str
     epochs: int
-    validation: str
+    chosen: str
     last: str
     best: str
     loss: str
@@ -96,7 +98,7 @@ class Report:
 
     name: str
     command: str  # that makes it again
-    by_validation: bool
+    chosen_by: str  # the metric that ranks the variants, where that is not the test accuracy
     findings: list[Finding]
     variants: list[VariantRow]
     compared: list[SavedFigure]
@@ -111,6 +113,7 @@ class Report:
     states: dict[str, int]
     unfinished: list[Run]
     duplicates: list[Run]
+    unread: dict[str, str]  # run folder -> why it cannot be read
     shared: dict[str, str]  # settings that all runs have in common
     provenance: dict[str, str]
     graphs: dict[str, live.Graph]
@@ -151,9 +154,9 @@ def build_report(
     return Report(
         name=study.name,
         command=f"study report {shlex.join(map(str, folders))}",
-        by_validation=study.by_validation,
-        findings=findings.summarize(study, pairs, target),
-        variants=[_variant_row(study, variant) for variant in study.variants],
+        chosen_by="" if study.rank_key == TEST else study.metric.title,
+        findings=[*missing.findings(study), *findings.summarize(study, pairs, target)],
+        variants=[_variant_row(study, variant) for variant in study.ranked()],
         compared=compared,
         across_sweeps=across,
         published=published.compare(reproduced),
@@ -166,6 +169,7 @@ def build_report(
         states=Counter(run.state for run in study.all),
         unfinished=[run for run in study.all if run.state != FINISHED],
         duplicates=study.duplicates,
+        unread=study.unread,
         shared=_shared_settings(study),
         provenance=_provenance(study),
         graphs=live.build(study, compared + searched, target),
@@ -174,10 +178,10 @@ def build_report(
 
 def _compared_figures(folder: Path, study: Study, target: float | None) -> list[SavedFigure]:
     """Draw the figures that compare the variants, in the order of the report."""
+    metrics = [study.metric.name] * (study.metric.name not in CURVES)
     return _drawn(
         final.draw(folder, study),
-        curves.draw(folder, study, "test/accuracy", target),
-        curves.draw(folder, study, "test/loss"),
+        *(curves.draw(folder, study, metric, target) for metric in (*metrics, *CURVES)),
         tradeoff.draw(folder, study, "parameters"),
         tradeoff.draw(folder, study, "seconds"),
         weights.draw(folder, study),
@@ -187,7 +191,7 @@ def _compared_figures(folder: Path, study: Study, target: float | None) -> list[
 
 def _search_figures(folder: Path, study: Study) -> list[SavedFigure]:
     """Draw the figures of a search: how accuracy depends on the settings that vary."""
-    if len(study.runs) < 2:
+    if len(study.variants) < 2:
         return []
     varied = varying(study)
     figures = [response.draw(folder, study, axis, varied) for axis in varied if axis.numeric]
@@ -222,12 +226,12 @@ def _drawn(*figures: SavedFigure | None) -> list[SavedFigure]:
 
 def _variant_row(study: Study, variant: Variant) -> VariantRow:
     figures = results.figures_of(variant)
-    validation = f"{figures['val_accuracy_last_mean']:.2f}" if study.by_validation else ""
+    chosen = in_words(variant.last(study.rank_key), study.metric).removesuffix(" %")
     return VariantRow(
         label=variant.label,
         parameters=f"{figures['parameters']:,}",
         seeds=len(variant.runs),
-        validation=validation,
+        chosen=chosen,
         last=percent(variant.last(TEST)).removesuffix(" %"),
         best=f"{figures['test_accuracy_best_mean']:.2f}",
         last5=f"{figures['test_accuracy_last5_min']:.2f}",
@@ -247,7 +251,7 @@ def _run_rows(study: Study, folder: Path) -> list[RunRow]:
             seed=run.config.seed,
             state=run.state,
             epochs=len(run.history),
-            validation=_cell(run, "val_accuracy_last", 2),
+            chosen=_cell(run, study.rank_key, 2 if study.metric.is_accuracy else 4),
             last=_cell(run, TEST, 2),
             best=_cell(run, "test_accuracy_best", 2),
             loss=_cell(run, "test_loss_last", 4),

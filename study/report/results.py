@@ -1,4 +1,4 @@
-"""results.csv: a row a configuration, over its seeds."""
+"""results.csv: a row a configuration, over its seeds, the best first."""
 
 from collections import Counter
 from typing import Any
@@ -10,25 +10,31 @@ from study.runs import FAILED, FINISHED, STOPPED
 from study.train import l1
 
 SETTINGS = tuple(name for name in FIELDS if name != "seed")
-# l1_equivalent: the lambda that pulls as much in all under the other l1_reduction.
+# planned: runs, where the sweep left a plan; l1_equivalent: the lambda that pulls as much in all
+# under the other l1_reduction.
 FIGURES = (
-    "parameters", "seeds", "finished", "stopped", "failed",
-    "val_accuracy_last_mean", "test_accuracy_last_mean", "test_accuracy_last_low",
-    "test_accuracy_last_high", "test_accuracy_best_mean", "test_accuracy_last5_min",
+    "parameters", "planned", "seeds", "finished", "stopped", "failed",
+    "val_loss_last_mean", "val_accuracy_last_mean",
+    "test_accuracy_last_mean", "test_accuracy_last_low", "test_accuracy_last_high",
+    "test_accuracy_best_mean", "test_accuracy_last5_min",
     "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean", "l1_equivalent",
 )  # fmt: skip
 HEADER = ("label", *SETTINGS, *FIGURES)
 
 
 def rows(study: Study) -> list[list[Any]]:
-    """The rows under HEADER; a figure that a configuration lacks is an empty cell."""
-    variants = {variant.label: variant for variant in study.variants}
+    """The rows under HEADER, in the order of the metric that ranks them, those without a finished
+    run last; a figure that a configuration lacks is an empty cell."""
+    variants = {variant.label: variant for variant in study.ranked()}
+    planned = {label: each for group in study.planned.values() for label, each in group.items()}
     table = []
-    for label, group in study.runs.items():
-        config = group[0].config
+    for label in dict.fromkeys([*variants, *study.runs, *planned]):
+        group = study.runs.get(label, [])
+        config = group[0].config if group else planned[label][0]
         states = Counter(run.state for run in group)
         figures = figures_of(variants[label]) if label in variants else {}
         figures |= {
+            "planned": len(planned[label]) if label in planned else "",
             "seeds": len(group),
             "finished": states[FINISHED],
             "stopped": states[STOPPED],
@@ -55,5 +61,6 @@ def figures_of(variant: Variant) -> dict[str, Any]:
     if variant.config.l1 and datasets.is_known(variant.config.dataset):
         figures["l1_equivalent"] = l1.equivalent(variant.config)
     if variant.config.holdout:
-        figures["val_accuracy_last_mean"] = variant.last("val_accuracy_last").mean
+        for key in ("val_loss_last", "val_accuracy_last"):
+            figures[f"{key}_mean"] = variant.last(key).mean
     return figures

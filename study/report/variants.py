@@ -5,25 +5,27 @@ import functools
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from study import datasets, runs
+from study import datasets, planned, runs
 from study.config import FIELDS, Config, labels, number, slug
 from study.errors import UsageError
+from study.planned import Metric, Plan, default_metric
 from study.report import stats
 from study.runs import FINISHED, Run
 from study.train import networks
 
-TEST = "test_accuracy_last"  # the figure of a summary that variants are compared by
+TEST = "test_accuracy_last"  # the figure of a summary by which variants are told apart
 SHOWN = 10  # variants with a colour of their own in figures
 DETAILED = 4  # variants with a section of their own where there are more than SHOWN
 DIGITS = 4  # significant digits of a long number in a label
 LONG = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")  # a number with more digits than a label should have
+MOST_NAMED = 8  # words of a list in a sentence
 LONGEST_NAME = 150  # letters of a label in the name of a file
 
 
@@ -106,12 +108,21 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of a sweep, or of several, grouped: a variant is a configuration over its seeds."""
+    """The runs of a sweep, or of several, grouped: a variant is a configuration over its seeds.
+
+    runs: label -> its runs in every state; duplicates: runs of a configuration that another run has
+    too, which is counted; plans: by sweep, of those that have one; planned: by such a sweep and by
+    label, the configurations that were planned or have a run; unread: run folder -> why it cannot
+    be read.
+    """
 
     name: str
     variants: list[Variant]
-    runs: dict[str, list[Run]]  # label -> its runs in every state
-    duplicates: list[Run]  # of a configuration that another run has too; counted once
+    runs: dict[str, list[Run]]
+    duplicates: list[Run]
+    plans: dict[str, Plan] = field(default_factory=dict)
+    planned: dict[str, dict[str, list[Config]]] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def folder(self) -> Path | None:
@@ -120,23 +131,51 @@ class Study:
         return folders.pop() if len(folders) == 1 else None
 
     @property
+    def plan(self) -> Plan | None:
+        """The plan of its one sweep; None where there are several, or none was written."""
+        return self.plans.get(self.name)
+
+    @property
     def all(self) -> list[Run]:
         return [run for group in self.runs.values() for run in group]
 
     @functools.cached_property
+    def metric(self) -> Metric:
+        """What ranks the variants, at the last epoch: the metric of the sweep, or that which all
+        sweeps have in common. Where there is none, or runs lack it, the accuracy, by validation
+        where every variant has it."""
+        named = {plan.metric for plan in self.plans.values()}
+        metric = named.pop() if len(named) == 1 else None
+        if metric and self._all_have(metric) and len(self.plans) == self._count_sweeps():
+            return metric
+        return default_metric(self._all_have(default_metric(True)))
+
+    def _all_have(self, metric: Metric) -> bool:
+        return all(variant.values(metric.key) for variant in self.variants)
+
+    def _count_sweeps(self) -> int:
+        return len({variant.sweep for variant in self.variants})
+
+    @property
     def by_validation(self) -> bool:
-        """Whether every variant has a validation accuracy to be ranked by."""
-        return all(variant.values("val_accuracy_last") for variant in self.variants)
+        """Whether the variants are ranked on validation images."""
+        return self.metric.name.startswith("val/")
+
+    @property
+    def by_test(self) -> bool:
+        """Whether the variants are ranked on the test images, which flatters the best."""
+        return self.metric.name.startswith("test/")
 
     @property
     def rank_key(self) -> str:
-        return "val_accuracy_last" if self.by_validation else TEST
+        """The figure of a summary that ranks the variants."""
+        return self.metric.key
 
     @property
     def chosen_by(self) -> str:
-        """The accuracy that ranks the variants, as the title of an axis."""
-        part = "validation" if self.by_validation else "test"
-        return f"{part} accuracy at the last epoch (%)"
+        """What ranks the variants, as the title of an axis."""
+        unit = " (%)" if self.metric.is_accuracy else ""
+        return f"{self.metric.title} at the last epoch{unit}"
 
     @functools.cached_property
     def shown(self) -> list[Variant]:
@@ -155,7 +194,7 @@ class Study:
         return len(self.variants) - len(self.shown)
 
     def ranked(self) -> list[Variant]:
-        """The variants, the best first; those without the accuracy that ranks them last."""
+        """The variants, the best first; those without the figure that ranks them last."""
         return list(self._ranked)
 
     @functools.cached_property
@@ -163,7 +202,8 @@ class Study:
         scores = [(variant.last(self.rank_key).mean, variant) for variant in self.variants]
         known = [(mean, variant) for mean, variant in scores if np.isfinite(mean)]
         unknown = [variant for mean, variant in scores if not np.isfinite(mean)]
-        return [v for _, v in sorted(known, key=lambda score: -score[0])] + unknown
+        best_first = sorted(known, key=lambda score: score[0], reverse=self.metric.maximize)
+        return [variant for _, variant in best_first] + unknown
 
 
 def collect(*folders: Path) -> Study:
@@ -177,7 +217,10 @@ def collect(*folders: Path) -> Study:
         names = [str(path) for path in folders]
     if len(set(names)) < len(names):
         raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")
-    study = gather({name: runs.find(path) for name, path in zip(names, folders)})
+    read = {name: runs.find_readable(path) for name, path in zip(names, folders)}
+    plans = {name: plan for name, path in zip(names, folders) if (plan := planned.read(path))}
+    unread = {path: why for _, left in read.values() for path, why in left.items()}
+    study = gather({name: found for name, (found, _) in read.items()}, plans, unread)
     for name, path in zip(names, folders):
         if not any(variant.sweep == name for variant in study.variants):
             count = sum(run.path.parent == path for run in study.all)
@@ -185,28 +228,50 @@ def collect(*folders: Path) -> Study:
     return study
 
 
-def gather(sweeps: Mapping[str, Iterable[Run]]) -> Study:
+def gather(
+    sweeps: Mapping[str, Iterable[Run]],
+    plans: Mapping[str, Plan] | None = None,
+    unread: Mapping[str, str] | None = None,
+) -> Study:
     """Group the runs of sweeps, given by name, by configuration, in each sweep by itself.
 
     Of several runs of one configuration and seed a finished one counts; the rest are duplicates.
+    plans: of those sweeps that have one; unread: see Study.
     """
+    plans = plans or {}
     counted, duplicates = _without_duplicates(sweeps)
-    short = _shortened(labels(run.config for _, run in counted))
+    expected = [(sweep, config) for sweep, plan in plans.items() for config in plan.configs]
+    expected += [(sweep, run.config) for sweep, run in counted if sweep in plans]
+    short = _shortened(labels([*(c for _, c in expected), *(run.config for _, run in counted)]))
+
+    def label(sweep: str, config: Config) -> str:
+        name = short[config.without_seed()]
+        return name if len(sweeps) == 1 else f"{sweep}: {name}"
+
     order = list(sweeps)
     counted.sort(key=lambda pair: (_config_order(pair[1].config), pair[1].config.seed))
     counted.sort(key=lambda pair: order.index(pair[0]))
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for sweep, run in counted:
-        label = short[run.config.without_seed()]
-        groups[sweep, label if len(sweeps) == 1 else f"{sweep}: {label}"].append(run)
+        groups[sweep, label(sweep, run.config)].append(run)
     variants, names = [], _file_names([label for _, label in groups])
-    for (sweep, label), group in groups.items():
+    for (sweep, name), group in groups.items():
         finished = [run for run in group if run.state == FINISHED]
         if finished:
             config = finished[0].config.without_seed()
-            variants.append(Variant(label, config, finished, sweep, names[label]))
-    by_label = {label: group for (_, label), group in groups.items()}
-    return Study(" and ".join(sweeps), variants, by_label, duplicates)
+            variants.append(Variant(name, config, finished, sweep, names[name]))
+    by_label: dict[str, dict[str, list[Config]]] = {sweep: {} for sweep in plans}
+    for sweep, config in dict.fromkeys(expected):
+        by_label[sweep].setdefault(label(sweep, config), []).append(config)
+    return Study(
+        name=" and ".join(sweeps),
+        variants=variants,
+        runs={name: group for (_, name), group in groups.items()},
+        duplicates=duplicates,
+        plans=dict(plans),
+        planned=by_label,
+        unread=dict(unread or {}),
+    )
 
 
 def _without_duplicates(
@@ -253,10 +318,21 @@ def _config_order(config: Config) -> list[Any]:
 
 def percent(interval: stats.Interval) -> str:
     """An accuracy in words: its mean, and half its interval where it has one."""
+    return in_words(interval, default_metric(False))
+
+
+def in_words(interval: stats.Interval, metric: Metric) -> str:
+    """A metric in words: its mean, and half its interval where it has one."""
     if np.isnan(interval.mean):
         return "unknown"
-    half = f" ± {interval.half_width:.2f}" if np.isfinite(interval.half_width) else ""
-    return f"{interval.mean:.2f}{half} %"
+    half = f" ± {metric.format(interval.half_width)}" if np.isfinite(interval.half_width) else ""
+    return f"{metric.format(interval.mean)}{half}{' %' if metric.is_accuracy else ''}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence, the first few of many."""
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return "; ".join(words[:MOST_NAMED]) + more
 
 
 def count(n: int, noun: str) -> str:

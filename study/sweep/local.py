@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from study import files, runs
+from study import files, planned, runs
 from study.config import Config
 from study.sweep import trials
 from study.sweep.jobs import JobQueue
@@ -85,6 +85,8 @@ def run(
     pending = search.pending(limit)
     unlogged = _unlogged(search.configs_done_here(), out, mode)
     outcome = Outcome(existing=search.existing)
+    if pending or out.is_dir():
+        planned.write(out, sweep.plan())
     if pending or unlogged:
         files.check_writable(out)
         _prepare_data(pending)
@@ -139,7 +141,9 @@ class _Pool:
             tqdm(bar_format="{desc}", position=i, leave=False, disable=quiet) for i in range(slots)
         ]
         self.no_line = tqdm(disable=True)
-        self.progress = Progress(queue.count_epochs(), queue.total, slots, quiet)
+        self.progress = Progress(
+            queue.count_epochs(), queue.total, slots, quiet, self.search.sweep.metric
+        )
 
     @property
     def workers(self) -> list[Worker]:

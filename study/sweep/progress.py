@@ -6,17 +6,21 @@ import time
 from tqdm import tqdm
 
 from study import runs
+from study.planned import Metric, default_metric
 from study.sweep.worker import Task
 
 
 class Progress:
     """Counts the runs and epochs of a command.
 
-    epochs, runs: how many lie ahead; position: the terminal line of the bar, below the workers'.
+    epochs, runs: how many lie ahead; position: the terminal line of the bar, below the workers';
+    metric: the sweep's own, by which a run's line says how good it is.
     """
 
-    def __init__(self, epochs: int, runs: int, position: int, quiet: bool) -> None:
-        self.epochs, self.runs = epochs, runs
+    def __init__(
+        self, epochs: int, runs: int, position: int, quiet: bool, metric: Metric | None
+    ) -> None:
+        self.epochs, self.runs, self.metric = epochs, runs, metric
         self.done_epochs = self.done_runs = 0
         self.began = time.monotonic()
         self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
@@ -41,10 +45,14 @@ class Progress:
         if run.state == runs.STOPPED:
             early = f", stopped at epoch {len(run.history)}"
             self.epochs -= task.config.epochs - len(run.history)
-        return (
-            f"test accuracy {run.summary['test_accuracy_last']:.2f}"
-            f" (best {run.summary['test_accuracy_best']:.2f}){early}"
-        )
+        return f"{self._describe_score(run.history)}{early}"
+
+    def _describe_score(self, history: list[dict[str, float]]) -> str:
+        """The metric at the last epoch, and at its best. Where a sweep names none it is taken from
+        the validation images if there are any, so that nobody chooses by the test images."""
+        metric = self.metric or default_metric("val/accuracy" in history[-1])
+        last, best = history[-1][metric.name], metric.best(history) or 0.0
+        return f"{metric.title} {metric.format(last)} ({metric.superlative} {metric.format(best)})"
 
     def _seconds_left(self) -> float:
         seconds_per_epoch = (time.monotonic() - self.began) / self.done_epochs

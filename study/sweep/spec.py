@@ -6,6 +6,7 @@ not is an error that names it; it is never ignored.
 
 import contextlib
 import itertools
+import logging
 import sys
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from typing import Any
 
 import yaml
 
-from study import runs
+from study import planned, runs
 from study.config import FIELDS, Config, check_names, text
 from study.errors import UsageError, first_line
 from study.fields import nearest
+from study.planned import Metric, Plan
 from study.sweep import space
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import VARIANT, Parameter
+
+log = logging.getLogger(__name__)
 
 METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
@@ -31,32 +35,11 @@ SAMPLES = 200  # of a search's configurations, checked when its file is read
 
 
 @dataclass(frozen=True)
-class Metric:
-    """The objective of a sweep: the best value of `name` over a run's history.
-
-    target: the value at which the sweep ends, or None. (The repr identifies a search: see
-    Search.study_name before renaming anything.)
-    """
-
-    name: str
-    maximize: bool
-    target: float | None
-
-    def best(self, history: Iterable[Mapping[str, float]]) -> float | None:
-        """Return the best value of a history; None where it has none."""
-        values = [row[self.name] for row in history if self.name in row]
-        return (max if self.maximize else min)(values, default=None)
-
-    def is_reached(self, value: float | None) -> bool:
-        """Whether a value is as good as the target."""
-        if value is None or self.target is None:
-            return False
-        return value >= self.target if self.maximize else value <= self.target
-
-
-@dataclass(frozen=True)
 class Sweep:
-    """A checked sweep YAML; its parameters are in the file's order."""
+    """A checked sweep YAML; its parameters are in the file's order.
+
+    definition: a hash of the parameters in the file, before any are replaced.
+    """
 
     name: str
     project: str
@@ -66,6 +49,8 @@ class Sweep:
     metric: Metric | None = None
     hyperband: Hyperband | None = None
     run_cap: int | None = None
+    description: str = ""
+    definition: str = ""
 
     @property
     def maximizes(self) -> bool:
@@ -125,6 +110,25 @@ class Sweep:
                 " or give --limit 30"
             )
 
+    def plan(self) -> Plan:
+        """Return what a report needs to know of the sweep.
+
+        Raises:
+            UsageError: the description sets a target that is none.
+        """
+        grid = {name: list(p.values) for name, p in self.parameters.items()}
+        target, steps = planned.description_targets(self.description)
+        return Plan(
+            name=self.name,
+            method=self.method,
+            metric=self.metric,
+            definition=self.definition,
+            grids=(grid,) if self.method == "grid" else (),
+            run_cap=self.run_cap,
+            target=target,
+            steps=steps,
+        )
+
     def __str__(self) -> str:
         if self.method == "grid":
             return f"grid, {len(self.configs)} configurations"
@@ -151,10 +155,25 @@ def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
     except ValueError as error:  # an impossible date or number
         raise UsageError(f"{path}: not valid YAML ({error})") from error
     try:
-        sweep = _parse(content, path.stem, replacements)
-        _check_metric(sweep)
+        return parse(content, path.stem, replacements)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
+    """Check what a sweep YAML holds; see `read`.
+
+    Raises:
+        UsageError: something in it is not allowed.
+    """
+    sweep = _parse(content, name, replacements)
+    _check_metric(sweep)
+    plan = sweep.plan()
+    if plan.steps and not replacements and not plan.step_configs:
+        raise UsageError(
+            f"description: has {len(plan.steps)} steps; allowed is one for each configuration of a"
+            " grid, in their order"
+        )
     return sweep
 
 
@@ -198,6 +217,8 @@ def _parse(content: Any, stem: str, replacements: Iterable[str]) -> Sweep:
         metric=_parse_metric(content.get("metric")),
         hyperband=_parse_hyperband(content.get("early_terminate")),
         run_cap=_check_whole("run_cap", content.get("run_cap")),
+        description=str(content.get("description") or ""),
+        definition=planned.definition(method, given),
     )
 
 
@@ -225,7 +246,8 @@ def _parse_metric(given: Any) -> Metric | None:
     if given is None:
         return None
     given = dict(given) if isinstance(given, Mapping) else {"name": given}
-    name, goal = given.pop("name", None), given.pop("goal", "minimize")
+    name, asked = given.pop("name", None), given.pop("goal", None)
+    goal = "minimize" if asked is None else asked  # as with W&B
     target = given.pop("target", None)
     if name not in runs.METRICS:
         raise UsageError(f"metric.name={text(name)}: allowed are {', '.join(runs.METRICS)}")
@@ -239,7 +261,14 @@ def _parse_metric(given: Any) -> Metric | None:
             raise UsageError(f"metric.{key}={text(value)}: study sweep allows {only}")
     for key in given:
         raise UsageError(f"metric.{key}: allowed are name, goal, target")
-    return Metric(name, goal == "maximize", target)
+    metric = Metric(name, goal == "maximize", target)
+    if metric.maximize != metric.is_accuracy:
+        log.warning(
+            "metric.name=%s: is %sd%s; to look for the %s, write goal: %s",
+            name, goal, "" if asked else ", since W&B does so where goal is left out",
+            *(("highest", "maximize") if metric.is_accuracy else ("lowest", "minimize")),
+        )  # fmt: skip
+    return metric
 
 
 def _parse_hyperband(given: Any) -> Hyperband | None:

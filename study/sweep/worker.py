@@ -22,6 +22,7 @@ from tqdm import tqdm
 from study import runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
+from study.planned import PARTS
 from study.sweep.trials import Trial
 from study.tracking import logger
 from study.tracking.logger import Mode
@@ -139,9 +140,10 @@ class Worker:
             self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
         elif message.kind == "epoch" and message.run == 0:
             row = message.content
+            part = "val" if "val/loss" in row else "test"  # whoever watches may choose by it
             self._show(
-                f"{row['epoch']}  test loss {row['test/loss']:.4f}"
-                f"  test accuracy {row['test/accuracy']:.2f}"
+                f"{row['epoch']}  {PARTS[part]} loss {row[f'{part}/loss']:.4f}"
+                f"  {PARTS[part]} accuracy {row[f'{part}/accuracy']:.2f}"
             )
 
     def _show(self, progress: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from study import files, runs
-from study.config import slug
 from study.report import page
 from study.report.axis import Axis, varying
 from study.report.build import Report
+from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import SHOWN, Study, Variant
 from study.tracking import logger
@@ -59,11 +59,6 @@ def _ids(variants: Iterable[Variant]) -> list[str]:
     return [logger.wandb_id(run) for variant in variants for run in variant.runs]
 
 
-def _metric(study: Study) -> str:
-    """The logged metric that ranks the variants."""
-    return "val/accuracy" if study.by_validation else "test/accuracy"
-
-
 def _curves(study: Study, report: Report) -> list[Any]:
     """Line plots of the metrics that were logged, with the axis limits of our figures."""
     import wandb_workspaces.reports.v2 as wr
@@ -75,7 +70,7 @@ def _curves(study: Study, report: Report) -> list[Any]:
             title=metric,
             x="epoch",
             y=[metric],
-            range_y=windows.get(slug(metric.replace("/", " "))) or (None, None),
+            range_y=windows.get(curves.name(metric)) or (None, None),
             groupby_aggfunc="mean",
             groupby_rangefunc="stderr",
             max_runs_to_show=SHOWN,
@@ -100,10 +95,10 @@ def _settings(study: Study, varied: Sequence[Axis]) -> list[Any]:
         )
         for axis in varied
     ]
-    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(_metric(study))))
+    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(study.metric.name)))
     return [
         wr.ParallelCoordinatesPlot(columns=columns, layout=wr.Layout(w=24, h=9)),
-        wr.ParameterImportancePlot(with_respect_to=_metric(study), layout=wr.Layout(w=24, h=7)),
+        wr.ParameterImportancePlot(with_respect_to=study.metric.name, layout=wr.Layout(w=24, h=7)),
     ]
 
 
@@ -205,7 +200,9 @@ def _section(log: Any, study: Study, part: Part) -> list[Any]:
         name=part.title,
         filters=_only(part.ids),
         groupby=[f"config.{name}" for name in part.groups],
-        order=[wr.OrderBy(wr.SummaryMetric(_metric(study)), ascending=False)],
+        order=[
+            wr.OrderBy(wr.SummaryMetric(study.metric.name), ascending=not study.metric.maximize)
+        ],
     )
     grid = wr.PanelGrid(runsets=[runset], panels=part.panels, hide_run_sets=part.ids == [log.id])
     return [wr.H2(part.title), *([wr.P(part.text)] if part.text else []), grid]
@@ -230,7 +227,8 @@ def write_workspace(log: Any, study: Study, report: Report) -> str:
     runset = workspace.runset_settings
     runset.filters = _only([*_ids(study.variants), log.id])
     runset.groupby = [ws.Config(axis.name) for axis in varying(study)]
-    runset.order = [ws.Ordering(ws.Summary(_metric(study)), ascending=False)]
+    by, upwards = ws.Summary(study.metric.name), not study.metric.maximize
+    runset.order = [ws.Ordering(by, ascending=upwards)]
     return workspace.save().url
 
 

@@ -22,11 +22,13 @@ NEEDED = {"epoch", "test/accuracy", "test/loss"}  # without them a row is not an
 class Pulled:
     """What a pull did.
 
-    fetched, unchanged: run folders fetched now, or the same since the last pull; refused: run ->
-    why; duplicates: run folders of a configuration that another folder has.
+    sweep: the sweep's content, as its YAML had it; fetched, unchanged: run folders fetched now, or
+    the same since the last pull; refused: run -> why; duplicates: run folders of a configuration
+    that another folder has.
     """
 
     folder: Path
+    sweep: dict[str, Any]
     fetched: int = 0
     unchanged: int = 0
     duplicates: int = 0
@@ -45,7 +47,8 @@ def pull(path: str, out: Path) -> Pulled:
 
     api, sweep = client.find_sweep(path)
     project, _, sweep_id = path.rpartition("/")
-    pulled = Pulled(_folder(out, str(sweep.config.get("name") or sweep.id), path))
+    content = dict(sweep.config)
+    pulled = Pulled(_folder(out, str(content.get("name") or sweep.id), path), content)
     files.check_writable(pulled.folder)
     with client.environment(WANDB_SILENT="true"):
         try:

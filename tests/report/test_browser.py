@@ -53,7 +53,7 @@ def opened(browser, made, tmp_path, quick):
 
 
 def test_the_page_works_in_a_browser(browser, opened):
-    assert browser.run(GRAPHS_READY) == 2  # accuracy and loss by epoch
+    assert browser.run(GRAPHS_READY) == 4  # accuracy and loss by epoch, of test and training
     address = opened.as_uri()
     assert {url for url in browser.requests if not url.startswith("data:")} == {address}
     assert browser.errors == []

@@ -24,7 +24,8 @@ def test_a_report_has_all_its_parts(made, tmp_path):
     index = page.write(tmp_path / "runs/mine", tmp_path / "reports/mine", target=99.4)
     out = tmp_path / "reports/mine"
     assert index == out / "index.html"
-    names = ["final", "test_loss", "test_accuracy", "misclassified_by"]
+    names = ["final", "test_loss", "test_accuracy", "train_loss", "train_accuracy"]
+    names += ["misclassified_by"]
     names += ["normalization_4x4", "normalization_2x3"]
     for label in ("bn_l1_2.5e-5_sum", "ln", "gn"):
         names += [f"train_test_{label}", f"confusion_{label}"]

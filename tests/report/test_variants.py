@@ -1,12 +1,17 @@
 """Runs grouped by configuration."""
 
+import csv
+import dataclasses
+
 import pytest
 
-from study import runs
+from study import planned, runs
 from study.config import Config
 from study.errors import UsageError
-from study.report import variants
-from tests.report.conftest import curve, spread
+from study.planned import Metric, Plan, default_metric
+from study.report import page, variants
+from study.report.build import build_report
+from tests.report.conftest import curve, run, spread
 
 
 def test_no_two_variants_share_a_files_name():
@@ -47,3 +52,60 @@ def test_the_best_are_first_and_those_without_a_figure_last():
         {"mine": [*spread(Config(), 99.1), *spread(Config(norm="layer"), 99.3), *broken]}
     )
     assert [variant.label for variant in study.ranked()] == ["LN", "BN", "GN"]
+
+
+def losses(config: Config, accuracy: float, loss: float) -> runs.Run:
+    return run(config, accuracy, 1, val_loss_last=loss, val_accuracy_last=accuracy)
+
+
+def test_the_sweeps_own_metric_ranks_in_its_direction():
+    sweep = [
+        losses(Config(holdout=100), 99.3, 0.05),
+        losses(Config(holdout=100, lr=1.0), 99.1, 0.04),
+    ]
+    assert variants.gather({"mine": sweep}).metric == default_metric(True)  # of older folders
+    best = {}
+    for name, goal in (("val/loss", False), ("val/accuracy", True), ("test/accuracy", False)):
+        plan = Plan("mine", "grid", Metric(name, goal, None), "")
+        study = variants.gather({"mine": sweep}, {"mine": plan})
+        best[name] = study.ranked()[0].config.lr
+        assert study.metric is plan.metric
+    assert best == {"val/loss": 1.0, "val/accuracy": 0.05, "test/accuracy": 1.0}
+
+
+def test_a_metric_that_runs_lack_and_two_that_differ_rank_nothing():
+    plan = Plan("mine", "grid", Metric("val/loss", False, None), "")
+    bare = spread(Config(), 99.1)
+    assert variants.gather({"mine": bare}, {"mine": plan}).metric == default_metric(False)
+    one, two = [losses(Config(holdout=100), 99.3, 0.05)], [losses(Config(holdout=100), 99.2, 0.04)]
+    same = variants.gather({"one": one, "two": two}, {"one": plan, "two": plan})
+    assert same.metric is plan.metric and same.ranked()[0].sweep == "two"
+    other = dataclasses.replace(plan, metric=Metric("train/loss", False, None))
+    mixed = variants.gather({"one": one, "two": two}, {"one": plan, "two": other})
+    assert mixed.metric == default_metric(True) and mixed.ranked()[0].sweep == "one"
+
+
+def test_the_metric_heads_the_report(made, tmp_path, quick):
+    for lr, accuracy in ((0.1, 99.3), (0.2, 99.1), (0.3, 99.0)):
+        made(Config(lr=lr, holdout=100), curve(accuracy), val_loss_last=1 - lr)
+    folder = tmp_path / "runs/mine"
+    planned.write(folder, Plan("mine", "grid", Metric("val/loss", False, None), ""))
+    study = variants.collect(folder)
+    report = build_report(study, [folder], tmp_path / "out")
+    assert report.findings[0].text.startswith(
+        "BN, lr 0.3 has the lowest mean validation loss at the last epoch: its validation loss is"
+        " 0.7000, its test accuracy is 99.00 %"
+    )
+    assert not any("test images, which flatters" in finding.text for finding in report.findings)
+    assert [row.chosen for row in report.variants] == ["0.7000", "0.8000", "0.9000"]
+    assert report.chosen_by == "validation loss" and report.compared[0].title.startswith(
+        "Validation"
+    )
+    assert "val_loss" in report.graphs
+    assert "on its validation loss at the last epoch (0.7000" in report.search.sentences[0]
+    page.render(report, tmp_path / "out")
+    assert "| validation loss |" in (tmp_path / "out/report.md").read_text()
+    with open(tmp_path / "out/results.csv") as file:
+        assert [row["lr"] for row in csv.DictReader(file)] == ["0.3", "0.2", "0.1"]
+    with open(tmp_path / "out/figures/final.csv") as file:
+        assert [row["mean"] for row in csv.DictReader(file)] == ["0.7", "0.8", "0.9"]

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 from tqdm import tqdm
 
-from study import files, runs
+from study import files, planned, runs
 from study.sweep import local, spec, worker
 from study.tracking import logger
 from study.train import loop
@@ -59,8 +60,10 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     assert second.returncode == 0, second.stderr
     assert "3 runs trained now, 1 were there" in second.stdout
     assert "3/3" in second.stderr
+    assert re.search(r"3/3  .*: test accuracy \d+\.\d\d \(highest \d+\.\d\d\)", second.stderr)
     third = command("sweep", sweep)
     assert "0 runs trained now, 4 were there" in third.stdout
+    assert len(planned.read(tmp_path / "runs/mine").configs) == 4
     found = runs.find(tmp_path / "runs/mine")
     assert len(found) == 4
     assert all(run.done and logger.is_recorded(run.path) for run in found)
@@ -102,6 +105,9 @@ def test_a_packed_search_gives_each_configuration_once(search, tmp_path, command
     found = runs.find(tmp_path / "runs/mine")
     assert len({run.config.l1 for run in found}) == len(found) == 4
     assert sorted(run.summary["pack"] for run in found) == [1, 3, 3, 3]
+    assert "test" not in done.stderr  # whoever watches sees the metric: no test image is in it
+    assert done.stderr.count("validation accuracy") == 4
+    assert planned.read(tmp_path / "runs/mine").run_cap == 4
 
 
 def history_lines(folder) -> int:

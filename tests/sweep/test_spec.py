@@ -113,6 +113,21 @@ def test_a_wrong_sweep_is_refused_with_file_and_line(written, old, new, messages
         assert words in message
 
 
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("{name: test/accuracy}", "is minimized, since W&B does so where goal is left out"),
+        ("test/accuracy", "write goal: maximize"),
+        ("{name: test/loss, goal: maximize}", "is maximized; to look for the lowest"),
+        ("{name: test/loss}", ""),
+        ("{name: test/accuracy, goal: maximize}", ""),
+    ],
+)
+def test_a_goal_against_the_metrics_sense_is_warned_of(written, caplog, metric, words):
+    spec.read(written(GRID.replace("{name: test/accuracy, goal: maximize}", metric)))
+    assert words in caplog.text and bool(words) == bool(caplog.text)
+
+
 @pytest.mark.parametrize("setting", ["seed", "sed=1", "lr=fast", "seed=1,x"])
 def test_a_wrong_replacement_is_refused(written, setting):
     with pytest.raises(UsageError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from study import files, runs
+from study import files, planned, runs
 from study.tracking import pull
 from tests.machines import sweep_text
 
@@ -60,3 +60,15 @@ def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
     files.write_json(folder / pull.INDEX, {"sweep": "team/study/abc", "runs": {}})
     assert pull._folder(tmp_path, "norms: 1", "team/study/abc") == folder
     assert pull._folder(tmp_path, "norms: 1", "team/study/def").name == "norms__1-def"
+
+
+def test_the_command_writes_what_the_sweep_has_planned(client, tmp_path, command):
+    sweep = client.add_sweep(sweep_text(seed=[1, 2]) + "description: 'target: 99.4'\n")
+    client.add_run(sweep, {"seed": 1, "epochs": 1}, [ROW | {"epoch": 1}])
+    foreign = client.add_sweep("method: grid\nparameters: {wd: {value: 1}}\n")
+    for path in (sweep.path, foreign.path):
+        done = command("pull", path)
+        assert done.returncode == 0
+    assert "what the sweep has planned is not known here: wd: no such setting" in done.stderr
+    plan = planned.read(tmp_path / "runs" / sweep.id)
+    assert len(plan.configs) == 2 and plan.target == 99.4

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study.report import stats
-from study.report.figures import drawing, response
+from study.report.figures import drawing, limits, response
 from study.report.figures.drawing import SavedFigure
 from study.report.text.search import SEVERAL, in_order
 from study.report.variants import Study
@@ -23,23 +23,26 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
     finished = [(i, y) for i, run, y in known if run.state == FINISHED]
     if len(finished) < SEVERAL:
         return None
-    best = dict(zip([i for i, _ in finished], np.maximum.accumulate([y for _, y in finished])))
+    better = np.maximum if study.metric.maximize else np.minimum
+    best = dict(zip([i for i, _ in finished], better.accumulate([y for _, y in finished])))
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
         axes.plot(*zip(*finished), "o", color=drawing.COLOURS[4], markersize=4, label="run")
         response.draw_crosses(axes, [(i, y) for i, run, y in known if run.state == STOPPED])
-        x, y = [*best, len(ordered)], [*best.values(), max(best.values())]
+        x, y = [*best, len(ordered)], [*best.values(), best[finished[-1][0]]]
         axes.step(x, y, where="post", color=drawing.COLOURS[0], linewidth=1.6, label="best so far")
         points = [(i, stats.mean_interval([y])) for i, y in finished]
-        response.set_limits(axes, points, values=False)
+        response.set_limits(axes, points, limits.perfect_value(study.metric), values=False)
         axes.set(xlabel="run", ylabel=study.chosen_by)
         drawing.set_integer_ticks(axes)
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.legend(
+            frameon=False, fontsize=8, loc="lower right" if study.metric.maximize else "upper right"
+        )
         rows = [[i, run.path.name, run.state, y, best.get(i, np.nan)] for i, run, y in known]
         drawing.save(figure, folder, "best_so_far", ["trial", "run", "state", key, "best"], rows)
     return SavedFigure(
         "best_so_far",
         "The best so far",
-        f"Runs in {order}; {study.chosen_by}. Triangles: below the axis.",
+        f"Runs in {order}; {study.chosen_by}. Triangles: beyond the axis.",
     )

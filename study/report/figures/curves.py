@@ -1,4 +1,4 @@
-"""All variants' curves of test accuracy or loss in one graph."""
+"""All variants' curves of a metric in one graph."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from study.config import slug
+from study.planned import metric_title
 from study.report import stats
 from study.report.figures import drawing
 from study.report.figures.drawing import GREY, SavedFigure, SideLabel
@@ -17,16 +17,26 @@ from study.report.figures.limits import ACCURACY, LOSS, contenders, limits
 from study.report.variants import Study, Variant
 
 HEADER = ("label", "seeds", "epoch", "mean", "low", "high")
+CHOSEN = {"test": ", chosen on the test set", "val": ", chosen on the validation images"}
+WHILE_TRAINING = (
+    " Training figures are means over an epoch while the weights move, with dropout and"
+    " augmentation."
+)
+
+
+def name(metric: str) -> str:
+    """The name of the figure of a metric."""
+    return metric.replace("/", "_")
 
 
 def draw(folder: Path, study: Study, metric: str, target: float | None = None) -> SavedFigure:
-    """Draw the curves of test/accuracy or test/loss, each with its last value and best epoch.
+    """Draw the curves of a metric such as test/loss, each with its last value and best epoch.
 
     Of many variants only the best have a colour and a label, and the others are grey. `target`
-    draws a line at an accuracy.
+    draws a line at a test accuracy.
     """
     accuracy = metric.endswith("accuracy")
-    title = metric.replace("/", " ")
+    part, title = metric.partition("/")[0], metric_title(metric)
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.WIDE)
         axes = figure.subplots()
@@ -39,19 +49,19 @@ def draw(folder: Path, study: Study, metric: str, target: float | None = None) -
         peaks = [_best(means[i], metric) for i in best]
         low, high = limits([means[i] for i in best], peaks, perfect)
         axes.set_ylim(low, high)
-        if target is not None and accuracy:
+        if target is not None and metric == "test/accuracy":
             _draw_target(axes, target)
         axes.set(xlabel="epoch", ylabel=f"{title}{' (%)' if accuracy else ''}")
         drawing.set_integer_ticks(axes)
         _draw_labels(axes, study, means, metric)
         rows = [row for variant in study.variants for row in _rows(variant, metric)]
-        drawing.save(figure, folder, slug(title), HEADER, rows)
+        drawing.save(figure, folder, name(metric), HEADER, rows)
     return SavedFigure(
-        slug(title),
+        name(metric),
         f"{title[0].upper()}{title[1:]} by epoch",
         "Lines: mean over seeds. Bands: 95 % t interval of the mean (none at one seed)."
-        " Star: best epoch of the mean line, chosen on the test set. The first epochs may leave"
-        " the axes, which show the later ones."
+        f" Star: best epoch of the mean line{CHOSEN.get(part, '')}. The first epochs may leave the"
+        f" axes, which show the later ones.{WHILE_TRAINING if part == 'train' else ''}"
         + (f" In grey: all but the best {len(study.shown)}." if study.hidden else ""),
         axes.get_ylim(),
     )

@@ -1,4 +1,5 @@
-"""The variants one below the other, the best on top: test accuracy at the last epoch."""
+"""The variants one below the other, the best on top: the metric that ranks them, at the last
+epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,64 +12,68 @@ from matplotlib.figure import Figure
 
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import contenders, limits
+from study.report.figures.limits import contenders, limits, perfect_value
 from study.report.variants import TEST, Study, Variant, percent
 
 MOST_ROWS = 30
-HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed", "test_accuracy",
-          "last5_deviation")  # fmt: skip
+HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed")
 
 
 def draw(folder: Path, study: Study) -> SavedFigure:
-    """Draw each variant's seeds, mean and interval, with its number of parameters beside them."""
-    tested = [variant for variant in study.ranked() if variant.values(TEST)]
-    from_below = tested[:MOST_ROWS][::-1]
+    """Draw each variant's seeds, mean and interval; beside them test accuracy and parameters."""
+    scored = [variant for variant in study.ranked() if variant.values(study.rank_key)]
+    from_below = scored[:MOST_ROWS][::-1]
     with matplotlib.rc_context(drawing.STYLE):
         size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(from_below))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         _draw_variants(axes, study, from_below)
-        axes.set(ylim=(-0.6, len(from_below) - 0.4), xlabel="test accuracy (%)")
+        axes.set(ylim=(-0.6, len(from_below) - 0.4), xlabel=study.chosen_by)
         axes.set_yticks(range(len(from_below)), [variant.label for variant in from_below])
         axes.grid(False, axis="y")
-        rows = [row for variant in tested for row in _rows(variant)]
-        drawing.save(figure, folder, "final", HEADER, rows)
+        rows = [row for variant in scored for row in _rows(study, variant)]
+        header = [*HEADER, study.metric.name.replace("/", "_"), "last5_deviation"]
+        drawing.save(figure, folder, "final", header, rows)
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
     return SavedFigure(
         "final",
-        "Test accuracy at the last epoch",
-        "Diamonds: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. In the"
-        f" order of the {study.chosen_by}. Triangles: left of the axis.{cut}",
+        f"{study.metric.title.capitalize()} at the last epoch",
+        "Diamonds: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
+        f" {study.metric.superlative} on top; beside it the test accuracy. Triangles: beyond the"
+        f" axis.{cut}",
     )
 
 
 def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> None:
-    scores = [variant.last(TEST) for variant in variants]
-    best = [scores[i] for i in contenders([score.mean for score in scores])]
+    scores = [variant.last(study.rank_key) for variant in variants]
+    perfect = perfect_value(study.metric)
+    best = [scores[i] for i in contenders([score.mean for score in scores], perfect)]
     bounds = [bound for score in best for bound in (score.low, score.high)]
-    low, high = limits([[score.mean] for score in best], bounds)
+    low, high = limits([[score.mean] for score in best], bounds, perfect)
     axes.set_xlim(low, high)
     for y, (variant, score) in enumerate(zip(variants, scores)):
         axes.annotate(
-            f"{percent(score)}  {variant.parameters['total']:,} parameters",
+            f"{percent(variant.last(TEST))}  {variant.parameters['total']:,} parameters",
             (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,
             annotation_clip=False,
         )  # fmt: skip
         colour = drawing.colour(study, variant)
-        if score.mean < low:
-            axes.plot(low, y, "<", color=colour, markersize=6, clip_on=False)
+        if not low <= score.mean <= high:
+            edge, marker = (low, "<") if score.mean < low else (high, ">")
+            axes.plot(edge, y, marker, color=colour, markersize=6, clip_on=False)
             continue
-        seeds = list(variant.values(TEST).values())
+        seeds = list(variant.values(study.rank_key).values())
         axes.plot(seeds, [y] * len(seeds), "o", color=colour, markersize=3.5, alpha=0.45)
         axes.plot(score.mean, y, "D", color=colour, markersize=5)
         if np.isfinite(score.half_width):
             axes.plot([score.low, score.high], [y, y], color=colour, linewidth=1.6)
 
 
-def _rows(variant: Variant) -> list[list[Any]]:
+def _rows(study: Study, variant: Variant) -> list[list[Any]]:
     """A row a seed."""
-    score, deviations = variant.last(TEST), variant.late_deviation()
+    score, deviations = variant.last(study.rank_key), variant.late_deviation()
     shared = [variant.label, variant.parameters["total"], score.n, *score[:3]]
     return [
-        [*shared, seed, value, deviations[seed]] for seed, value in variant.values(TEST).items()
+        [*shared, seed, value, deviations[seed]]
+        for seed, value in variant.values(study.rank_key).items()
     ]

@@ -5,10 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from study.planned import Metric
+
 CONTENDER = 8  # a variant whose error is over so many times the least may lie outside the axis
 SPIKES = 0.05  # share of the late values, at either end, that may lie outside
 MARGIN = 0.08
 ACCURACY, LOSS = 100.0, 0.0  # the perfect value of each, from which its errors are counted
+
+
+def perfect_value(metric: Metric) -> float:
+    """The perfect value of a metric."""
+    return ACCURACY if metric.is_accuracy else LOSS
 
 
 def contenders(values: Sequence[float], perfect: float = ACCURACY) -> list[int]:

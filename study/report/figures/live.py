@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from study.config import slug
+from study import runs
+from study.planned import metric_title
 from study.report import stats
 from study.report.axis import Axis, varying
-from study.report.figures import drawing, response, tradeoff
+from study.report.figures import curves, drawing, response, tradeoff
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import TEST, Study, Variant
 
 PLOTLY_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 GREY = "#999999"
-METRICS = ("test/accuracy", "test/loss")
 Window = tuple[float, float] | None  # the limits of the vertical axis
 Graph = dict[str, Any]  # plotly's data and layout
 
@@ -39,9 +39,8 @@ def build(
     """Build the graphs, by the names of the figures in whose place they stand."""
     windows = {figure.name: figure.window for figure in figures}
     graphs = {}
-    for metric in METRICS:
-        name = slug(metric.replace("/", " "))
-        if name in windows:
+    for metric in runs.METRICS:
+        if (name := curves.name(metric)) in windows:
             at = target if metric == "test/accuracy" else None
             graphs[name] = _curves(study, metric, windows[name], at)
     varied = varying(study)
@@ -81,7 +80,7 @@ def _curves(study: Study, metric: str, window: Window, target: float | None) -> 
     last = max(variant.epochs[-1] for variant in study.variants)
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "epoch"}, "dtick": max(1, round(last / 10))},
-        "yaxis": {"title": {"text": metric.replace("/", " ")}, "range": window},
+        "yaxis": {"title": {"text": metric_title(metric)}, "range": window},
     }
     if target is not None:
         line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": target, "y1": target}

@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a configuration, through its settings to its accuracy."""
+"""Parallel coordinates: a line a configuration, through its settings to what ranks it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +40,8 @@ def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure:
             if np.any(lines[:, x] == NO_EFFECT):
                 _draw_tick(axes, x, NO_EFFECT, "no effect")
         for share in (0, 0.25, 0.5, 0.75, 1):
-            _draw_tick(axes, len(varied), share, f"{np.quantile(means, share):.2f}")
+            quantile = float(np.quantile(means, share if study.metric.maximize else 1 - share))
+            _draw_tick(axes, len(varied), share, study.metric.format(quantile))
         names = [*(axis.title for axis in varied), study.rank_key.replace("_", " ")]
         for x in range(len(names)):
             axes.axvline(x, color="0.6", linewidth=0.8, zorder=0)

@@ -1,4 +1,4 @@
-"""How the accuracy that ranks the variants responds to one setting.
+"""How the metric that ranks the variants responds to one setting.
 
 A configuration counts by its mean over seeds at the last epoch.
 """
@@ -18,18 +18,18 @@ from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import contenders, limits
+from study.report.figures.limits import ACCURACY, contenders, limits, perfect_value
 from study.report.variants import Study, Variant
 from study.runs import FINISHED, STOPPED, Run
 
 SEVERAL = 3  # values from which a response is drawn
 MOST_LINES = 12
-MOST_VALUES = 8  # triangles below the axis that have their values beside them
+MOST_VALUES = 8  # triangles beyond the axis that have their values beside them
 TICK_GAP = 0.05  # of the axis, between two ticks
 
 
 class Point(NamedTuple):
-    """A configuration: its position on a setting's axis, and its accuracy."""
+    """A configuration: its position on a setting's axis, and its value of the metric."""
 
     variant: Variant
     x: float
@@ -42,7 +42,7 @@ def name(axis: Axis) -> str:
 
 
 def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> SavedFigure | None:
-    """Draw the accuracy against a setting; None below three values.
+    """Draw the metric against a setting; None below three values.
 
     A point is a configuration. Lines join those that differ in this setting alone.
     """
@@ -56,7 +56,9 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
-        within = set_limits(axes, [(point.x, point.score) for point in points])
+        within = set_limits(
+            axes, [(point.x, point.score) for point in points], perfect_value(study.metric)
+        )
         inside = {points[i].variant.label for i in within}
         for (family, members), colour in zip(families.items(), itertools.cycle(drawing.COLOURS)):
             for line in joined(members, others):
@@ -76,7 +78,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         f"Response to {axis.title}",
         f"A point is a configuration: the mean {study.chosen_by} over its seeds, with the 95 % t"
         " interval where there are several. Lines join those that differ in this setting alone."
-        " Triangles: below the axis, with their values."
+        " Triangles: beyond the axis, with their values."
         + (" Crosses: runs stopped early, at their last epoch." if stopped else ""),
         axes.get_ylim(),
     )
@@ -106,7 +108,7 @@ def stopped_on(study: Study, axis: Axis) -> list[Run]:
 
 
 def stopped_at(study: Study, axis: Axis, run: Run) -> tuple[float, float]:
-    """The position and the accuracy of a run that was stopped early."""
+    """The position and the metric of a run that was stopped early."""
     return axis.position(getattr(run.config, axis.name)), run.summary[study.rank_key]
 
 
@@ -135,24 +137,28 @@ def draw_crosses(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
 
 
 def set_limits(
-    axes: Axes, points: Sequence[tuple[float, stats.Interval]], values: bool = True
+    axes: Axes,
+    points: Sequence[tuple[float, stats.Interval]],
+    perfect: float = ACCURACY,
+    values: bool = True,
 ) -> list[int]:
     """Set the limits to the contenders, whose indices are returned.
 
-    The points below the axis become triangles at its edge, with their `values`.
+    The points far from the `perfect` value become triangles at the edge, with their `values`.
     """
-    inside = contenders([score.mean for _, score in points])
+    inside = contenders([score.mean for _, score in points], perfect)
     scores = [points[i][1] for i in inside]
     bounds = [bound for score in scores for bound in (score.low, score.high)]
-    axes.set_ylim(limits([[score.mean] for score in scores], bounds))
-    edge = axes.get_ylim()[0]
-    below = [(x, score.mean) for i, (x, score) in enumerate(points) if i not in inside]
-    for i, (x, mean) in enumerate(below):
-        axes.plot(x, edge, "^", color="0.3", markersize=5, clip_on=False, zorder=4)
-        if values and len(below) <= MOST_VALUES:
+    axes.set_ylim(limits([[score.mean] for score in scores], bounds, perfect))
+    low, high = axes.get_ylim()
+    edge, up, marker, side = (low, 1, "^", "bottom") if perfect else (high, -1, "v", "top")
+    beyond = [(x, score.mean) for i, (x, score) in enumerate(points) if i not in inside]
+    for i, (x, mean) in enumerate(beyond):
+        axes.plot(x, edge, marker, color="0.3", markersize=5, clip_on=False, zorder=4)
+        if values and len(beyond) <= MOST_VALUES:
             axes.annotate(
-                f"{mean:.1f}", (x, edge), (0, 6 + 9 * (i % 2)),
-                textcoords="offset points", fontsize=7, ha="center",
+                f"{mean:.{1 if perfect else 2}f}", (x, edge), (0, up * (6 + 9 * (i % 2))),
+                textcoords="offset points", fontsize=7, ha="center", va=side,
             )  # fmt: skip
     return inside
 
@@ -180,6 +186,6 @@ def _rows(
         setting = getattr(variant.config, axis.name)
         rows.append([variant.label, setting, FINISHED, score.n, *score[:3]])
     for run in stopped:
-        setting, accuracy = getattr(run.config, axis.name), run.summary[study.rank_key]
-        rows.append([run.path.name, setting, STOPPED, 1, accuracy, "", ""])
+        setting, value = getattr(run.config, axis.name), run.summary[study.rank_key]
+        rows.append([run.path.name, setting, STOPPED, 1, value, "", ""])
     return rows

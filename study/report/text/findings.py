@@ -14,7 +14,7 @@ import numpy as np
 from study import datasets
 from study.config import Config
 from study.report import stats
-from study.report.variants import TEST, Study, Variant, count, percent
+from study.report.variants import TEST, Study, Variant, count, in_words, percent
 from study.runs import FINISHED
 from study.train import l1
 
@@ -93,11 +93,11 @@ def summarize(study: Study, compared: list[Pair], target: float | None = None) -
     if target is not None:
         findings.append(_target(study, best, target))
     findings += [_gap(best), _steadiness(study), _test_set_error(best), *_lambdas(study)]
-    if not study.by_validation:
+    if study.by_test:
         findings.append(
             Finding(
-                "There are no validation images in these runs: the variants are ranked, and best"
-                " epochs chosen, on the test set, which flatters them.",
+                "The variants are ranked, and best epochs chosen, on the test images, which"
+                " flatters them.",
                 "results.csv",
             )
         )
@@ -105,15 +105,18 @@ def summarize(study: Study, compared: list[Pair], target: float | None = None) -
 
 
 def _best(study: Study, best: Variant) -> Finding:
-    score = best.last(TEST)
-    key = study.rank_key
-    top = best.last(key).mean
-    level = [v.label for v in study.ranked()[1:] if abs(v.last(key).mean - top) < ROUNDING]
-    level_with = f" (level with {_list(level)})" if level else ""
-    chosen = "validation" if study.by_validation else "test"
+    """Which variant is ahead by the metric, unless there is none to be ahead of."""
+    score, metric = best.last(TEST), study.metric
+    value = in_words(best.last(metric.key), metric)
+    means = {v.label: metric.format(v.last(metric.key).mean) for v in study.ranked()}
+    level = [label for label in means if means[label] == means[best.label] and label != best.label]
+    lead = f"{best.label} has the {metric.superlative} mean {metric.title} at the last epoch"
+    lead += f" (level with {_list(level)})" if level else ""
+    if len(study.variants) == 1:
+        lead = f"{best.label} is the only variant with a finished run. At the last epoch"
+    chosen = "" if metric.key == TEST else f"its {metric.title} is {value}, "
     return Finding(
-        f"{best.label} has the highest mean {chosen} accuracy at the last epoch{level_with}: its"
-        f" test accuracy is {percent(score)} over {count(score.n, 'seed')}, with"
+        f"{lead}: {chosen}its test accuracy is {percent(score)} over {count(score.n, 'seed')}, with"
         f" {best.parameters['total']:,} parameters.",
         "figures/test_accuracy.csv",
     )

@@ -1,7 +1,7 @@
 """What a search found in words: the best configuration, and how it was chosen.
 
 Everything comes from run folders, so that grids, searches and pulled sweeps are read alike. A
-configuration counts by its mean over seeds, at the last epoch, of the accuracy that ranks it.
+configuration counts by its mean over seeds, at the last epoch, of the metric that ranks it.
 """
 
 import shlex
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study import files, runs
-from study.report.variants import TEST, Study, count, percent
+from study.report.variants import TEST, Study, count, in_words, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
 
 SEVERAL = 5  # finished configurations from which there is a search to draw
@@ -26,8 +26,8 @@ class Search:
 
 
 def summarize(study: Study) -> Search | None:
-    """Summarize the choice of the best configuration; None where there is but one."""
-    if len(study.runs) < 2:
+    """Summarize the choice of the best configuration; None where there is but one to choose."""
+    if len(study.variants) < 2:
         return None
     best = shlex.quote(str(study.ranked()[0].runs[0].path))
     return Search(_sentences(study), f"study rerun {best} --seeds {SEEDS}")
@@ -37,26 +37,26 @@ def _sentences(study: Study) -> list[str]:
     """What the best was chosen on, among how many, how it tests, and who drew them."""
     best = study.ranked()[0]
     chosen, test = best.last(study.rank_key), best.last(TEST)
-    part = "validation" if study.by_validation else "test"
     states = Counter(run.state for run in study.all)
     words = {STOPPED: "stopped early", FAILED: "failed"}
     left_out = [f"{states[state]} {word}" for state, word in words.items() if states[state]]
     sentences = [
-        f"Best configuration: {best.label}. It was chosen on its {part} accuracy at the last epoch"
-        f" ({percent(chosen)}, the mean of {count(chosen.n, 'run')}) among"
+        f"Best configuration: {best.label}. It was chosen on its {study.metric.title} at the last"
+        f" epoch ({in_words(chosen, study.metric)}, the mean of {count(chosen.n, 'run')}), the"
+        f" {study.metric.superlative} among"
         f" {count(len(study.variants), 'configuration')} with"
         f" {count(states[FINISHED], 'finished run')}"
         + (f"; not among them: {' and '.join(left_out)}." if left_out else ".")
     ]
-    if study.by_validation:
+    if not study.by_test:
         sentences.append(
             f"Its test accuracy at the last epoch, which chose nothing, is {percent(test)},"
             f" with {best.parameters['total']:,} parameters."
         )
     else:
         sentences.append(
-            f"It has {best.parameters['total']:,} parameters. Being the highest of"
-            f" {len(study.variants)}, the figure flatters it: runs with `holdout` choose on"
+            f"It has {best.parameters['total']:,} parameters. Being the {study.metric.superlative}"
+            f" of {len(study.variants)}, the figure flatters it: runs with `holdout` choose on"
             " images of their own."
         )
     record = _record(study)

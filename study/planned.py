@@ -1,0 +1,225 @@
+"""What a sweep has planned: sweep.json, beside its runs.
+
+The commands that run or pull a sweep write it. A report reads in it which runs are missing, the
+metric that ranks the variants, and the targets that the sweep file's description sets.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from study import files
+from study.config import Config
+from study.errors import UsageError
+
+FILE = "sweep.json"
+MOST = 10_000  # planned configurations that are expanded; of a larger grid the first
+PARTS = {"train": "training", "val": "validation", "test": "test"}
+Grid = dict[str, list[Any]]  # parameter -> its values, in the file's order
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The objective of a sweep: the best value of `name` over a run's history.
+
+    target: the value at which the sweep ends, or None. (The repr identifies a search: see
+    Search.study_name before renaming anything.)
+    """
+
+    name: str
+    maximize: bool
+    target: float | None
+
+    def best(self, history: Iterable[Mapping[str, float]]) -> float | None:
+        """Return the best value of a history; None where it has none."""
+        values = [row[self.name] for row in history if self.name in row]
+        return (max if self.maximize else min)(values, default=None)
+
+    def is_reached(self, value: float | None) -> bool:
+        """Whether a value is as good as the target."""
+        if value is None or self.target is None:
+            return False
+        return value >= self.target if self.maximize else value <= self.target
+
+    @property
+    def key(self) -> str:
+        """The name of its value at the last epoch in a run's summary."""
+        return f"{self.name.replace('/', '_')}_last"
+
+    @property
+    def is_accuracy(self) -> bool:
+        return self.name.endswith("accuracy")
+
+    @property
+    def title(self) -> str:
+        return metric_title(self.name)
+
+    @property
+    def superlative(self) -> str:
+        """What its best value is: highest or lowest."""
+        return "highest" if self.maximize else "lowest"
+
+    def format(self, value: float) -> str:
+        """Return a value as text: of an accuracy in percent two digits, of a loss four."""
+        return f"{value:.{2 if self.is_accuracy else 4}f}"
+
+
+def metric_title(name: str) -> str:
+    """Return the name of a metric in words: val/loss is the validation loss."""
+    part, _, measure = name.partition("/")
+    return f"{PARTS[part]} {measure}"
+
+
+def default_metric(has_validation: bool) -> Metric:
+    """Return what ranks runs whose sweep names no metric: accuracy, by validation if there is."""
+    return Metric("val/accuracy" if has_validation else "test/accuracy", True, None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a study that changes one thing after another: its target in percent, or None, and
+    what its author says of it. The first is the first configuration of the sweep, and so on."""
+
+    target: float | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What commands have planned for the folder of a sweep.
+
+    name: the sweep's, its file's stem; definition: a hash of the file's parameters, before any are
+    replaced; grids: the parameters of each command's grid, none of a search; run_cap: the most runs
+    of a grid, or of a search (None: no limit); target: test accuracy in percent that the study aims
+    at.
+    """
+
+    name: str
+    method: str
+    metric: Metric | None
+    definition: str
+    grids: tuple[Grid, ...] = ()
+    run_cap: int | None = None
+    target: float | None = None
+    steps: tuple[Step, ...] = ()
+
+    @cached_property
+    def configs(self) -> list[Config]:
+        """The configurations of the grids, each once, at most MOST; none of a search.
+
+        Raises:
+            UsageError: the file names a setting that is not allowed.
+        """
+        grids = (self._expand(grid) for grid in self.grids)
+        return list(dict.fromkeys(itertools.chain.from_iterable(grids)))[:MOST]
+
+    def reaches_target(self, histories: Iterable[list[dict[str, float]]]) -> bool:
+        """Whether a run has reached the metric's target, which ends a sweep."""
+        metric = self.metric
+        return metric is not None and any(metric.is_reached(metric.best(h)) for h in histories)
+
+    @cached_property
+    def step_configs(self) -> list[Config]:
+        """The configuration of each step, without its seed: those of the latest grid that has as
+        many as there are steps; empty where none has."""
+        for grid in reversed(self.grids):
+            configs = list(dict.fromkeys(c.without_seed() for c in self._expand(grid)))
+            if len(configs) == len(self.steps):
+                return configs
+        return []
+
+    def _expand(self, grid: Grid) -> list[Config]:
+        values = itertools.islice(itertools.product(*grid.values()), MOST)
+        configs = (Config.from_sweep(dict(zip(grid, row)), quiet=True) for row in values)
+        return list(dict.fromkeys(configs))[: self.run_cap]
+
+
+def description_targets(description: str) -> tuple[float | None, tuple[Step, ...]]:
+    """Parse the target and the steps that the `description` of a sweep file sets, each in a line:
+
+        target: 99.4
+        step 1, target 99: the bare network
+        step 2: rotation within 7 degrees
+
+    Other lines are for readers. A step without a target of its own has the study's.
+
+    Raises:
+        UsageError: a target that is no percentage, or steps out of order.
+    """
+    target = None
+    steps: list[Step] = []
+    for line in map(str.strip, description.splitlines()):
+        if match := re.fullmatch(r"target:\s*(.*)", line):
+            target = _percentage(match[1], line)
+        elif match := re.fullmatch(r"step (\d+)(?:, target ([^:]*))?:\s*(.+)", line):
+            if int(match[1]) != len(steps) + 1:
+                raise UsageError(f"description: {line!r}: step {len(steps) + 1} comes next")
+            own = None if match[2] is None else _percentage(match[2], line)
+            steps.append(Step(own, match[3]))
+        elif re.match(r"(target|step \d+)\b.*:", line):
+            raise UsageError(
+                f"description: {line!r}: write `target: 99.4`, `step 1: WORDS` or"
+                " `step 1, target 99.4: WORDS`"
+            )
+    return target, tuple(Step(s.target if s.target else target, s.words) for s in steps)
+
+
+def _percentage(word: str, line: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 100:
+        raise UsageError(f"description: {line!r}: a target is a number above 0 and at most 100")
+    return value
+
+
+def definition(method: str, parameters: Any) -> str:
+    """Return a hash that tells one sweep file from another, by its method and parameters."""
+    body = json.dumps([method, parameters], sort_keys=True, default=str)
+    return hashlib.sha256(body.encode()).hexdigest()[:10]
+
+
+def read(folder: Path) -> Plan | None:
+    """Read the plan in the folder of a sweep; None where there is none, as in older folders.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    content = files.read_json(path)
+    try:
+        metric, steps = content["metric"], content["steps"]
+        content |= {
+            "metric": metric and Metric(**metric),
+            "grids": tuple(content["grids"]),
+            "steps": tuple(Step(**step) for step in steps),
+        }
+        return Plan(**content)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path}: is damaged; delete it and run the sweep again") from error
+
+
+def write(folder: Path, plan: Plan) -> None:
+    """Write a command's plan: beside what earlier commands planned with the same sweep file, in
+    place of what they planned with another, or with this one before it was edited.
+
+    Raises:
+        UsageError: the plan that is there is damaged.
+        RunError: it cannot be written.
+    """
+    earlier = read(folder)
+    if earlier and earlier.definition == plan.definition:
+        grids = (*earlier.grids, *(grid for grid in plan.grids if grid not in earlier.grids))
+        plan = dataclasses.replace(plan, grids=grids)
+    if plan != earlier:
+        files.write_json(folder / FILE, dataclasses.asdict(plan))

@@ -1,0 +1,38 @@
+"""What a report lacks: planned runs that have not ended, and run folders that cannot be read."""
+
+from study.planned import Plan
+from study.report.text.findings import Finding
+from study.report.variants import Study, count, listed
+
+
+def findings(study: Study) -> list[Finding]:
+    """A sentence for each sweep that is not whole, and one on folders that cannot be read."""
+    sentences = [_describe_missing(study, sweep, plan) for sweep, plan in study.plans.items()]
+    if study.unread:
+        causes = [f"{folder} ({why})" for folder, why in study.unread.items()]
+        folders = count(len(causes), "run folder")
+        sentences.append(f"Not read, and in no count or mean: {folders}: {listed(causes)}.")
+    return [Finding(sentence, "results.csv") for sentence in sentences if sentence]
+
+
+def _describe_missing(study: Study, sweep: str, plan: Plan) -> str:
+    """How many of a sweep's planned runs have ended, and which variants lack some; empty where all
+    have, or a search has reached its target."""
+    planned = {label: len(configs) for label, configs in study.planned[sweep].items()}
+    runs = {label: study.runs.get(label, []) for label in planned}
+    ended = {label: sum(run.done for run in group) for label, group in runs.items()}
+    done, whose = sum(ended.values()), f" of {sweep}" if len(study.plans) > 1 else ""
+    if plan.method != "grid":
+        histories = [run.history for group in runs.values() for run in group]
+        if plan.run_cap is None or done >= plan.run_cap or plan.reaches_target(histories):
+            return ""
+        return f"{done:,} of at most {plan.run_cap:,} planned runs{whose} have ended."
+    lacking = [
+        f"{label} has {ended[label] or 'none'} of {planned[label]}"
+        for label in planned
+        if ended[label] < planned[label]
+    ]
+    if not lacking:
+        return ""
+    total = sum(planned.values())
+    return f"{done:,} of {total:,} planned runs{whose} have ended: {listed(lacking)}."

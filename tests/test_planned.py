@@ -1,0 +1,105 @@
+"""sweep.json: what was planned, by one command and by several."""
+
+import pytest
+
+from study import files, planned
+from study.errors import UsageError
+from study.planned import Metric, Plan, Step
+from study.sweep import spec
+
+GRID = """
+method: grid
+metric: {name: val/loss, goal: minimize}
+description: |
+  Three steps, for whoever reads the file.
+  target: 99.4
+  step 1, target 99: the bare network
+  step 2: with a learning rate that falls
+parameters:
+  schedule: {values: [constant, cosine]}
+  holdout: {value: 100}
+  groups: {value: 5}
+  seed: {values: [1, 2, 3]}
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Plans as `study sweep` does: its file, and settings that replace some of it."""
+
+    def plan(text: str = GRID, *settings: str) -> Plan:
+        (tmp_path / "mine.yaml").write_text(text)
+        planned.write(tmp_path / "runs", spec.read(tmp_path / "mine.yaml", settings).plan())
+        return planned.read(tmp_path / "runs")
+
+    return plan
+
+
+def test_a_grid_reads_back_with_its_metric_targets_and_configurations(command, tmp_path):
+    assert planned.read(tmp_path) is None
+    plan = command()
+    assert (plan.name, plan.method, plan.target) == ("mine", "grid", 99.4)
+    assert plan.metric == Metric("val/loss", False, None)
+    assert plan.steps == (
+        Step(99.0, "the bare network"),
+        Step(99.4, "with a learning rate that falls"),
+    )
+    assert plan.configs == spec.read(tmp_path / "mine.yaml").configs and len(plan.configs) == 6
+    assert [config.schedule for config in plan.step_configs] == ["constant", "cosine"]
+
+
+def test_settings_add_to_the_plan_and_an_edited_file_plans_anew(command):
+    assert len(command(GRID, "seed=1").configs) == 2
+    assert len(command().configs) == 6
+    assert len(command(GRID, "seed=4", "schedule=constant").configs) == 7
+    assert [c.schedule for c in command().step_configs] == ["constant", "cosine"]
+    edited = command(GRID.replace("cosine", "onecycle"))
+    assert len(edited.configs) == 6 and {c.schedule for c in edited.configs} == {
+        "constant", "onecycle",
+    }  # fmt: skip
+
+
+def test_a_search_plans_its_cap(command):
+    search = "method: random\nrun_cap: 12\nparameters: {lr: {min: 0.01, max: 0.1}}\n"
+    plan = command(search)
+    assert (plan.run_cap, plan.configs, plan.metric, plan.target) == (12, [], None, None)
+
+
+def test_a_large_grid_is_cut(command, monkeypatch):
+    monkeypatch.setattr(planned, "MOST", 4)
+    assert len(command().configs) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("target: 99.4", "target: high", "'target: high': a target is a number above 0"),
+        ("target: 99.4", "target: 994", "at most 100"),
+        ("step 2:", "step 3:", "step 2 comes next"),
+        ("step 1, target 99:", "step 1 (99):", "write `target: 99.4`"),
+        ("  step 2: with a learning rate that falls\n", "", "has 1 steps; allowed is one for each"),
+    ],
+)
+def test_a_wrong_description_is_refused(command, old, new, message):
+    assert old in GRID
+    with pytest.raises(UsageError, match="description") as error:
+        command(GRID.replace(old, new))
+    assert message in str(error.value)
+
+
+def test_a_damaged_plan_is_named(tmp_path):
+    files.write_json(tmp_path / planned.FILE, {"name": "mine"})
+    with pytest.raises(UsageError, match=r"sweep\.json: is damaged"):
+        planned.read(tmp_path)
+
+
+def test_a_metric_says_its_direction_and_its_unit():
+    loss, accuracy = Metric("val/loss", False, None), planned.default_metric(False)
+    assert (loss.title, loss.key, loss.superlative) == (
+        "validation loss",
+        "val_loss_last",
+        "lowest",
+    )
+    assert loss.format(0.03126) == "0.0313"
+    assert (accuracy.title, accuracy.superlative) == ("test accuracy", "highest")
+    assert accuracy.format(99.412) == "99.41"
