@@ -4,6 +4,7 @@ A policy is a list of albumentations' transforms. None of them runs while traini
 augmented copies of the training set is made once, before the first run that needs it.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -25,6 +26,9 @@ from study.train import data, seeds
 
 SMALL = 100_000  # images up to which starting processes takes longer than augmenting in this one
 GIGABYTE = 1e9
+OPENCV = tuple(f"opencv-{kind}" for kind in (
+    "python-headless", "python", "contrib-python-headless", "contrib-python",
+))  # fmt: skip
 
 
 def limit() -> float:
@@ -89,13 +93,28 @@ def _compose(policy: str, size: int) -> Any:
     )
 
 
+@functools.cache
+def opencv_version() -> str:
+    """Return the version of OpenCV, whose arithmetic makes the augmented images.
+
+    Several packages hold it. Where more than one is installed all are named, since which of them
+    Python imports is not known.
+    """
+    found = []
+    for package in OPENCV:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(importlib.metadata.version(package))
+    return " or ".join(dict.fromkeys(found)) or "unknown"
+
+
 def folder(dataset: str, policy: str) -> Path:
     """Return the bank's folder. Its name has a hash of all that the copies depend on: the policy's
-    settings, albumentations' version and, of one's own data set, the file.
+    settings, the versions of albumentations and OpenCV and, of one's own data set, the file.
 
-    The version is read without importing albumentations, which takes longer than a small epoch.
+    The versions are read without importing albumentations, which takes longer than a small epoch.
     """
-    definition = f"{importlib.metadata.version('albumentations')} {POLICIES[policy]}"
+    versions = f"{importlib.metadata.version('albumentations')} OpenCV {opencv_version()}"
+    definition = f"{versions} {POLICIES[policy]}"
     if datasets.is_own(dataset):  # the files of the others are always the same
         definition += f" {datasets.spec(dataset).files}"
     key = hashlib.sha256(definition.encode()).hexdigest()[:8]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from study.train import cpu_kernels, devices
+from study.train import augment, cpu_kernels, devices
 
 PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "numpy", "wandb")
 
@@ -55,7 +55,7 @@ def git_commit() -> str | None:
 
 def versions() -> dict[str, str]:
     """Return Python's version and those of the packages that a run's numbers depend on."""
-    by_package = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version(), "opencv": augment.opencv_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             by_package[package] = importlib.metadata.version(package)

@@ -7,7 +7,7 @@ import pytest
 from study import datasets
 from study.config import FIELDS, Config
 from study.errors import UsageError
-from study.train import augment, data
+from study.train import augment, data, provenance
 
 
 def test_every_policy_is_a_setting():
@@ -109,6 +109,17 @@ def test_a_longer_run_extends_the_bank(tmp_path, monkeypatch):
     first.write_bytes(first.read_bytes()[:1000])  # a damaged copy is made again
     augment.prepare(Config(augment="crop_flip", epochs=2))
     np.testing.assert_array_equal(np.load(first), augment.augmented("digits", "crop_flip", 0))
+
+
+def test_another_release_of_opencv_has_a_bank_of_its_own(monkeypatch):
+    import cv2
+
+    version = augment.opencv_version()
+    assert version.startswith(cv2.__version__)
+    assert provenance.versions()["opencv"] == version
+    before = augment.folder("digits", "rotate7")
+    monkeypatch.setattr(augment, "opencv_version", lambda: "4.11.0.86")
+    assert augment.folder("digits", "rotate7") != before
 
 
 def test_a_worker_that_may_have_no_children_makes_copies_itself(tmp_path, monkeypatch):
