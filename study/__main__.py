@@ -187,7 +187,8 @@ def report(
     Args:
         runs: the sweep's folder, such as runs/quickstart; several are compared.
         out: where the report goes (default: reports/NAME, or reports/NAME-NAME).
-        target: test accuracy in percent to draw a line at, such as 99.4.
+        target: test accuracy in percent to draw a line at, such as 99.4 (default: what the sweep
+            file's description sets).
     """
     from study.report import page
 
@@ -272,7 +273,8 @@ def publish(
     Args:
         runs: the sweep's folder, such as runs/quickstart.
         out: where the report goes on this machine (default: reports/NAME).
-        target: test accuracy in percent to draw a line at, such as 99.4.
+        target: test accuracy in percent to draw a line at, such as 99.4 (default: what the sweep
+            file's description sets).
         project: ENTITY/PROJECT on W&B (default: where the runs are).
     """
     from study.tracking import publish as publishing

@@ -35,11 +35,12 @@ from study.report.figures import (
 )
 from study.report.figures import published as published_figure
 from study.report.figures.drawing import SavedFigure
-from study.report.text import across_sweeps, classes, findings, missing, published, search
+from study.report.text import across_sweeps, classes, findings, missing, published, search, steps
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.findings import Finding
 from study.report.text.published import PublishedTable
 from study.report.text.search import Search
+from study.report.text.steps import Steps
 from study.report.variants import TEST, Study, Variant, in_words, percent
 from study.runs import FINISHED, Run
 
@@ -101,6 +102,7 @@ class Report:
     chosen_by: str  # the metric that ranks the variants, where that is not the test accuracy
     findings: list[Finding]
     variants: list[VariantRow]
+    steps: Steps | None  # where the sweep file describes some
     compared: list[SavedFigure]
     across_sweeps: AcrossSweeps | None  # of several sweeps
     published: PublishedTable | None  # where the runs are those of a published study
@@ -136,10 +138,14 @@ def build_report(
 ) -> Report:
     """Build the report of the study in run `folders`; its figures and tables go into `folder`.
 
+    target: a test accuracy in percent to draw a line at, by default the one that the study's sweep
+    file sets.
+
     Raises:
         UsageError: `folder` cannot be written.
     """
     files.check_writable(folder)
+    target = study.target if target is None else target
     pairs = findings.pairs(study)
     across = across_sweeps.compare(study)
     drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
@@ -157,6 +163,7 @@ def build_report(
         chosen_by="" if study.rank_key == TEST else study.metric.title,
         findings=[*missing.findings(study), *findings.summarize(study, pairs, target)],
         variants=[_variant_row(study, variant) for variant in study.ranked()],
+        steps=steps.summarize(study),
         compared=compared,
         across_sweeps=across,
         published=published.compare(reproduced),

@@ -139,6 +139,12 @@ class Study:
     def all(self) -> list[Run]:
         return [run for group in self.runs.values() for run in group]
 
+    @property
+    def target(self) -> float | None:
+        """The test accuracy in percent that its sweeps aim at; None where they do not agree."""
+        targets = {plan.target for plan in self.plans.values()}
+        return targets.pop() if len(targets) == 1 else None
+
     @functools.cached_property
     def metric(self) -> Metric:
         """What ranks the variants, at the last epoch: the metric of the sweep, or that which all

@@ -1,0 +1,100 @@
+"""A study in steps, each of which changes something: target, result and finding of each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from study.config import FIELDS, Config, text
+from study.planned import Step
+from study.report import stats
+from study.report.variants import TEST, Study, Variant, percent
+
+HEADER = (
+    "step", "what", "changed", "target", "parameters", "seeds", "last", "best", "last-five minimum",
+    "finding",
+)  # fmt: skip
+NOTE = (
+    "Test accuracy in percent, over seeds: at the last epoch, at the best one (chosen on the test"
+    " set), and the lowest of the last five epochs of any seed. A seed holds a target that it is at"
+    " or above in each of its last five epochs."
+)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps as a table of text under a header, with a note below it."""
+
+    rows: list[list[str]]
+    header: tuple[str, ...] = HEADER
+    note: str = NOTE
+
+
+def summarize(study: Study) -> Steps | None:
+    """Summarize the steps that the sweep file describes; None where it describes none."""
+    plan = study.plan
+    if not plan or not plan.step_configs:
+        return None
+    variants = {variant.config: variant for variant in study.variants}
+    rows = []
+    before: Config | None = None
+    for number, (step, config) in enumerate(zip(plan.steps, plan.step_configs), 1):
+        changed = _changed(before, config) if before else ""
+        target = "" if step.target is None else f"{step.target:g}"
+        known = [str(number), step.words, changed, target]
+        variant = variants.get(config)
+        previous = variants.get(before) if before else None
+        rows.append(known + _result(variant, step, previous, number))
+        before = config
+    return Steps(rows)
+
+
+def _changed(before: Config, config: Config) -> str:
+    """The settings in which a step differs from the one before it."""
+
+    def value(of: Config, name: str) -> Any:
+        return text(getattr(of, name)) if of.has_effect(name) else "none"
+
+    pairs = {name: (value(before, name), value(config, name)) for name in FIELDS}
+    return ", ".join(f"{name} {old} to {new}" for name, (old, new) in pairs.items() if old != new)
+
+
+def _result(
+    variant: Variant | None, step: Step, previous: Variant | None, number: int
+) -> list[str]:
+    """The cells of a step's figures and its finding."""
+    if variant is None:
+        return ["", "0", "", "", "", "No run of it has finished."]
+    lowest = min(run.summary["test_accuracy_last5_min"] for run in variant.runs)
+    return [
+        f"{variant.parameters['total']:,}",
+        str(len(variant.runs)),
+        percent(variant.last(TEST)).removesuffix(" %"),
+        f"{variant.last('test_accuracy_best').mean:.2f}",
+        f"{lowest:.2f}",
+        " ".join([*_target(variant, step), *_gain(variant, previous, number)]),
+    ]
+
+
+def _target(variant: Variant, step: Step) -> list[str]:
+    """How many seeds hold the step's target to the end."""
+    if step.target is None:
+        return []
+    lowest = [run.summary["test_accuracy_last5_min"] for run in variant.runs]
+    held = sum(value >= step.target for value in lowest)
+    return [f"{held} of {len(lowest)} seeds hold {step.target:g}."]
+
+
+def _gain(variant: Variant, previous: Variant | None, number: int) -> list[str]:
+    """What the step gains on the one before it, paired by seed, with its 95 % interval."""
+    if previous is None:
+        return []
+    gain = stats.difference(variant.values(TEST), previous.values(TEST)).interval
+    if gain.n == 0:
+        return []
+    ends = ""
+    if np.isfinite(gain.half_width):
+        ends = f" (95 % interval {gain.low:+.2f} to {gain.high:+.2f})"
+        if gain.low <= 0 <= gain.high:
+            ends += ": no gain can be told"
+    return [f"{gain.mean:+.2f} points on step {number - 1}{ends}."]
