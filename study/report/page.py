@@ -51,6 +51,11 @@ def variants_table(report: Report) -> str:
     return _render("variants.md.j2", report=report)
 
 
+def steps_table(report: Report) -> str:
+    """The steps of a study, a table in Markdown."""
+    return _render("steps.md.j2", report=report)
+
+
 def published_table(report: Report) -> str:
     """The published figures beside ours, a table in Markdown."""
     return _render("published.md.j2", report=report)

@@ -177,10 +177,12 @@ def _findings(log: Any, report: Report) -> Any:
 
 
 def _summaries(report: Report) -> list[Any]:
-    """The sentences on published figures, and on the search and its best configuration."""
+    """The steps, the sentences on published figures, and those on the search and its best."""
     import wandb_workspaces.reports.v2 as wr
 
     blocks: list[Any] = []
+    if report.steps:
+        blocks.append(wr.MarkdownBlock(page.steps_table(report)))
     if report.published:
         table = wr.MarkdownBlock(page.published_table(report))
         blocks += [wr.UnorderedList([*report.published.sentences]), table]

@@ -1,12 +1,14 @@
 """The panels of a Report and a workspace, as the package wandb-workspaces builds them."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 import wandb_workspaces.reports.v2 as wr
 
+from study import planned
 from study.config import Config
-from study.report import variants
+from study.report import page, variants
 from study.report.build import build_report
 from study.report.figures.drawing import SavedFigure
 from study.tracking import panels
@@ -46,7 +48,9 @@ def test_curves_have_the_limits_of_the_figures(study, tmp_path, quick):
     windows = {figure.name: figure.window for figure in report.compared}
     lines = {line.title: line.range_y for line in panels._curves(study, report)}
     assert lines["test/accuracy"] == windows["test_accuracy"]
-    assert lines["train/loss"] == (None, None)
+    assert lines["train/loss"] == windows["train_loss"]
+    without = panels._curves(study, dataclasses.replace(report, compared=[]))
+    assert {line.range_y for line in without} == {(None, None)}
     assert not any(metric.startswith("val/") for metric in lines)  # not logged
 
 
@@ -59,6 +63,21 @@ def test_a_setting_with_a_zero_has_no_log_axis(made, tmp_path):
     assert logarithmic == {"L1 lambda": False, "learning rate": True}
     assert isinstance(importance, wr.ParameterImportancePlot)
     assert panels._settings(study, []) == []
+
+
+def test_the_steps_are_a_table_as_on_the_page(made, tmp_path, quick):
+    made(Config(), curve(99.4, 3))
+    folder = tmp_path / "runs/mine"
+    grid = ({"norm": ["batch"]},)
+    step = planned.Step(99.0, "the bare network")
+    planned.write(folder, planned.Plan("mine", "grid", None, "", grid, steps=(step,)))
+    report = build_report(variants.collect(folder), [folder], tmp_path / "out")
+    [block] = panels._summaries(report)
+    row = "| 1 | the bare network |  | 99 | 7,684 | 1 | 99.40 |"
+    assert row in block.text and row in page.steps_table(report)
+    page.render(report, tmp_path / "out")
+    assert row in (tmp_path / "out/report.md").read_text()
+    assert "<td>the bare network</td>" in (tmp_path / "out/index.html").read_text()
 
 
 @pytest.mark.parametrize("error", [TypeError, ValueError])
