@@ -5,6 +5,7 @@ couple settings, and gives a run its identity and its label.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -182,13 +183,10 @@ class Config:
 
     def non_defaults(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, in the order of the fields."""
-        return {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if value != FIELDS[name].default
-        }
+        values = ((name, getattr(self, name)) for name in FIELDS)
+        return {name: value for name, value in values if value != FIELDS[name].default}
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
         """Ten hexadecimal digits that stand for the configuration, seed included.
 

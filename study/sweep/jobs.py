@@ -39,6 +39,7 @@ class JobQueue:
         self.devices, self.pack = devices, pack
         self.options = {"threads": threads, "mode": mode}
         self.waiting: list[Trial] = []
+        self.labels = labels(search.sweep.configs)
         self.logging = [
             self._job([task], "cpu", trains=False) for task in self._tasks(list(unlogged))
         ]
@@ -46,9 +47,10 @@ class JobQueue:
 
     def next_training(self, slot: int) -> tuple[Job, list[Trial]] | None:
         """Return what the worker of a slot trains next, with its trials; None: nothing now."""
-        first = self.waiting.pop(0) if self.waiting else self._ask()
-        if first is None:
+        self.waiting = self.waiting or self._ask(1)
+        if not self.waiting:
             return None
+        first = self.waiting.pop(0)
         device = self.devices[slot % len(self.devices)]
         size = self._pack_size(first.config, device)
         trials = [first, *self._ask_for_bucket(first.config, size - 1)]
@@ -94,17 +96,19 @@ class JobQueue:
 
         trials = [trial for trial in self.waiting if fits(trial.config)][:limit]
         self.waiting = [trial for trial in self.waiting if trial not in trials]
-        while len(trials) + len(self.waiting) < limit and (trial := self._ask(fits)):
+        for trial in self._ask(limit - len(trials) - len(self.waiting), fits):
             (trials if fits(trial.config) else self.waiting).append(trial)
         return trials
 
-    def _ask(self, accept: Callable[[Config], bool] | None = None) -> Trial | None:
-        trial = self.search.ask(accept) if self.count else None
-        self.count -= trial is not None
-        return trial
+    def _ask(self, limit: int, accept: Callable[[Config], bool] | None = None) -> list[Trial]:
+        trials = self.search.ask_many(min(limit, self.count), accept)
+        self.count -= len(trials)
+        return trials
 
     def _tasks(self, configs: list[Config]) -> list[Task]:
-        names = labels([*self.search.sweep.configs, *configs])
+        names = self.labels
+        if not all(config.without_seed() in names for config in configs):
+            names = labels([*self.search.sweep.configs, *configs])  # a search samples others
         return [Task(c, names[c.without_seed()], self.out / runs.name(c)) for c in configs]
 
     def _job(self, tasks: list[Task], device: str, **kind: bool) -> Job:

@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,21 +187,22 @@ class Search:
 
     # The next configuration.
 
-    def ask(self, accept: Callable[[Config], bool] | None = None) -> Trial | None:
-        """Lease the next configuration; None where there is none now.
+    def ask(self) -> Trial | None:
+        """Lease the next configuration; None where there is none now."""
+        return next(iter(self.ask_many(1)), None)
 
-        Of a grid, whose order does not matter, the next that `accept` allows; a search gives the
-        next it samples.
+    def ask_many(self, count: int, accept: Callable[[Config], bool] | None = None) -> list[Trial]:
+        """Lease the next configurations, at most `count`.
+
+        Of a grid, whose order does not matter, those that `accept` allows; a search gives the next
+        it samples.
         """
+        if count < 1:
+            return []
         self.store.release_expired()
-        for _ in range(RESAMPLES):
-            suggestion = self._suggest(accept)
-            if suggestion is None:
-                return None
-            trial = self._lease(suggestion)
-            if trial:
-                return trial
-        return None
+        suggestions = self._of_grid(accept) if self.is_grid else self._of_search(count)
+        leases = (self._lease(suggestion) for suggestion in suggestions)
+        return list(itertools.islice((trial for trial in leases if trial), count))
 
     def _lease(self, suggestion: Suggestion) -> Trial | None:
         config, sample, params = suggestion
@@ -220,13 +221,19 @@ class Search:
             self.asked.add(name)
         return trial
 
-    def _suggest(self, accept: Callable[[Config], bool] | None) -> Suggestion | None:
+    def _of_search(self, count: int) -> Iterator[Suggestion]:
+        """Yield what a search suggests, each after the one before was leased, or was not."""
+        for _ in range(RESAMPLES + count):
+            suggestion = self._suggest()
+            if suggestion is None:
+                return
+            yield suggestion
+
+    def _suggest(self) -> Suggestion | None:
         """Choose a configuration: one to train again, else a new one."""
         trials = self.store.trials()
         if self.is_target_reached():
             return None
-        if self.is_grid:
-            return self._suggest_of_grid(accept)
         latest = {t.user_attrs["run"]: t for t in trials}
         for name, trial in latest.items():
             if self._is_repeated(name, trial):
@@ -250,17 +257,19 @@ class Search:
             return name not in self.leased
         return trial.number in self.failed_before and name not in self.asked
 
-    def _suggest_of_grid(self, accept: Callable[[Config], bool] | None) -> Suggestion | None:
-        taken = self._taken()
+    def _of_grid(self, accept: Callable[[Config], bool] | None) -> Iterator[Suggestion]:
+        """Yield the configurations of a grid that nobody has taken, in their order."""
+        if self.is_target_reached():
+            return
+        taken = self._taken() | self.done | self.asked
         for number, config in enumerate(self.sweep.configs):
             name = runs.name(config)
-            if name in self.done | self.asked | taken or (accept and not accept(config)):
+            if name in taken or (accept and not accept(config)):
                 continue
             if runs.is_done(self.out / name):  # by another command, since this one began
                 self.done.add(name)
                 continue
-            return Suggestion(config, number, {})
-        return None
+            yield Suggestion(config, number, {})
 
     def _suggest_new(self, trials: list[FrozenTrial], known: set[str]) -> Suggestion | None:
         """Suggest a new configuration, at random where the Gaussian process repeats itself.

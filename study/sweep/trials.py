@@ -97,6 +97,8 @@ class TrialStore:
             )
             self.study_id = self.storage.get_study_id_from_name(name)
         self.owner = {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
+        self.numbers: dict[str, list[int]] = {}  # of the trials of each run
+        self.seen = 0  # how many trials `numbers` knows
 
     def trials(self) -> list[FrozenTrial]:
         """Return the trials in their order, without duplicates that another worker had first."""
@@ -109,8 +111,11 @@ class TrialStore:
     def release_expired(self) -> None:
         """Release the trials that dead workers lease."""
         for trial in self._all():
-            if trial.state == TrialState.RUNNING and not _is_alive(trial.user_attrs["lease"]):
+            if trial.state == TrialState.RUNNING and not self._is_alive(trial.user_attrs["lease"]):
                 self._end(self._id(trial), RELEASED)
+
+    def _is_alive(self, lease: Mapping[str, Any]) -> bool:
+        return self.owner.items() <= lease.items() or _is_alive(lease)
 
     @_guard
     def lease(
@@ -143,14 +148,28 @@ class TrialStore:
         id = self.storage.create_new_trial(self.study_id, template)
         # Two workers may have created the same trial at once: the lower number has it.
         number = self.storage.get_trial(id).number
-        earlier = [trial for trial in self.trials() if trial.number < number]
-        names = {trial.user_attrs["run"] for trial in earlier}
         blocking = {TrialState.RUNNING} if repeat else {TrialState.RUNNING, TrialState.COMPLETE}
-        taken = any(t.user_attrs["run"] == name and t.state in blocking for t in earlier)
-        if taken or (limit is not None and name not in names and len(names) >= limit):
+        earlier = self._earlier(name, number)
+        if any(trial.state in blocking for trial in earlier) or (
+            limit is not None and not earlier and self._count_runs_before(number) >= limit
+        ):
             self._end(id, DUPLICATE)
             return None
         return Trial(id, number, sample, config)
+
+    def _earlier(self, name: str, number: int) -> list[FrozenTrial]:
+        """Return the trials of a run before this number, without duplicates. (Looking through all
+        trials at each lease would take the square of their number.)"""
+        trials = self._all()
+        for trial in trials[self.seen :]:
+            self.numbers.setdefault(trial.user_attrs["run"], []).append(trial.number)
+        self.seen = len(trials)
+        found = [trials[other] for other in self.numbers.get(name, []) if other < number]
+        return [trial for trial in found if trial.user_attrs.get("why") != DUPLICATE]
+
+    def _count_runs_before(self, number: int) -> int:
+        """Count the configurations that have a trial before this number."""
+        return len({t.user_attrs["run"] for t in self.trials() if t.number < number})
 
     @_guard
     def renew(self, trials: list[Trial]) -> None:

@@ -206,6 +206,23 @@ def test_two_commands_share_a_grid(sweep, tmp_path):
     assert one.ask().config == trials[-1][1].config
 
 
+def test_a_pack_is_drawn_in_one_look_at_the_trials(sweep, tmp_path, monkeypatch):
+    """A look for each run would take the square of their number."""
+    seeds = "seed: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9]}"
+    grid = sweep(f"method: grid\nparameters:\n  {seeds}\n")
+    search, looks = Search(grid, tmp_path / "out"), []
+    trials_of = search.store.trials
+    monkeypatch.setattr(search.store, "trials", lambda: looks.append(1) or trials_of())
+    first = search.ask_many(5, lambda config: config.seed != 2)
+    counts = [len(looks)]
+    rest = search.ask_many(9)
+    counts.append(len(looks) - counts[0])
+    assert [t.config.seed for t in first] == [1, 3, 4, 5, 6]
+    assert [t.config.seed for t in rest] == [2, 7, 8, 9]
+    assert max(counts) <= 2
+    assert search.ask() is None
+
+
 @pytest.mark.parametrize(("body", "count"), [(GRID, 6), (RANDOM, 16)])
 def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path, body, count):
     assert len(work(Search(sweep(body), tmp_path))) == count
