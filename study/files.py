@@ -1,6 +1,7 @@
 """Write files atomically, read and write JSON, lock a folder."""
 
 import contextlib
+import errno
 import fcntl
 import functools
 import io
@@ -73,6 +74,39 @@ def write_json(path: Path, content: Any) -> None:
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write a file with one JSON object a line; see `write`."""
     write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def append_json_line(path: Path, row: dict[str, Any]) -> None:
+    """Append a JSON object to a file with one a line: by one write, so that a reader never sees
+    half of it, and far quicker than writing a long file again.
+
+    Raises:
+        RunError: the disk is full or cannot be written; the file is as before.
+    """
+    line = json.dumps(row, allow_nan=False).encode() + b"\n"
+    try:
+        with open(path, "ab", buffering=0) as file:
+            before = file.tell()
+            if file.write(line) < len(line):  # the disk took a part
+                file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise RunError(_write_error(path, error)) from error
+
+
+def link(path: Path, target: Path) -> None:
+    """Make a symbolic link, in place of the file that is there.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    temporary = path.with_name(f".{path.name}")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(target, path.parent))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(_write_error(path, error)) from error
 
 
 def _write_error(path: Path, error: OSError) -> str:

@@ -136,7 +136,7 @@ def scores(history: list[dict[str, float]]) -> dict[str, float]:
         "test_accuracy_best_epoch": history[accuracies.index(max(accuracies))]["epoch"],
         "test_accuracy_last5_min": min(accuracies[-5:]),
         "test_loss_best": min(row["test/loss"] for row in history),
-        "seconds": round(seconds, 3),
+        "seconds": round(seconds, 6),
     }
     if "val/accuracy" in last:
         best = max(history, key=lambda row: row["val/accuracy"])
@@ -194,6 +194,11 @@ def write_config(path: Path, config: Config) -> None:
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
     """Write the history of a run, a line an epoch."""
     files.write_json_lines(path / HISTORY, history)
+
+
+def append_history(path: Path, row: dict[str, float]) -> None:
+    """Append an epoch to the history of a run."""
+    files.append_json_line(path / HISTORY, row)
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:

@@ -199,10 +199,19 @@ def epoch_images(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarra
 
 def epoch_copies(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarray:
     """Return the copy of the bank that each training image of an epoch is taken from, int64 [N]."""
+    return (first_copies(config, dataset) + epoch) % config.epochs
+
+
+def first_copies(config: Config, dataset: data.Dataset) -> np.ndarray:
+    """Return h(seed, i) of each training image i (see epoch_images), int64 [N]."""
     total = len(data.read(config.dataset)[0])
     random = np.random.default_rng(seeds.derive(config.seed, seeds.COPY))
-    first = random.integers(config.epochs, size=total)[dataset.train_indices]
-    return (first + epoch) % config.epochs
+    return random.integers(config.epochs, size=total)[dataset.train_indices]
+
+
+def count_copies(config: Config) -> int:
+    """Return how many copies `copies` yields."""
+    return 1 if config.augment == "none" else config.epochs
 
 
 def copies(config: Config, dataset: data.Dataset) -> Iterator[np.ndarray]:

@@ -72,6 +72,12 @@ def name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()})"
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Count the peak of a GPU's memory from now on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory(device: torch.device) -> float:
     """Return the most memory used so far, in MB: of a GPU, else of this process."""
     if device.type == "cuda":

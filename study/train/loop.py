@@ -92,7 +92,7 @@ class Training:
                 if name == "test":
                     self.test_logits = logits
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
-        row["seconds"] = round(time.perf_counter() - began, 3)
+        row["seconds"] = round(time.perf_counter() - began, 6)
         check_finite(row)
         self.history.append(row)
         return row
@@ -227,6 +227,7 @@ def find_done(config: Config, folder: Path) -> Run | None:
 
 def _begin(training: Training, folder: Path) -> None:
     """Restore the checkpoint, and write what is known before the next epoch."""
+    checkpoint.detach(folder)
     if (folder / runs.CHECKPOINT).is_file():
         training.restore(folder / runs.CHECKPOINT)
     results.begin(folder, training.config, training.history)
@@ -238,7 +239,7 @@ def _train_epochs(training: Training, folder: Path, callback: Callback) -> str:
     while len(training.history) < training.config.epochs:
         row = training.epoch(callback)
         training.checkpoint().write(folder / runs.CHECKPOINT)
-        runs.write_history(folder, training.history)
+        runs.append_history(folder, row)
         if callback.epoch(row) and row["epoch"] < training.config.epochs:
             return runs.STOPPED
     return runs.FINISHED
@@ -251,11 +252,12 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
         logits = training.predict(training.dataset.test.images)
     results.write(
         folder,
+        training.config,
         state,
         training.history,
         training.dataset,
         logits.softmax(1).numpy(),
-        training.network,
+        training.network.state_dict(),
         provenance.collect(training.device, threads=threads, path="loop", pack=1),
     )
 

@@ -6,7 +6,7 @@ the rows of one matrix. loop.py is the reference: in float64 a pack leaves the s
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from study.train.kernel_network import KernelNetwork
 
 EVALUATION_BATCH = 16_000  # images times models
+LEAST_EVALUATED = 500  # images at once on a GPU, which fewer would leave idle
 
 
 class Pack:
@@ -72,21 +73,31 @@ class Pack:
         }
         spec = self.dataset.spec
         self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
-        self._build([dict(single.named_buffers()) for single in singles])
+        buffers = [dict(single.named_buffers()) for single in singles]
+        self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
         self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
-        copies = [torch.from_numpy(copy) for copy in augment.copies(first, self.dataset)]
-        self.bank = torch.stack(copies).to(device)  # uint8 [copies, N, C, H, W]
+        self.bank = self._upload_bank()
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
+
+    def _upload_bank(self) -> Tensor:
+        """Return the images on the device, uint8 [copies, N, C, H, W]: one copy after another, so
+        that the host never holds them all."""
+        config, images = self.configs[0], self.dataset.train.images
+        shape = (augment.count_copies(config), *images.shape)
+        bank = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        for row, copy in zip(bank, augment.copies(config, self.dataset)):
+            row.copy_(torch.from_numpy(copy))
+        return bank
 
     def _rows(self, models: Sequence[Sequence[Tensor]]) -> Tensor:
         """Join each model's tensors into a row: [models, values of one]."""
         rows = [torch.cat([t.detach().flatten().cpu() for t in tensors]) for tensors in models]
         return torch.stack(rows).to(self.device, self.dtype)
 
-    def _build(self, buffers: Sequence[dict[str, Tensor]]) -> None:
+    def _build(self, buffers: Mapping[str, Tensor]) -> None:
         """Build the network of all models, and what differs between them, a row a model.
 
-        buffers: each model's running statistics.
+        buffers: the running statistics, [models, ...] each.
         """
         configs = self.configs
         self.graph, self.kernels = None, None  # gone before their successors take memory
@@ -97,9 +108,8 @@ class Pack:
             if isinstance(module, Dropouts):
                 module.generators, module.noise = self.generators, self.noise
         joined = dict(self.network.named_buffers())
-        for name in buffers[0]:
-            values = [buffer[name] for buffer in buffers]
-            joined[name].copy_(torch.cat(values) if values[0].dim() else values[0])
+        for name, values in buffers.items():
+            joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
         self.optimizer = optimizer.OPTIMIZERS[configs[0].optimizer](self._column)
         self.smoothing = self._column("label_smoothing")[:, 0]
         self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
@@ -116,6 +126,19 @@ class Pack:
             deviation=self.std,
             smoothing=self.smoothing,
         )
+        self.test_logits: Tensor | None = None  # after the last epoch
+        distinct = list(dict.fromkeys(config.seed for config in configs))
+        places = [distinct.index(config.seed) for config in configs]
+        self.seeds, self.places = distinct, torch.tensor(places, device=self.device)
+        self.first_copies = self._upload_first_copies()
+
+    def _upload_first_copies(self) -> Tensor | None:
+        """Return augment.first_copies of each seed, int64 [seeds, N]; None without augmentation."""
+        if self.configs[0].augment == "none":
+            return None
+        configs = {config.seed: config for config in self.configs}
+        rows = [augment.first_copies(configs[seed], self.dataset) for seed in self.seeds]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def _column(self, name: str) -> Tensor:
         """A field of the configurations as numbers, [models, 1]."""
@@ -151,7 +174,7 @@ class Pack:
                     row.update(scores)
         for row, config in zip(rows, self.configs):
             row["lr"] = schedule.learning_rate(config, epoch * self.steps - 1, self.steps)
-            row["seconds"] = round((time.perf_counter() - began) / len(rows), 3)
+            row["seconds"] = round((time.perf_counter() - began) / len(rows), 6)
         return rows
 
     def _train(self, epoch: int, callbacks: Sequence[Callback]) -> None:
@@ -175,21 +198,17 @@ class Pack:
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Return the order of each model's images in the epoch, and the copy of the bank that each
         image is taken from, int64 [N, models] both."""
-        orders, copies = {}, {}
-        for config in self.configs:
-            if config.seed in orders:
-                continue
-            shuffle = seeds.generator(config.seed, seeds.ORDER, epoch)
-            order = torch.randperm(len(self.dataset.train), generator=shuffle)
-            copy = np.zeros(len(order), np.int64)
-            if config.augment != "none":
-                copy = augment.epoch_copies(config, self.dataset, epoch)
-            orders[config.seed], copies[config.seed] = order, torch.from_numpy(copy)[order]
-
-        def stacked(by_seed: dict[int, Tensor]) -> Tensor:
-            return torch.stack([by_seed[config.seed] for config in self.configs], 1).to(self.device)
-
-        return stacked(orders), stacked(copies)
+        count = len(self.dataset.train)
+        drawn = torch.empty(len(self.seeds), count, dtype=torch.int64)
+        for row, seed in zip(drawn, self.seeds):
+            shuffle = seeds.generator(seed, seeds.ORDER, epoch)
+            torch.randperm(count, generator=shuffle, out=row)
+        orders = drawn.to(self.device)  # [seeds, N]: models of one seed share it
+        if self.first_copies is None:
+            copies = torch.zeros((), dtype=torch.int64, device=self.device).expand_as(orders)
+        else:
+            copies = (self.first_copies.gather(1, orders) + epoch) % self.configs[0].epochs
+        return orders.t()[:, self.places], copies.t()[:, self.places]
 
     def _rates(self, epoch: int) -> Tensor:
         """The learning rate of each model at each batch of the epoch, [steps, models, 1]."""
@@ -258,17 +277,39 @@ class Pack:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> Tensor:
-        """Logits [N, models, classes] on the device of uint8 images [N, C, H, W]."""
+        """Logits [N, models, classes] on the device of uint8 images [N, C, H, W].
+
+        On a GPU many at once, of which half as many are left where memory runs out.
+        """
         self.network.eval()
         models = len(self.configs)
-        batches = torch.from_numpy(images).to(self.device).split(max(1, EVALUATION_BATCH // models))
-        return torch.cat(
-            [self._logits(batch.unsqueeze(1).expand(-1, models, -1, -1, -1)) for batch in batches]
-        )
+        uploaded = torch.from_numpy(images).to(self.device)
+        least = 1 if self.device.type == "cpu" else LEAST_EVALUATED
+        size = min(len(uploaded), max(least, EVALUATION_BATCH // models))
+        while True:
+            try:
+                batches = (
+                    batch.unsqueeze(1).expand(-1, models, -1, -1, -1)
+                    for batch in uploaded.split(size)
+                )
+                return torch.cat([self._logits(batch) for batch in batches])
+            except torch.OutOfMemoryError:
+                if size <= self.configs[0].batch_size:  # a step takes more
+                    raise
+            size //= 2
+            torch.cuda.empty_cache()
+
+    def test_probabilities(self) -> np.ndarray:
+        """Return the softmax on the test images, [N, models, classes], after the last epoch."""
+        if self.test_logits is None:  # the pack was cut off after it
+            self.test_logits = self.predict(self.dataset.test.images)
+        return self.test_logits.softmax(2).cpu().numpy()
 
     def _scores(self, name: str, split: data.Split) -> Iterator[dict[str, float]]:
         """Each model's mean cross-entropy and accuracy in percent."""
         logits = self.predict(split.images)
+        if name == "test":
+            self.test_logits = logits
         labels = torch.from_numpy(split.labels).to(self.device).unsqueeze(1)
         logs = logits.log_softmax(2).gather(2, labels.unsqueeze(2).expand(-1, logits.shape[1], 1))
         right = (logits.argmax(2) == labels).sum(0).tolist()
@@ -277,40 +318,37 @@ class Pack:
 
     # The models of the pack.
 
-    def states(self) -> Iterator[tuple[dict[str, Tensor], optimizer.State]]:
-        """Each model's network and optimizer state as they are now, on the CPU, in the loop's form.
+    def state(self) -> tuple[dict[str, Tensor], optimizer.State]:
+        """Return the networks' and the optimizer's state as they are now, on the CPU, in the loop's
+        form but for a leading axis of models; views of the pack's own where that is the CPU."""
+        weights = _split(self.weights.detach().cpu(), self.shapes)
+        state = {
+            name: _split(matrix.cpu(), self.state_shapes[name])
+            for name, [matrix] in self.optimizer_state.items()
+        }
+        network = dict(zip(self.names, weights)) | self._buffers()
+        return {name: network[name] for name in self.network.state_dict()}, state
 
-        Copies, since a view would be saved with all that it is a view of.
-        """
-        weights = self.weights.detach().cpu()
-        rows = {name: matrix.cpu() for name, [matrix] in self.optimizer_state.items()}
-        for k, buffers in enumerate(self._buffers()):
-            parameters = [part.clone() for part in _split(weights[k], self.shapes)]
-            state = {
-                name: [part.clone() for part in _split(matrix[k], self.state_shapes[name])]
-                for name, matrix in rows.items()
-            }
-            yield dict(zip(self.names, parameters)) | buffers, state
-
-    def _buffers(self) -> list[dict[str, Tensor]]:
-        """Each model's running statistics, on the CPU."""
-        joined = {n: t.cpu() for n, t in self.network.state_dict().items() if n not in self.names}
+    def _buffers(self) -> dict[str, Tensor]:
+        """Return the running statistics, on the CPU, [models, ...] each."""
         models = len(self.configs)
-        return [
-            {name: t.chunk(models)[k].clone() if t.dim() else t for name, t in joined.items()}
-            for k in range(models)
-        ]
+        joined = {n: t.cpu() for n, t in self.network.state_dict().items() if n not in self.names}
+        return {
+            name: t.unflatten(0, (models, -1)) if t.dim() else t.expand(models)
+            for name, t in joined.items()
+        }
 
     def select(self, models: Sequence[int]) -> None:
         """Go on with these models alone; the others cost nothing any more."""
-        buffers = self._buffers()
+        buffers, logits = self._buffers(), self.test_logits
         self.configs = [self.configs[k] for k in models]
         rows = torch.tensor(models, device=self.device)
         self.weights = self.weights.detach()[rows].requires_grad_()
         self.optimizer_state = {
             name: [matrix[rows]] for name, [matrix] in self.optimizer_state.items()
         }
-        self._build([buffers[k] for k in models])
+        self._build({name: values[list(models)] for name, values in buffers.items()})
+        self.test_logits = None if logits is None else logits[:, rows]
 
 
 def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.Module:
@@ -329,10 +367,10 @@ def _optimizer_state(
     return state | checkpoint.optimizer if checkpoint else state
 
 
-def _split(row: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
-    """One model's tensors from its row."""
-    parts = row.split([shape.numel() for shape in shapes])
-    return [part.view(shape) for part, shape in zip(parts, shapes)]
+def _split(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """The tensors of a row, or of each row of a matrix."""
+    parts = rows.split([shape.numel() for shape in shapes], -1)
+    return [part.view(*rows.shape[:-1], *shape) for part, shape in zip(parts, shapes)]
 
 
 class _Graph:

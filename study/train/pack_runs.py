@@ -5,7 +5,8 @@ here are their run folders, and what becomes of each.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,11 @@ from study.train import (
     devices,
     loop,
     networks,
-    optimizer,
     provenance,
     results,
 )
 from study.train.callback import Callback
-from study.train.checkpoint import Checkpoint
+from study.train.checkpoint import Checkpoint, PackCheckpoint
 from study.train.pack import Pack
 
 MAX_FITTING = 512  # configurations: in a larger pack each costs no less
@@ -64,48 +64,59 @@ def fits(config: Config, device: torch.device) -> int:
 
 @dataclass
 class Member:
-    """One configuration of a pack: its run folder, its callback, and what became of it."""
+    """One configuration of a pack: its run folder, its callback, and what became of it.
+
+    lines: its history as written; state: its checkpoint, where it is not in a pack.
+    """
 
     config: Config
     folder: Path
     callback: Callback
     history: list[dict[str, float]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    state: Checkpoint | None = None
     failure: RunError | None = None
     ended: bool = False
 
-    def begin(self, device: torch.device) -> Iterator[Checkpoint | None]:
-        """Yield the checkpoint that it goes on from, None at its start; nothing where it ended."""
-        if self.ended:
-            return
-        state = None
+    def begin(self) -> None:
+        """Find where it goes on from, and write what is known before the next epoch."""
         try:
-            if (self.folder / runs.CHECKPOINT).is_file():
-                state = checkpoint.read(self.folder / runs.CHECKPOINT, device)
-                self.history = state.history
+            checkpoint.detach(self.folder)
+            self._restore()
             results.begin(self.folder, self.config, self.history)
         except (UsageError, RunError) as error:
             self.fail(RunError(str(error)))
             return
         self.callback.begin(self.history)
-        yield state
 
-    def record_epoch(
-        self, row: dict[str, float], network: dict[str, torch.Tensor], state: optimizer.State
-    ) -> bool:
-        """Take an epoch's line and save the state after it; return whether the run stops there."""
+    def restore(self) -> None:
+        """Go back to the last whole epoch that is written, or fail where it cannot be read."""
+        try:
+            self._restore()
+        except UsageError as error:
+            self.fail(RunError(str(error)))
+
+    def _restore(self) -> None:
+        path = self.folder / runs.CHECKPOINT
+        self.state = checkpoint.read(path, checkpoint.CPU) if path.is_file() else None
+        self.history = self.state.history if self.state else []
+        self.lines = [json.dumps(row) for row in self.history]
+
+    def add(self, row: dict[str, float]) -> None:
+        """Take an epoch's line, or fail by it."""
         try:
             loop.check_finite(row)
         except RunError as failure:
             self.fail(failure)
-            return False
+            return
         self.history.append(row)
-        Checkpoint(network, state, self.history).write(self.folder / runs.CHECKPOINT)
-        runs.write_history(self.folder, self.history)
-        return self.callback.epoch(row)
+        self.lines.append(json.dumps(row))
 
     def fail(self, failure: RunError) -> None:
-        """Leave the pack, the cause in the run's summary."""
+        """Leave the pack, the cause in the run's summary and the last whole epoch in its folder."""
         self.failure, self.ended = failure, True
+        with contextlib.suppress(UsageError, RunError):  # then the pack's file stays
+            checkpoint.detach(self.folder)
         runs.write_failure(self.folder, self.config, str(failure))
 
 
@@ -141,22 +152,21 @@ def train(
 
 
 def _train_members(members: Sequence[Member], device: torch.device, threads: int) -> None:
-    """Train those not ended yet: a pack of all that are at the same epoch."""
-    by_epoch: dict[int, list[tuple[Member, Checkpoint | None]]] = {}
+    """Train those not ended yet: the ones behind until they reach the next, then together."""
     for member in members:
-        for state in member.begin(device):
-            by_epoch.setdefault(len(member.history), []).append((member, state))
-    for _, pairs in sorted(by_epoch.items()):
-        together, states = [member for member, _ in pairs], [state for _, state in pairs]
-        _train_or_halve(together, states, device, threads)
+        if not member.ended:
+            member.begin()
+    while going := [member for member in members if not member.ended]:
+        reached = sorted({len(member.history) for member in going})
+        until = reached[1] if len(reached) > 1 else going[0].config.epochs
+        behind = [member for member in going if len(member.history) == reached[0]]
+        _train_or_halve(behind, until, device, threads)
 
 
-def _train_or_halve(
-    members: list[Member], states: list[Checkpoint | None], device: torch.device, threads: int
-) -> None:
+def _train_or_halve(members: list[Member], until: int, device: torch.device, threads: int) -> None:
     """Train a pack; out of memory, one half after the other, from the last whole epoch."""
     try:
-        _train_pack(members, states, device, threads)
+        _train_pack(members, until, device, threads)
         return
     except Exception as error:
         failure = loop.as_failure(error, members[0].config, device)
@@ -171,34 +181,76 @@ def _train_or_halve(
         if device.type == "cuda":
             torch.cuda.empty_cache()
         half = (len(left) + 1) // 2
+        for member in left:
+            member.restore()
         for part in (left[:half], left[half:]):
-            _train_members(part, device, threads)
+            _train_or_halve(part, until, device, threads)
         return
     for member in left:
         member.fail(failure)
 
 
-def _train_pack(
-    members: list[Member], states: list[Checkpoint | None], device: torch.device, threads: int
-) -> None:
-    """Train members that are at the same epoch to their ends."""
-    pack = Pack([member.config for member in members], states, device)
+def _train_pack(members: list[Member], until: int, device: torch.device, threads: int) -> None:
+    """Train members that are at the same epoch until another, or their ends."""
+    going = members
+    shared = PackCheckpoint([member.folder for member in members])
     way = {"threads": threads, "path": "pack", "pack": len(members)}
-    way |= {"kernels": "triton"} if pack.kernels else {}
-    epochs = members[0].config.epochs
-    while len(members[0].history) < epochs:
-        epoch = len(members[0].history) + 1
-        rows = pack.epoch(epoch, [member.callback for member in members])
-        stops = [m.record_epoch(row, *state) for m, row, state in zip(members, rows, pack.states())]
-        stopped = [k for k, stop in enumerate(stops) if stop and epoch < epochs]
+    try:
+        devices.reset_peak_memory(device)
+        pack = Pack([m.config for m in going], [m.state for m in going], device)
+        way |= {"kernels": "triton"} if pack.kernels else {}
+        if going[0].history:
+            _save(pack, going, shared)
+        shared.link([member.folder for member in going])
+        while going and len(going[0].history) < until:
+            going = _train_epoch(pack, going, shared, way)
+        if going and until == going[0].config.epochs:
+            _finish(pack, going, range(len(going)), runs.FINISHED, way)
+    finally:
+        shared.leave([member.folder for member in members])
+    for member in members:
+        if not member.ended:  # others have reached its epoch, and it joins them
+            member.restore()
+
+
+def _train_epoch(
+    pack: Pack, members: list[Member], shared: PackCheckpoint, way: dict[str, Any]
+) -> list[Member]:
+    """Train an epoch and save it; return the members that neither fail by it nor stop after it."""
+    rows = pack.epoch(len(members[0].history) + 1, [member.callback for member in members])
+    for member, row in zip(members, rows):
+        member.add(row)
+    members = _select(pack, members)
+    if not members:
+        return []
+    _save(pack, members, shared)
+    for member in members:
+        try:
+            runs.append_history(member.folder, member.history[-1])
+        except RunError as failure:
+            member.fail(failure)
+    stopped = [
+        k
+        for k, member in enumerate(members)
+        if not member.ended and member.callback.epoch(member.history[-1])
+    ]
+    if len(members[0].history) < members[0].config.epochs:
         _finish(pack, members, stopped, runs.STOPPED, way)
-        going = [k for k, member in enumerate(members) if not member.ended]
-        if not going:
-            return
-        if len(going) < len(members):
-            pack.select(going)
-            members = [members[k] for k in going]
-    _finish(pack, members, range(len(members)), runs.FINISHED, way)
+    return _select(pack, members)
+
+
+def _save(pack: Pack, members: Sequence[Member], shared: PackCheckpoint) -> None:
+    """Write the members of a pack after a whole epoch."""
+    folders, lines = [m.folder for m in members], [m.lines for m in members]
+    shared.write(folders, *pack.state(), lines)
+
+
+def _select(pack: Pack, members: list[Member]) -> list[Member]:
+    """Go on with the members that have not ended."""
+    going = [k for k, member in enumerate(members) if not member.ended]
+    if 0 < len(going) < len(members):
+        pack.select(going)
+    return [members[k] for k in going]
 
 
 def _finish(
@@ -208,17 +260,23 @@ def _finish(
     state: str,
     way: dict[str, Any],
 ) -> None:
-    """Write the files of their end for the members at these positions. way: see provenance."""
+    """Write the files of their end for the members at these positions. way: see provenance.
+
+    One whose files cannot be written fails alone.
+    """
     if not positions:
         return
-    probabilities = pack.predict(pack.dataset.test.images).softmax(2).cpu().numpy()
+    probabilities = pack.test_probabilities()
     source = provenance.collect(pack.device, **way)
-    states = list(pack.states())
+    state_dict, _ = pack.state()
     for k in positions:
         member = members[k]
-        network = networks.build(member.config).to(pack.dtype)
-        network.load_state_dict(states[k][0])
-        results.write(
-            member.folder, state, member.history, pack.dataset, probabilities[:, k], network, source
-        )
-        member.ended = True
+        weights = {name: values[k].clone() for name, values in state_dict.items()}
+        try:
+            results.write(
+                member.folder, member.config, state, member.history, pack.dataset,
+                probabilities[:, k], weights, source,
+            )  # fmt: skip
+            member.ended = True
+        except RunError as failure:
+            member.fail(failure)

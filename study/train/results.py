@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from study import files, runs
 from study.config import Config
@@ -25,17 +25,18 @@ def begin(folder: Path, config: Config, history: list[dict[str, float]]) -> None
 
 def write(
     folder: Path,
+    config: Config,
     state: str,
     history: list[dict[str, float]],
     dataset: data.Dataset,
     probabilities: np.ndarray,
-    network: nn.Module,
+    weights: dict[str, Tensor],
     provenance: dict[str, Any],
 ) -> None:
     """Write the files of a run that ends; the summary last, since it says that the rest exists.
 
-    probabilities: float [N, classes] on the test images. provenance: see provenance.collect; it
-    goes into the summary.
+    probabilities: float [N, classes] on the test images. weights: the network's state. provenance:
+    see provenance.collect; it goes into the summary.
     """
     test, classes = dataset.test, dataset.spec.class_names
     wrong = misclassified(probabilities, test)
@@ -47,8 +48,8 @@ def write(
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
     files.write_json(folder / runs.CONFUSION, confusion.tolist())
-    files.write(folder / runs.WEIGHTS, lambda file: torch.save(network.state_dict(), file))
-    runs.write_summary(folder, _summary(state, history, dataset, network, provenance))
+    files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
+    runs.write_summary(folder, _summary(config, state, history, dataset, provenance))
     (folder / runs.CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -68,10 +69,10 @@ def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
 
 
 def _summary(
+    config: Config,
     state: str,
     history: list[dict[str, float]],
     dataset: data.Dataset,
-    network: nn.Module,
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the run in scalars, which sort and search well."""
@@ -81,7 +82,7 @@ def _summary(
         "state": state,
         "epochs": len(history),
         **scores,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "images_per_second": round(images / max(scores["seconds"], 1e-9), 1),
+        "parameters": networks.parameter_table(config)["total"],
+        "images_per_second": round(images / scores["seconds"], 1) if scores["seconds"] else None,
         **provenance,
     }

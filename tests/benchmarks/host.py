@@ -1,4 +1,4 @@
-"""What the host does for a pack beside its steps: milliseconds an epoch and model.
+"""What the host does for a pack beside its steps: milliseconds of processor time an epoch and model.
 
     python -m tests.benchmarks.host [--models 64 256] [--epochs 3]
 
@@ -24,16 +24,16 @@ from study import runs
 from study.config import Config
 from study.train import pack_runs
 from study.train.callback import Callback
-from study.train.checkpoint import Checkpoint
+from study.train.checkpoint import PackCheckpoint
 from study.train.pack import Pack
 
 # What is timed: its name, and the function.
 PARTS: dict[str, tuple[Any, str]] = {
     "order": (Pack, "_order"),
     "scores": (Pack, "_scores"),
-    "states": (Pack, "states"),
-    "checkpoint": (Checkpoint, "write"),
-    "history": (runs, "write_history"),
+    "states": (Pack, "state"),
+    "checkpoint": (PackCheckpoint, "write"),
+    "history": (runs, "append_history"),
 }
 
 
@@ -44,7 +44,7 @@ class Clock(Callback):
         self.ends: list[float] = []
 
     def epoch(self, row: dict[str, float]) -> bool:
-        self.ends.append(time.perf_counter())
+        self.ends.append(time.process_time())
         return False
 
 
@@ -60,7 +60,7 @@ def measure(models: int, epochs: int) -> dict[str, float]:
         patches.enter_context(mock.patch.object(Pack, "_step", lambda *_: None))
         patches.enter_context(mock.patch.object(Pack, "_seed", lambda *_: None))
         patches.enter_context(mock.patch.object(Pack, "_logits", _no_logits))
-        patches.enter_context(mock.patch.object(pack_runs, "_finish", lambda *_: None))
+        patches.enter_context(mock.patch.object(pack_runs, "_finish", _no_finish))
         clocks = [Clock() for _ in configs]
         folders = [Path(home) / runs.name(config) for config in configs]
         with contextlib.suppress(Exception):  # without an end
@@ -75,13 +75,18 @@ def _no_logits(pack: Pack, images: torch.Tensor) -> torch.Tensor:
     return torch.zeros(()).expand(len(images), len(pack.configs), 10)
 
 
+def _no_finish(_pack: Pack, members: list[pack_runs.Member], *_: Any) -> None:
+    for member in members:
+        member.ended = len(member.history) == member.config.epochs
+
+
 def _timed(function: Callable, name: str, seconds: dict[str, float]) -> Callable:
     def timed(*args: Any, **options: Any) -> Any:
-        began = time.perf_counter()
+        began = time.process_time()
         result = function(*args, **options)
         if isinstance(result, Iterator):
             result = iter(list(result))
-        seconds[name] += time.perf_counter() - began
+        seconds[name] += time.process_time() - began
         return result
 
     return timed
