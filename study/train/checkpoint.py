@@ -148,15 +148,38 @@ def detach(folder: Path) -> None:
         return
     shared = path.resolve()
     read(path, CPU).write(path)
+    _remove_unlinked(shared, _folders(shared))
+
+
+def remove(folder: Path) -> None:
+    """Remove the checkpoint of a run that has ended: a pack's file before its last link, which alone
+    says where it is."""
+    path = folder / runs.CHECKPOINT
+    if path.is_symlink() and path.is_file():
+        with contextlib.suppress(Exception):  # a damaged one is another run's matter
+            _remove_unlinked(path.resolve(), _folders(path.resolve()))
+    path.unlink(missing_ok=True)
+
+
+def _folders(shared: Path) -> list[Path]:
+    """Return the folders of the runs in a pack's file."""
     content = torch.load(shared, map_location=CPU, weights_only=True, mmap=True)
-    _remove_unlinked(shared, [shared.parent / other for other in content["folders"]])
+    return [shared.parent / name for name in content["folders"]]
 
 
 def _remove_unlinked(shared: Path, folders: Sequence[Path]) -> None:
-    """Remove a pack's file that is the checkpoint of none of these runs."""
+    """Remove a pack's file unless it is the checkpoint of one of these runs that has not ended."""
     links = (folder / runs.CHECKPOINT for folder in folders)
-    if not any(link.is_symlink() and link.resolve() == shared.resolve() for link in links):
+    linked = (path for path in links if path.is_symlink() and path.resolve() == shared.resolve())
+    if all(_has_ended(path.parent) for path in linked):
         shared.unlink(missing_ok=True)
+
+
+def _has_ended(folder: Path) -> bool:
+    try:
+        return runs.is_done(folder)
+    except UsageError:  # damaged: for whoever trains it
+        return False
 
 
 def _relative(folder: Path, shared: Path) -> str:

@@ -222,7 +222,10 @@ def find_done(config: Config, folder: Path) -> Run | None:
     run = runs.read(folder)
     if run.config != config:
         raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
-    return run if run.done else None
+    if not run.done:
+        return None
+    checkpoint.remove(folder)
+    return run
 
 
 def _begin(training: Training, folder: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from study import files, runs
 from study.config import Config
 from study.runs import Misclassified
-from study.train import data, image_grid, networks
+from study.train import checkpoint, data, image_grid, networks
 
 IMAGES, DPI = 10, 130  # of misclassified.png
 
@@ -50,7 +50,7 @@ def write(
     files.write_json(folder / runs.CONFUSION, confusion.tolist())
     files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
     runs.write_summary(folder, _summary(config, state, history, dataset, provenance))
-    (folder / runs.CHECKPOINT).unlink(missing_ok=True)
+    checkpoint.remove(folder)
 
 
 def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:

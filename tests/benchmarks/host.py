@@ -1,4 +1,5 @@
-"""What the host does for a pack beside its steps: milliseconds of processor time an epoch and model.
+"""What the host does for a pack beside its steps: milliseconds (of processor time, since other work
+may share the machine) an epoch and model.
 
     python -m tests.benchmarks.host [--models 64 256] [--epochs 3]
 

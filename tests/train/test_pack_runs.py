@@ -4,18 +4,22 @@ Equal to 1e-8 in float64 on any processor: the images and weights have no ties (
 """
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from study import runs
+from study import files, runs
 from study.config import Config
 from study.errors import RunError
-from study.train import data, loop, pack, pack_runs
+from study.train import checkpoint, data, loop, pack, pack_runs, results
 from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
+from tests.conftest import without_times
 
 # Models of a pack: between them every field that may differ, and every schedule.
 MODELS = (
@@ -82,9 +86,9 @@ def assert_same(one, other, tolerance=1e-8):
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
         assert (tensor - theirs[name]).abs().max() <= tolerance * theirs[name].abs().max(), name
-    for row, expected in zip(one.history, other.history, strict=True):
+    histories = without_times(one.history), without_times(other.history)
+    for row, expected in zip(*histories, strict=True):
         assert list(row) == list(expected)
-        del row["seconds"], expected["seconds"]
         assert row == pytest.approx(expected, rel=tolerance)
 
 
@@ -275,3 +279,195 @@ def test_out_of_memory_shows_through_the_error_of_a_recording_that_it_broke_off(
         lack = pack.out_of_memory(error)
         assert isinstance(lack, torch.OutOfMemoryError)
     assert pack.out_of_memory(RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")) is None
+
+
+KILLS = 11  # changes of files between two kills: by and by each kind of moment
+
+
+class Killed(BaseException):
+    """The end of a process: it writes nothing any more."""
+
+
+def dying(monkeypatch, alive):
+    """Let every change of a file first ask whether the process is alive."""
+    for owner, name in (
+        (files.os, "replace"), (files, "append_json_line"), (Path, "unlink"), (Path, "symlink_to"),
+    ):  # fmt: skip
+        change = getattr(owner, name)
+
+        def guarded(*args, change=change, **options):
+            if not alive():
+                raise Killed
+            return change(*args, **options)
+
+        monkeypatch.setattr(owner, name, guarded)
+
+
+@pytest.fixture
+def tiny_pack(monkeypatch):
+    """Three configurations whose epoch is one step on eight images; blank pictures."""
+    load = data.load
+
+    def fewer(config):
+        whole = load(config)
+        eight = data.Split(whole.train.images[:8], whole.train.labels[:8])
+        indices = whole.train_indices[:8]
+        return dataclasses.replace(whole, train=eight, test=eight, train_indices=indices)
+
+    monkeypatch.setattr(data, "load", fewer)
+    blank = Figure(figsize=(1, 1))
+    monkeypatch.setattr(results.image_grid, "draw_misclassified", lambda *_: blank)
+    return pack_of(precision="float64", epochs=3)[:3]
+
+
+def test_a_pack_killed_between_any_two_writes_loses_at_most_an_epoch(
+    tiny_pack, tmp_path, monkeypatch
+):
+    whole = pack_runs.train(tiny_pack, [tmp_path / f"whole{k}" for k in range(3)])
+    changes, limit = 0, 10**9
+
+    def alive():
+        nonlocal changes
+        changes += 1
+        return changes <= limit
+
+    dying(monkeypatch, alive)
+    pack_runs.train(tiny_pack, [tmp_path / "counted" / str(k) for k in range(3)])
+    total = changes
+    for last in range(0, total, KILLS):
+        folders = [tmp_path / str(last) / str(k) for k in range(3)]
+        changes, limit = 0, last
+        callbacks = [Stops() for _ in tiny_pack]
+        with pytest.raises(Killed):
+            pack_runs.train(tiny_pack, folders, callbacks=callbacks)
+        changes, limit = 0, 10**9
+        reached = [len(callback.rows) for callback in callbacks]
+        for folder, epochs in zip(folders, reached):  # what a report sees of the killed pack
+            if (folder / runs.CONFIG).is_file():
+                assert len(runs.read(folder).history) >= epochs
+        callbacks = [Stops() for _ in tiny_pack]
+        for run, expected in zip(
+            pack_runs.train(tiny_pack, folders, callbacks=callbacks), whole, strict=True
+        ):
+            assert_same(run, expected)
+        for callback, epochs in zip(callbacks, reached):
+            assert not callback.begun or callback.begun[0] >= epochs
+        assert leftovers(tmp_path / str(last)) == []
+
+
+def leftovers(home):
+    """What is left of checkpoints in the run folders below a folder, and beside them."""
+    return [
+        path
+        for path in home.rglob("*")
+        if path.name.startswith(".pack-") or (path.is_file() and path.name == runs.CHECKPOINT)
+    ]
+
+
+def killed(configs, folders, monkeypatch, epochs):
+    """Train a pack that is killed after so many epochs."""
+    ended = []
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        dying(patch, lambda: not ended)
+
+        class Kill(Callback):
+            def epoch(self, row):
+                if row["epoch"] == epochs:
+                    ended.append(1)
+                    raise Killed
+
+        pack_runs.train(configs, folders, callbacks=[*(Callback() for _ in configs[1:]), Kill()])
+
+
+def test_the_runs_of_a_killed_pack_share_its_checkpoint_and_part(tiny_pack, tmp_path, monkeypatch):
+    """One goes on by the loop, one is deleted and starts anew, one was copied without its link."""
+    whole = pack_runs.train(tiny_pack, [tmp_path / f"whole{k}" for k in range(3)])
+    folders = [tmp_path / "runs" / str(k) for k in range(3)]
+    killed(tiny_pack, folders, monkeypatch, epochs=2)
+    [shared] = (tmp_path / "runs").glob(".pack-*")
+    assert all((f / runs.CHECKPOINT).resolve() == shared for f in folders)
+    looped = Stops()
+    assert_same(loop.train(tiny_pack[0], folders[0], callback=looped), whole[0])
+    assert looped.begun == [2] and shared.is_file()
+    shutil.rmtree(folders[1])
+    content = (folders[2] / runs.CHECKPOINT).read_bytes()
+    (folders[2] / runs.CHECKPOINT).unlink()
+    (folders[2] / runs.CHECKPOINT).write_bytes(content)
+    shared.unlink()
+    callbacks, sizes, epoch = [Stops() for _ in folders], [], Pack.epoch
+
+    def counted(pack, number, callbacks):
+        sizes.append((number, len(pack.configs)))
+        return epoch(pack, number, callbacks)
+
+    monkeypatch.setattr(Pack, "epoch", counted)
+    for run, expected in zip(
+        pack_runs.train(tiny_pack, folders, callbacks=callbacks), whole, strict=True
+    ):
+        assert_same(run, expected)
+    assert [callback.begun for callback in callbacks] == [[], [0], [2]]
+    assert sizes == [(1, 1), (2, 1), (3, 2)]  # the one behind catches up and joins the other
+    assert leftovers(tmp_path / "runs") == []
+
+
+def test_a_killed_pack_goes_on_in_smaller_ones(tiny_pack, tmp_path, monkeypatch):
+    whole = pack_runs.train(tiny_pack, [tmp_path / f"whole{k}" for k in range(3)])
+    folders = [tmp_path / "runs" / str(k) for k in range(3)]
+    killed(tiny_pack, folders, monkeypatch, epochs=1)
+    done = pack_runs.train(tiny_pack[:2], folders[:2]) + pack_runs.train(tiny_pack[2:], folders[2:])
+    for run, expected in zip(done, whole, strict=True):
+        assert_same(run, expected)
+    assert leftovers(tmp_path / "runs") == []
+
+
+def test_a_pack_that_is_left_gives_each_run_its_own_checkpoint(tiny_pack, tmp_path):
+    folders = [tmp_path / str(k) for k in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        pack_runs.train(tiny_pack, folders, callbacks=[cut_off(2), Callback(), Callback()])
+    assert not list(tmp_path.glob(".pack-*"))
+    for folder in folders:
+        path = folder / runs.CHECKPOINT
+        assert path.is_file() and not path.is_symlink()
+        assert len(checkpoint.read(path, torch.device("cpu")).history) == 2
+
+
+def test_an_end_that_fails_for_one_leaves_the_others_theirs(tiny_pack, tmp_path, monkeypatch):
+    folders = [tmp_path / str(k) for k in range(3)]
+    write = runs.write_misclassified
+
+    def full(path, wrong):
+        if path == folders[1]:
+            raise RunError("no space")
+        write(path, wrong)
+
+    monkeypatch.setattr(runs, "write_misclassified", full)
+    first, failed, last = pack_runs.train(tiny_pack, folders)
+    assert str(failed) == "no space"
+    assert first.state == last.state == runs.FINISHED
+    monkeypatch.undo()
+    callback = Stops()
+    [run] = pack_runs.train(tiny_pack[1:2], folders[1:2], callbacks=[callback])
+    assert callback.begun == [3] and run.state == runs.FINISHED  # nothing was trained again
+
+
+def test_a_models_seconds_are_a_share_that_is_never_nothing(tiny_pack, tmp_path):
+    [run] = pack_runs.train(tiny_pack[:1], [tmp_path / "run"])
+    assert all(0 < row["seconds"] < 60 for row in run.history)
+    total = sum(row["seconds"] for row in run.history)
+    assert run.summary["images_per_second"] == pytest.approx(8 * 3 / total, rel=0.01)
+
+
+def test_an_evaluation_that_does_not_fit_takes_fewer_images(monkeypatch):
+    pack = Pack([Config(batch_size=8)], [None], torch.device("cpu"))
+    images = pack.dataset.test.images
+    expected, sizes, logits = pack.predict(images), [], Pack._logits
+
+    def narrow(pack, batch):
+        sizes.append(len(batch))
+        if len(batch) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return logits(pack, batch)
+
+    monkeypatch.setattr(Pack, "_logits", narrow)
+    torch.testing.assert_close(pack.predict(images), expected)
+    assert sizes[0] == len(images) and max(sizes[2:]) <= 25
