@@ -57,13 +57,13 @@ def train(
     """
     from study import runs
     from study.cli.progress import ProgressBar
-    from study.train import loop
+    from study.train import pack_runs
 
     _check_at_least_one(threads=threads)
     out = out or Path("runs/train") / runs.name(config)
     print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
     with ProgressBar(config) as progress:
-        run = loop.train(config, out, device=device, threads=threads, callback=progress)
+        run = pack_runs.train_one(config, out, device=device, threads=threads, callback=progress)
     print(f"{_describe(run)}  {run.path}")
     return 0
 

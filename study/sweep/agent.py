@@ -65,11 +65,11 @@ def _train(signals: AgentSignals) -> int:
         assigned = AssignedRun.from_wandb(signals.wandb_run, sweep, signals.stop_requested)
     except UsageError as error:
         return _exit(error, 2)
-    from study.train import loop  # imports torch: after the run was opened, which W&B waits for
+    from study.train import pack_runs  # imports torch: W&B waits for the run to be opened
 
     callback = WandbCallback(assigned, signals.check)
     try:
-        run = loop.train(assigned.config, assigned.folder, callback=callback)
+        run = pack_runs.train_one(assigned.config, assigned.folder, callback=callback)
     except Preempted:
         code = assigned.requeue()
         return _exit("preempted: another agent goes on from the last whole epoch", code)

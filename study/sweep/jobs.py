@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from study import runs
 from study.config import Config, labels
 from study.sweep.search import STARTUP, Search
@@ -20,7 +18,8 @@ class JobQueue:
     """Makes the jobs: runs that the search suggests, and trained runs to be logged to W&B.
 
     count: how many runs are still to be asked for; waiting: trials that are leased but did not fit
-    the bucket of an earlier pack; pack: runs of a pack (default: what the device holds).
+    the bucket of an earlier pack; pack: runs of a pack (default: see pack_runs.default_size);
+    share: workers on a device.
     """
 
     def __init__(
@@ -34,10 +33,11 @@ class JobQueue:
         threads: int = 1,
         mode: Mode = "offline",
         pack: int | None = None,
+        share: int = 1,
     ) -> None:
         self.search, self.out, self.count = search, out, count
         self.devices, self.pack = devices, pack
-        self.options = {"threads": threads, "mode": mode}
+        self.options = {"threads": threads, "mode": mode, "share": share}
         self.waiting: list[Trial] = []
         self.labels = labels(search.sweep.configs)
         self.logging = [
@@ -81,7 +81,7 @@ class JobQueue:
         """Return how many such runs are trained at once, at most an even share of the devices."""
         if pack_runs.bucket(config) is None:
             return 1
-        size = self.pack or pack_runs.fits(config, torch.device(device))
+        size = self.pack or pack_runs.default_size(config, device)
         if self.search.sweep.method == "bayes" and not self.pack:
             size = min(size, STARTUP)  # suggested all at once, they could not learn from each other
         ahead = self.count + len(self.waiting) + 1

@@ -4,6 +4,7 @@ Workers (worker.py) do jobs (jobs.py). This module starts them, and passes what 
 search, the outcome and the terminal.
 """
 
+import math
 import multiprocessing
 import sys
 import time
@@ -64,11 +65,11 @@ def run(
 ) -> Outcome:
     """Train what is missing of the sweep into `out`, in `workers` processes side by side.
 
-    On a GPU each trains a pack of runs at once, as many as its memory is estimated to hold (of a
-    bayes search at most STARTUP). `pack` sets the number, also on a CPU, where it is 1 by default.
-    Runs that failed or were killed go on from their last whole epoch. A run that fails does not
-    stop the others. Each leaves a W&B run: beside it, or on the server (mode online). `storage`:
-    the URL of a database that machines without a common file system share.
+    On a GPU each trains a pack of runs at once, of a bayes search at most STARTUP. `pack` sets
+    their number, also on a CPU, where it is 1 by default. Runs that failed or were killed go on
+    from their last whole epoch. A run that fails does not stop the others. Each leaves a W&B run:
+    beside it, or on the server (mode online). `storage`: the URL of a database that machines
+    without a common file system share.
 
     Raises:
         UsageError: a data set, the bank, the folder or the database cannot be used, the search
@@ -93,10 +94,11 @@ def run(
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
         names = _device_names(device)
         cores = augment.usable_cores() // threads or 1
-        slots = workers or (cores if names == ["cpu"] else len(names))
-        queue = JobQueue(search, out, len(pending), unlogged,
-                         devices=names, threads=threads, mode=mode, pack=pack)  # fmt: skip
-        _Pool(queue, min(slots, queue.total), cores, outcome).run()
+        slots = workers or (cores if names == ["cpu"] else _gpu_slots(sweep, names))
+        slots = min(slots, len(pending) + len(unlogged))
+        queue = JobQueue(search, out, len(pending), unlogged, devices=names, threads=threads,
+                         mode=mode, pack=pack, share=math.ceil(slots / len(names)))  # fmt: skip
+        _Pool(queue, slots, cores, outcome).run()
     outcome.by_other_workers = search.count_by_other_workers()
     outcome.remaining, outcome.end_reason = search.count_remaining(), search.end_reason()
     return outcome
@@ -108,6 +110,13 @@ def _device_names(device: str | None) -> list[str]:
     if str(chosen) == "cuda":  # none in particular: all
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [str(chosen)]
+
+
+def _gpu_slots(sweep: Sweep, names: list[str]) -> int:
+    """Return how many workers train on these devices: two on each CUDA device, so that one computes
+    while the other starts or writes its runs' ends; one where a search is to learn from them."""
+    on_cuda = names[0].startswith("cuda") and sweep.method != "bayes"
+    return 2 * len(names) if on_cuda else len(names)
 
 
 def _unlogged(configs: Iterable[Config], out: Path, mode: Mode) -> list[Config]:

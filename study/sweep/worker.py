@@ -26,7 +26,7 @@ from study.planned import PARTS
 from study.sweep.trials import Trial
 from study.tracking import logger
 from study.tracking.logger import Mode
-from study.train import loop, pack_runs
+from study.train import pack_runs
 from study.train.callback import Callback
 
 # The server imports these before the first fork, or each worker would import them anew: also what
@@ -51,7 +51,7 @@ class Job:
 
     trains: false where the runs are trained, and only their W&B runs are missing; after_pack:
     whether a pack of this command has trained them; stoppable: whether the runs ask after each
-    epoch if they are to stop there.
+    epoch if they are to stop there; share: how many workers train on the device.
     """
 
     tasks: tuple[Task, ...]
@@ -63,6 +63,7 @@ class Job:
     trains: bool = True
     after_pack: bool = False
     stoppable: bool = False
+    share: int = 1
 
 
 class Message(NamedTuple):
@@ -200,9 +201,9 @@ def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:
     configs, folders = [t.config for t in job.tasks], [t.folder for t in job.tasks]
     options: dict[str, Any] = {"device": job.device, "threads": job.threads}
     if len(job.tasks) == 1:
-        loop.train(configs[0], folders[0], callback=callbacks[0], **options)
+        pack_runs.train_one(configs[0], folders[0], callback=callbacks[0], **options)
         return [None]
-    results = pack_runs.train(configs, folders, callbacks=callbacks, **options)
+    results = pack_runs.train(configs, folders, callbacks=callbacks, share=job.share, **options)
     return [str(result) if isinstance(result, RunError) else None for result in results]
 
 

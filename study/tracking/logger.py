@@ -137,6 +137,9 @@ def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> 
 
 def log_preemption(wandb_run: Any, folder: Path) -> None:
     """Upload what another machine needs to resume the run."""
+    from study.train import checkpoint  # imports torch, as training has
+
+    checkpoint.detach(folder)  # where a pack was killed
     if (folder / runs.CHECKPOINT).is_file():
         log_rows(wandb_run, runs.read(folder).history)
         upload(wandb_run, folder / runs.CHECKPOINT)

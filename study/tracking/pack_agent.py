@@ -19,7 +19,7 @@ from study.runs import Run
 from study.tracking import client, logger
 from study.tracking.agent_api import HEARTBEAT, Agent, Suggestion, heartbeats
 from study.tracking.assigned import AssignedRun, Preempted, Signals, WandbCallback
-from study.train import devices, loop, pack_runs
+from study.train import devices, pack_runs
 
 UPLOADERS = 8  # runs whose files and tables are uploaded at once
 FAILED_ROUNDS = 3  # in a row, of failed runs alone: then the cause is not in the runs
@@ -159,7 +159,8 @@ class _Rounds:
         try:
             if len(group) > 1:
                 return pack_runs.train(configs, folders, callbacks=callbacks, **self.options)
-            return [loop.train(configs[0], folders[0], callback=callbacks[0], **self.options)]
+            options = self.options | {"callback": callbacks[0]}
+            return [pack_runs.train_one(configs[0], folders[0], **options)]
         except (UsageError, RunError) as error:
             cause = str(error)
         except Exception as error:  # a bug: the other groups may not meet it

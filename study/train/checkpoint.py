@@ -152,8 +152,8 @@ def detach(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove the checkpoint of a run that has ended: a pack's file before its last link, which alone
-    says where it is."""
+    """Remove the checkpoint of a run that has ended: a pack's file before its last link, which
+    alone says where it is."""
     path = folder / runs.CHECKPOINT
     if path.is_symlink() and path.is_file():
         with contextlib.suppress(Exception):  # a damaged one is another run's matter

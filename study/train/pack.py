@@ -299,6 +299,15 @@ class Pack:
             size //= 2
             torch.cuda.empty_cache()
 
+    def try_out(self) -> None:
+        """Train on a whole batch and evaluate on one, as far as memory goes; what comes of it is
+        nothing to go on with."""
+        size = self.configs[0].batch_size
+        order, copies = self._order(1)
+        self.network.train()
+        self._step(order[:size], copies[:size], self._rates(1)[0])
+        self.predict(self.dataset.test.images[:LEAST_EVALUATED])
+
     def test_probabilities(self) -> np.ndarray:
         """Return the softmax on the test images, [N, models, classes], after the last epoch."""
         if self.test_logits is None:  # the pack was cut off after it

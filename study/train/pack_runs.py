@@ -6,6 +6,7 @@ here are their run folders, and what becomes of each.
 
 import contextlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,10 @@ from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint, PackCheckpoint
 from study.train.pack import Pack
 
-MAX_FITTING = 512  # configurations: in a larger pack each costs no less
-MEMORY_SHARE = 0.7  # of the free memory that a pack may be estimated to take
+PACK_SIZE = 64  # runs of a pack by default: from 32 on each takes as long
+MEMORY_SHARE = 0.8  # of the free memory that a pack may take
+ROOMY = 4  # times what a pack is estimated to take: where so much is free nothing is measured
+PROBES = (4, 8)  # models of the packs that are measured
 
 
 def bucket(config: Config) -> tuple | None:
@@ -44,22 +47,90 @@ def bucket(config: Config) -> tuple | None:
     return tuple(getattr(config, name) for name in SHARED)
 
 
-def fits(config: Config, device: torch.device) -> int:
-    """Estimate how many configurations like this the device's free memory holds; on a CPU 1, where
-    processes side by side are faster than a pack.
+def default_size(config: Config, device: str) -> int:
+    """Return how many configurations like this a pack has where nobody says; on a CPU 1, where
+    processes side by side are faster than a pack."""
+    on_cuda = torch.device(device).type == "cuda"
+    return PACK_SIZE if on_cuda and bucket(config) is not None else 1
 
-    A model takes each layer's output, kept for the backward pass, and the gradient of each.
+
+def capacity(free: float, sizes: tuple[int, int], taken: tuple[int, int]) -> int:
+    """Return how many models fit free memory, given the bytes that packs of two sizes took.
+
+    What a pack takes is a share that does not depend on its models, and as much again for each.
     """
-    if device.type != "cuda" or bucket(config) is None:
-        return 1
-    free, _ = torch.cuda.mem_get_info(device)
+    (small, large), (less, more) = sizes, taken
+    each = max(1, more - less) / (large - small)
+    return max(1, math.floor((free - less) / each) + small)
+
+
+def _split(members: list["Member"], device: torch.device, share: int) -> list[list["Member"]]:
+    """Split members into packs that the device's memory holds, as even as can be.
+
+    share: how many processes train on the device: each may take an even share.
+    """
+    most = len(members) or 1
+    if device.type == "cuda" and most > PROBES[1]:
+        free, total = torch.cuda.mem_get_info(device)
+        budget = min(free, total / share) * MEMORY_SHARE
+        if _roughly(members[0].config, most) * ROOMY > budget:
+            most = min(most, _measured_capacity(members[0].config, budget, device))
+    count = math.ceil(len(members) / most)
+    return [members[k::count] for k in range(count)]
+
+
+def _roughly(config: Config, models: int) -> float:
+    """Estimate the bytes that a pack takes: the outputs of all layers and their gradients, and the
+    images."""
     width = 2 if config.precision == "float64" else 1
-    model = networks.parameter_table(config)["activations_mb"] * width * config.batch_size
-    images = len(data.load(config).train.images) * data.load(config).train.images[0].nbytes
-    images *= config.epochs if config.augment != "none" else 1
-    return max(
-        1, min(MAX_FITTING, int((free * MEMORY_SHARE - images) / (model * networks.MEGABYTE)))
-    )
+    activations = networks.parameter_table(config)["activations_mb"] * networks.MEGABYTE
+    images = data.load(config).train.images.nbytes * augment.count_copies(config)
+    return models * config.batch_size * activations * width + images
+
+
+def _measured_capacity(config: Config, budget: float, device: torch.device) -> int:
+    """Return how many models fit a budget of bytes, by what small packs take."""
+    try:
+        less, more = (_measure(config, size, device) for size in PROBES)
+    except torch.OutOfMemoryError:  # then the pack is halved as often as need be
+        return PROBES[1]
+    return capacity(budget, PROBES, (less, more))
+
+
+def _measure(config: Config, models: int, device: torch.device) -> int:
+    """Return the bytes of a GPU that a pack reserves for a step and an evaluation."""
+    torch.cuda.empty_cache()
+    devices.reset_peak_memory(device)
+    before = torch.cuda.memory_reserved(device)
+    Pack([config] * models, [None] * models, device).try_out()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_reserved(device) - before
+
+
+def by_pack(config: Config, device: torch.device) -> bool:
+    """Whether a single run is trained as a pack of one: on CUDA, where a pack records its step and
+    replays it; elsewhere the loop does less for one."""
+    return device.type == "cuda" and bucket(config) is not None
+
+
+def train_one(
+    config: Config,
+    folder: str | Path,
+    *,
+    device: str | None = None,
+    threads: int = 1,
+    callback: Callback | None = None,
+) -> Run:
+    """Train a configuration in a run folder the way that suits the device: see loop.train, which
+    documents arguments, result and errors."""
+    options: dict[str, Any] = {"device": device, "threads": threads}
+    if not by_pack(config, devices.pick(device)):
+        return loop.train(config, folder, callback=callback, **options)
+    callbacks = [callback] if callback else None
+    [result] = train([config], [folder], callbacks=callbacks, **options)
+    if isinstance(result, RunError):
+        raise result
+    return result
 
 
 @dataclass
@@ -127,12 +198,15 @@ def train(
     device: str | None = None,
     threads: int = 1,
     callbacks: Sequence[Callback] | None = None,
+    share: int = 1,
 ) -> list[Run | RunError]:
     """Train configurations of one bucket in their run folders, as many at once as memory holds.
 
     Like loop.train for each: a finished run is left alone, one that was cut off goes on. One that
     fails leaves the pack, and its place in the result has the cause; the others' numbers do not
     change. Out of memory halves the pack, which goes on from the last whole epoch.
+
+    share: how many processes train on the device side by side.
 
     Raises:
         UsageError: a setting, a data file or a folder cannot be used; nothing was trained.
@@ -147,7 +221,9 @@ def train(
             member.ended = loop.find_done(member.config, member.folder) is not None
         data.load(configs[0])
         augment.prepare(configs[0])
-        _train_members(members, picked, threads)
+        going = [member for member in members if not member.ended]
+        for part in _split(going, picked, share):
+            _train_members(part, picked, threads)
     return [member.failure or runs.read(member.folder) for member in members]
 
 

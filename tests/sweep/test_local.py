@@ -99,6 +99,15 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     assert "0 runs trained now, 4 were there" in again.stdout
 
 
+def test_a_gpu_has_two_workers_but_of_a_search_that_learns(sweep):
+    grid = spec.read(sweep)
+    sweep.write_text(SEARCH)
+    bayes = spec.read(sweep)
+    assert local._gpu_slots(grid, ["cuda:0", "cuda:1"]) == 4
+    assert local._gpu_slots(bayes, ["cuda:0", "cuda:1"]) == 2
+    assert local._gpu_slots(grid, ["mps"]) == 1
+
+
 def test_a_packed_search_gives_each_configuration_once(search, tmp_path, command):
     done = command("sweep", search, "--pack", 3, "--workers", 1, "--set", "epochs=1")
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from study.train import checkpoint, data, loop, pack, pack_runs, results
 from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
-from tests.conftest import without_times
+from tests.conftest import ROOT, without_times
 
 # Models of a pack: between them every field that may differ, and every schedule.
 MODELS = (
@@ -138,6 +138,32 @@ def test_packs_are_of_one_bucket():
     )
     assert pack_runs.bucket(one) != pack_runs.bucket(dataclasses.replace(one, groups=2))
     assert pack_runs.bucket(Config(network="resnet18")) is None
+
+
+def test_a_single_run_is_a_pack_of_one_on_cuda_alone(tmp_path, monkeypatch):
+    cuda, cpu = torch.device("cuda", 1), torch.device("cpu")
+    assert pack_runs.by_pack(Config(), cuda) and not pack_runs.by_pack(Config(), cpu)
+    assert not pack_runs.by_pack(Config(network="resnet18"), cuda)
+    config = pack_of(precision="float64")[0]
+    alone = pack_runs.train_one(config, tmp_path / "loop")
+    monkeypatch.setattr(pack_runs, "by_pack", lambda *_: True)
+    callback = Stops()
+    packed = pack_runs.train_one(config, tmp_path / "pack", callback=callback)
+    assert (alone.summary["path"], packed.summary["path"]) == ("loop", "pack")
+    assert callback.begun == [0] and len(callback.rows) == 2
+    assert_same(packed, alone)
+    with pytest.raises(RunError, match="lower lr or l1"):
+        wild = dataclasses.replace(config, lr=1e30, l1=1e300)
+        pack_runs.train_one(wild, tmp_path / "wild")
+
+
+def test_every_command_leaves_that_choice_to_one_place():
+    callers = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "study").rglob("*.py")
+        if "loop.train(" in path.read_text().replace("run = loop.train(Config(", "")
+    ]
+    assert callers == ["study/train/pack_runs.py"]
 
 
 def test_a_model_does_not_depend_on_its_neighbours(tmp_path):
@@ -266,7 +292,36 @@ def test_a_damaged_checkpoint_fails_its_run_alone(tmp_path):
 
 
 def test_on_a_cpu_a_sweep_packs_nothing_by_itself():
-    assert pack_runs.fits(Config(), torch.device("cpu")) == 1
+    assert pack_runs.default_size(Config(), "cpu") == 1
+    assert pack_runs.default_size(Config(), "cuda:1") > 30
+    assert pack_runs.default_size(Config(network="resnet18"), "cuda") == 1
+
+
+def test_what_fits_follows_from_what_two_small_packs_took():
+    """A share of 5, and 2 for each model."""
+    assert pack_runs.capacity(100, (4, 8), (13, 21)) == 47
+    assert pack_runs.capacity(4, (4, 8), (13, 21)) == 1
+    assert pack_runs.capacity(100, (4, 8), (13, 13)) > 47  # nothing grows: no division by 0
+
+
+@pytest.mark.parametrize(
+    "free, share, sizes", [(2**50, 1, [9]), (90, 1, [3, 3, 3]), (90, 3, [1] * 9)]
+)
+def test_a_pack_is_split_by_what_its_share_of_the_device_holds(monkeypatch, free, share, sizes):
+    """Measured only where memory may be short; what others use, and their share, is not ours."""
+    gpu, measured = torch.device("cuda"), []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, max(free, 99)))
+
+    def measure(config, models, device):
+        measured.append(models)
+        return 10 + 15 * models
+
+    monkeypatch.setattr(pack_runs, "_measure", measure)
+    members = [pack_runs.Member(config, Path(), Callback()) for config in pack_of()[:1] * 9]
+    parts = pack_runs._split(members, gpu, share)
+    assert [len(part) for part in parts] == sizes
+    assert measured == ([] if free == 2**50 else [4, 8])
+    assert [len(part) for part in pack_runs._split(members, torch.device("cpu"), 1)] == [9]
 
 
 def test_out_of_memory_shows_through_the_error_of_a_recording_that_it_broke_off():
