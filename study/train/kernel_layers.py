@@ -90,8 +90,8 @@ class Layer:
 def read(network: Network, models: int) -> list[Layer] | None:
     """Read the layers off a network of so many copies; None where it has what no kernel does.
 
-    That is a module that neither blocks.Network nor norms.build makes today, dropout before a
-    norm, a pool that follows no block or stands last, a skip that two blocks add.
+    That is a module or an option of one that neither blocks.Network nor norms.build makes today,
+    dropout before a norm, a pool that follows no block or stands last, a skip that two blocks add.
     """
     places, at = {}, 0  # of each parameter in a model's row
     for parameter in network.parameters():
@@ -102,7 +102,8 @@ def read(network: Network, models: int) -> list[Layer] | None:
     side = network.img_size
     for number, (spec, module) in enumerate(zip(network.plan.blocks, network.features)):
         if isinstance(module, nn.MaxPool2d):
-            if module.kernel_size != 2 or not layers or layers[-1].pool:
+            window = module.kernel_size, module.stride, module.padding, module.dilation
+            if window != (2, 2, 0, 1) or module.ceil_mode or not layers or layers[-1].pool:
                 return None
             layers[-1].pool = True
             side //= 2
@@ -120,7 +121,20 @@ def read(network: Network, models: int) -> list[Layer] | None:
             saved = layer
         layers.append(layer)
         side = layer.side
-    return layers if layers and not layers[-1].pool else None
+    if not layers or layers[-1].pool or network.pool.output_size != 1:
+        return None
+    return layers if _is_plain(network.head, models) else None
+
+
+def _is_plain(conv: nn.Conv2d, models: int) -> bool:
+    """Whether a convolution of so many copies has no other option than its channels, one kernel
+    size, one padding by zeros and a bias."""
+    plain = nn.Conv2d(
+        conv.in_channels, conv.out_channels, conv.kernel_size[0],
+        padding=conv.padding[0], groups=models, device="meta",
+    )  # fmt: skip
+    options = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+    return all(getattr(conv, name) == getattr(plain, name) for name in options)
 
 
 def _read_block(
@@ -138,6 +152,8 @@ def _read_block(
         bias=conv.bias is not None,
         at=places[id(conv.weight)],
     )
+    if not _is_plain(conv, models):
+        return None
     for name in block.after:
         module = getattr(block, name)
         if isinstance(module, nn.ReLU):

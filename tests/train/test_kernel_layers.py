@@ -65,3 +65,12 @@ def test_what_no_kernel_does_is_found():
 
     assert with_norm(nn.GroupNorm(2, 4)) is not None
     assert with_norm(nn.LocalResponseNorm(2)) is None
+
+    def with_options(**options):
+        network = Network(Plan(one, ORDER))
+        network.features[1].conv = nn.Conv2d(4, 4, 3, bias=False, **options)
+        return kernel_layers.read(network, 1)
+
+    assert with_options(padding=0) is not None
+    for option in ({"stride": 2}, {"dilation": 2}, {"groups": 2}, {"padding_mode": "reflect"}):
+        assert with_options(**option) is None
