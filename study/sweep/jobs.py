@@ -13,13 +13,15 @@ from study.sweep.worker import Job, Task
 from study.tracking.logger import Mode
 from study.train import pack_runs
 
+LOGGED_AT_ONCE = 16  # runs that a worker logs at most: of a killed one these are logged anew
+
 
 class JobQueue:
     """Makes the jobs: runs that the search suggests, and trained runs to be logged to W&B.
 
-    count: how many runs are still to be asked for; waiting: trials that are leased but did not fit
-    the bucket of an earlier pack; pack: runs of a pack (default: see pack_runs.default_size);
-    share: workers on a device.
+    count: how many runs are still to be asked for; unlogged, after_packs: trained runs that are to
+    be logged to W&B; waiting: trials that are leased but did not fit the bucket of an earlier pack;
+    pack: runs of a pack (default: see pack_runs.default_size); share: workers on a device.
     """
 
     def __init__(
@@ -40,10 +42,9 @@ class JobQueue:
         self.options = {"threads": threads, "mode": mode, "share": share}
         self.waiting: list[Trial] = []
         self.labels = labels(search.sweep.configs)
-        self.logging = [
-            self._job([task], "cpu", trains=False) for task in self._tasks(list(unlogged))
-        ]
-        self.total = count + len(self.logging)
+        self.unlogged = self._tasks(list(unlogged))
+        self.after_packs: list[Task] = []
+        self.total = count + len(self.unlogged)
 
     def next_training(self, slot: int) -> tuple[Job, list[Trial]] | None:
         """Return what the worker of a slot trains next, with its trials; None: nothing now."""
@@ -58,15 +59,20 @@ class JobQueue:
         tasks = self._tasks([trial.config for trial in trials])
         return self._job(tasks, device, stoppable=stoppable), trials
 
-    def next_logging(self) -> tuple[Job, list[None]] | None:
-        """Return the next trained run that is to be logged; None: nothing now."""
-        return (self.logging.pop(0), [None]) if self.logging else None
+    def next_logging(self, free: int) -> tuple[Job, list[None]] | None:
+        """Return the trained runs that the next of `free` workers logs, one after another, since
+        starting wandb takes as long as logging two runs; None: nothing now."""
+        waiting = self.unlogged or self.after_packs
+        if not waiting:
+            return None
+        count = min(LOGGED_AT_ONCE, math.ceil(len(waiting) / free))
+        job = self._job(waiting[:count], "cpu", trains=False, after_pack=not self.unlogged)
+        del waiting[:count]
+        return job, [None] * count
 
-    def log_after_pack(self, job: Job, index: int) -> None:
-        """Log a trained run by a job of its own, if a pack has trained it."""
-        if len(job.tasks) > 1:
-            task = job.tasks[index]
-            self.logging.append(self._job([task], "cpu", trains=False, after_pack=True))
+    def log_after_pack(self, tasks: Iterable[Task]) -> None:
+        """Have runs that a pack has trained logged by jobs of their own."""
+        self.after_packs.extend(tasks)
 
     def count_epochs(self) -> int:
         """Count the epochs ahead, at most: nobody knows which run a search will resume."""

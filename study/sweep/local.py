@@ -182,7 +182,9 @@ class _Pool:
             self.training.append(Worker(*work, slot, self.lines[slot]))
 
     def _start_logging(self) -> None:
-        while len(self.logging) < self.loggers and (work := self.queue.next_logging()):
+        while (free := self.loggers - len(self.logging)) and (
+            work := self.queue.next_logging(free)
+        ):
             self.logging.append(Worker(*work, len(self.lines), self.no_line))
 
     def _receive(self, timeout: float) -> bool:
@@ -202,6 +204,8 @@ class _Pool:
         if worker.job.trains:
             self.training.remove(worker)
             self.free_slots.append(worker.slot)
+            if len(worker.job.tasks) > 1:
+                self.queue.log_after_pack(worker.trained)
         else:
             self.logging.remove(worker)
 
@@ -235,7 +239,7 @@ class _Pool:
             self.outcome.trained += 1
             self.outcome.stopped += run.state == runs.STOPPED
             self.search.complete(trial, run)
-            self.queue.log_after_pack(job, index)
+            worker.trained.append(task)
 
     def _close(self) -> None:
         for worker in self.workers:

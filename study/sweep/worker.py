@@ -26,7 +26,7 @@ from study.planned import PARTS
 from study.sweep.trials import Trial
 from study.tracking import logger
 from study.tracking.logger import Mode
-from study.train import pack_runs
+from study.train import pack_runs, results
 from study.train.callback import Callback
 
 # The server imports these before the first fork, or each worker would import them anew: also what
@@ -65,6 +65,11 @@ class Job:
     stoppable: bool = False
     share: int = 1
 
+    @property
+    def logs(self) -> bool:
+        """Whether it logs its runs; those of a pack are logged by others, while the next trains."""
+        return len(self.tasks) == 1 or not self.trains
+
 
 class Message(NamedTuple):
     """What a worker reports of a run of its job.
@@ -99,13 +104,15 @@ class PipeCallback(Callback):
 class Worker:
     """The command's side of a worker: its process, its job, its line on the terminal.
 
-    trials: a search's trial for each run, or None; running: the indices of the runs without an end.
+    trials: a search's trial for each run, or None; running: the indices of the runs without an end;
+    trained: the runs that it has trained.
     """
 
     def __init__(self, job: Job, trials: Sequence[Trial | None], slot: int, line: tqdm) -> None:
         context = multiprocessing.get_context("forkserver")
         self.job, self.trials, self.slot, self.line = job, trials, slot, line
         self.running = set(range(len(job.tasks)))
+        self.trained: list[Task] = []
         self.pipe, child_pipe = context.Pipe()
         self.process = context.Process(target=_run_job, args=(job, child_pipe), daemon=True)
         self.process.start()
@@ -164,7 +171,7 @@ class Worker:
         )
         task = self.job.tasks[index]
         if runs.is_done(task.folder):
-            unlogged = len(self.job.tasks) == 1  # other workers log the runs of a pack
+            unlogged = self.job.logs and not logger.is_recorded(task.folder, self.job.mode)
             warning = Message("warning", index, f"{UNLOGGED} ({cause})")
             return [*([warning] if unlogged else []), Message("end", index, None)]
         runs.write_failure(task.folder, task.config, cause)
@@ -176,11 +183,10 @@ def _run_job(job: Job, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the command decides
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     causes = _train(job, pipe) if job.trains else [None] * len(job.tasks)
-    logs = len(job.tasks) == 1 or not job.trains  # other workers log the runs of a pack
     # W&B removes its copies of the tables as Python exits, which a forked process never does.
     with tempfile.TemporaryDirectory() as tempfile.tempdir:
         for index, (task, cause) in enumerate(zip(job.tasks, causes)):
-            if cause is None and logs:
+            if cause is None and job.logs:
                 _record(task, job, index, pipe)
             pipe.send(Message("end", index, cause))
 
@@ -203,15 +209,20 @@ def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:
     if len(job.tasks) == 1:
         pack_runs.train_one(configs[0], folders[0], callback=callbacks[0], **options)
         return [None]
-    results = pack_runs.train(configs, folders, callbacks=callbacks, share=job.share, **options)
-    return [str(result) if isinstance(result, RunError) else None for result in results]
+    ends = pack_runs.train(
+        configs, folders, callbacks=callbacks, share=job.share, pictures=False, **options
+    )
+    return [str(end) if isinstance(end, RunError) else None for end in ends]
 
 
 def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
     """Write the W&B run of a trained run, where it is missing."""
     try:
         if not logger.is_recorded(task.folder, job.mode):
-            logger.record(runs.read(task.folder), job.sweep, job.project, job.mode)
+            run = runs.read(task.folder)
+            if not run.has(runs.GRID):  # left out by a pack
+                results.draw_misclassified(run)
+            logger.record(run, job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
         pipe.send(Message("warning", index, f"{UNLOGGED} ({describe(error)})"))
 

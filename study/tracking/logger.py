@@ -273,6 +273,7 @@ def quiet() -> Any:
         disable_git=True,
         x_disable_stats=True,
         x_disable_machine_info=True,
+        x_save_requirements=False,  # takes half of a run's time; `versions` is in the summary
     )
 
 

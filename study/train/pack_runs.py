@@ -137,12 +137,14 @@ def train_one(
 class Member:
     """One configuration of a pack: its run folder, its callback, and what became of it.
 
-    lines: its history as written; state: its checkpoint, where it is not in a pack.
+    picture: whether its misclassified images are drawn; lines: its history as written; state: its
+    checkpoint, where it is not in a pack.
     """
 
     config: Config
     folder: Path
     callback: Callback
+    picture: bool = True
     history: list[dict[str, float]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     state: Checkpoint | None = None
@@ -199,6 +201,7 @@ def train(
     threads: int = 1,
     callbacks: Sequence[Callback] | None = None,
     share: int = 1,
+    pictures: bool = True,
 ) -> list[Run | RunError]:
     """Train configurations of one bucket in their run folders, as many at once as memory holds.
 
@@ -206,7 +209,8 @@ def train(
     fails leaves the pack, and its place in the result has the cause; the others' numbers do not
     change. Out of memory halves the pack, which goes on from the last whole epoch.
 
-    share: how many processes train on the device side by side.
+    share: how many processes train on the device side by side. pictures: whether each run gets its
+    picture of misclassified images, which takes longer than all else of its end.
 
     Raises:
         UsageError: a setting, a data file or a folder cannot be used; nothing was trained.
@@ -214,7 +218,10 @@ def train(
     picked = devices.pick(device)
     devices.prepare(picked, configs[0], threads)
     callbacks = callbacks or [Callback() for _ in configs]
-    members = [Member(c, Path(f), callback) for c, f, callback in zip(configs, folders, callbacks)]
+    members = [
+        Member(config, Path(folder), callback, pictures)
+        for config, folder, callback in zip(configs, folders, callbacks)
+    ]
     with contextlib.ExitStack() as claims:
         for member in members:
             claims.enter_context(files.claim(member.folder))
@@ -351,7 +358,7 @@ def _finish(
         try:
             results.write(
                 member.folder, member.config, state, member.history, pack.dataset,
-                probabilities[:, k], weights, source,
+                probabilities[:, k], weights, source, member.picture,
             )  # fmt: skip
             member.ended = True
         except RunError as failure:

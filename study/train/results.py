@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study import files, runs
+from study import datasets, files, runs
 from study.config import Config
-from study.runs import Misclassified
+from study.runs import Misclassified, Run
 from study.train import checkpoint, data, image_grid, networks
 
 IMAGES, DPI = 10, 130  # of misclassified.png
@@ -32,25 +32,34 @@ def write(
     probabilities: np.ndarray,
     weights: dict[str, Tensor],
     provenance: dict[str, Any],
+    picture: bool = True,
 ) -> None:
     """Write the files of a run that ends; the summary last, since it says that the rest exists.
 
     probabilities: float [N, classes] on the test images. weights: the network's state. provenance:
-    see provenance.collect; it goes into the summary.
+    see provenance.collect; it goes into the summary. picture: whether to draw the misclassified
+    images, too.
     """
     test, classes = dataset.test, dataset.spec.class_names
-    wrong = misclassified(probabilities, test)
-    runs.write_misclassified(folder, wrong)
-    title = f"The most confident mistakes of {len(wrong.index)} in {len(test):,} test images"
-    title += ": predicted < target"
-    figure = image_grid.draw_misclassified(wrong, classes, title, IMAGES)
-    files.write(folder / runs.GRID, lambda file: figure.savefig(file, dpi=DPI))
+    runs.write_misclassified(folder, misclassified(probabilities, test))
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
     files.write_json(folder / runs.CONFUSION, confusion.tolist())
+    if picture:
+        draw_misclassified(runs.read(folder))
     files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
     runs.write_summary(folder, _summary(config, state, history, dataset, provenance))
     checkpoint.remove(folder)
+
+
+def draw_misclassified(run: Run) -> None:
+    """Draw the most confident misclassified images of a run from its other files."""
+    wrong, images = run.misclassified(), run.confusion().sum()
+    title = f"The most confident mistakes of {len(wrong.index)} in {images:,} test images"
+    title += ": predicted < target"
+    classes = datasets.spec(run.config.dataset).class_names
+    figure = image_grid.draw_misclassified(wrong, classes, title, IMAGES)
+    files.write(run.path / runs.GRID, lambda file: figure.savefig(file, dpi=DPI))
 
 
 def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
