@@ -107,7 +107,7 @@ class Report:
     across_sweeps: AcrossSweeps | None  # of several sweeps
     published: PublishedTable | None  # where the runs are those of a published study
     published_figures: list[SavedFigure]
-    search: Search | None  # where there are several configurations
+    search: Search | None  # where something searched
     search_figures: list[SavedFigure]
     details: list[Detail]  # the best variant first
     norms: list[SavedFigure]
@@ -121,12 +121,17 @@ class Report:
     graphs: dict[str, live.Graph]
 
     @property
+    def search_title(self) -> str:
+        """The title of the section on settings: of a grid nothing was searched."""
+        return "What the search found" if self.search else "Accuracy by setting"
+
+    @property
     def figures(self) -> dict[str, list[SavedFigure]]:
         """All figures, by the title of their section; without empty sections."""
         sections = {
             "The variants compared": self.compared,
             "Published and reproduced": self.published_figures,
-            "What the search found": self.search_figures,
+            self.search_title: self.search_figures,
             **{detail.label: detail.figures for detail in self.details},
             "What the norms do": self.norms,
         }
@@ -156,19 +161,20 @@ def build_report(
     figures = folder / FIGURES
     reproduced = published.reproduced(study.variants)
     compared = _compared_figures(figures, study, target)
-    searched = _search_figures(figures, study)
+    found = search.summarize(study)
+    searched = _search_figures(figures, study, found)
     return Report(
         name=study.name,
         command=f"study report {shlex.join(map(str, folders))}",
         chosen_by="" if study.rank_key == TEST else study.metric.title,
-        findings=[*missing.findings(study), *findings.summarize(study, pairs, target)],
+        findings=findings.summarize(study, pairs, target, missing.findings(study)),
         variants=[_variant_row(study, variant) for variant in study.ranked()],
         steps=steps.summarize(study),
         compared=compared,
         across_sweeps=across,
         published=published.compare(reproduced),
         published_figures=_drawn(published_figure.draw(figures, reproduced)),
-        search=search.summarize(study),
+        search=found,
         search_figures=searched,
         details=[_detail(figures, variant) for variant in study.detailed],
         norms=_norm_figures(figures, study),
@@ -190,14 +196,13 @@ def _compared_figures(folder: Path, study: Study, target: float | None) -> list[
         final.draw(folder, study),
         *(curves.draw(folder, study, metric, target) for metric in (*metrics, *CURVES)),
         tradeoff.draw(folder, study, "parameters"),
-        tradeoff.draw(folder, study, "seconds"),
         weights.draw(folder, study),
         misclassified.draw_shared(folder, study),
     )
 
 
-def _search_figures(folder: Path, study: Study) -> list[SavedFigure]:
-    """Draw the figures of a search: how accuracy depends on the settings that vary."""
+def _search_figures(folder: Path, study: Study, found: Search | None) -> list[SavedFigure]:
+    """Draw how accuracy depends on the settings that vary, and how a search went."""
     if len(study.variants) < 2:
         return []
     varied = varying(study)
@@ -206,7 +211,8 @@ def _search_figures(folder: Path, study: Study) -> list[SavedFigure]:
         if len(varied) > 1:
             figures.append(importance.draw(folder, study, varied))
             figures.append(parallel.draw(folder, study, varied))
-        figures.append(best_so_far.draw(folder, study))
+        if found:
+            figures.append(best_so_far.draw(folder, study))
     return _drawn(*figures)
 
 
@@ -234,6 +240,7 @@ def _drawn(*figures: SavedFigure | None) -> list[SavedFigure]:
 def _variant_row(study: Study, variant: Variant) -> VariantRow:
     figures = results.figures_of(variant)
     chosen = in_words(variant.last(study.rank_key), study.metric).removesuffix(" %")
+    last5 = figures.get("test_accuracy_last5_min")
     return VariantRow(
         label=variant.label,
         parameters=f"{figures['parameters']:,}",
@@ -241,10 +248,10 @@ def _variant_row(study: Study, variant: Variant) -> VariantRow:
         chosen=chosen,
         last=percent(variant.last(TEST)).removesuffix(" %"),
         best=f"{figures['test_accuracy_best_mean']:.2f}",
-        last5=f"{figures['test_accuracy_last5_min']:.2f}",
+        last5=f"{last5:.2f}" if last5 is not None else "",
         train=f"{figures['train_accuracy_last_mean']:.2f}",
         loss=f"{figures['test_loss_last_mean']:.4f}",
-        seconds=f"{figures['seconds_mean']:.0f}",
+        seconds=f"{figures['seconds_mean'] / variant.config.epochs:.1f}",
     )
 
 

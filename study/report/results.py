@@ -5,11 +5,13 @@ from typing import Any
 
 from study import datasets
 from study.config import FIELDS, text
+from study.report import stats
 from study.report.variants import TEST, Study, Variant
 from study.runs import FAILED, FINISHED, STOPPED
 from study.train import l1
 
 SETTINGS = tuple(name for name in FIELDS if name != "seed")
+LONG = 2 * stats.LATE  # epochs from which the last five say how low a trained network falls
 # planned: runs, where the sweep left a plan; l1_equivalent: the lambda that pulls as much in all
 # under the other l1_reduction.
 FIGURES = (
@@ -18,6 +20,7 @@ FIGURES = (
     "test_accuracy_last_mean", "test_accuracy_last_low", "test_accuracy_last_high",
     "test_accuracy_best_mean", "test_accuracy_last5_min",
     "train_accuracy_last_mean", "test_loss_last_mean", "seconds_mean", "l1_equivalent",
+    "failed_to_learn", "interquartile_mean", "interquartile_low", "interquartile_high",
 )  # fmt: skip
 HEADER = ("label", *SETTINGS, *FIGURES)
 
@@ -33,6 +36,8 @@ def rows(study: Study) -> list[list[Any]]:
         config = group[0].config if group else planned[label][0]
         states = Counter(run.state for run in group)
         figures = figures_of(variants[label]) if label in variants else {}
+        if label in variants:
+            figures["failed_to_learn"] = len(study.failed_to_learn(variants[label]))
         figures |= {
             "planned": len(planned[label]) if label in planned else "",
             "seeds": len(group),
@@ -53,9 +58,15 @@ def figures_of(variant: Variant) -> dict[str, Any]:
         "test_accuracy_last_mean": last.mean,
         "test_accuracy_last_low": last.low,
         "test_accuracy_last_high": last.high,
-        "test_accuracy_last5_min": min(r.summary["test_accuracy_last5_min"] for r in variant.runs),
         "seconds_mean": variant.last("seconds").mean,
     }
+    if len(variant.epochs) >= LONG:
+        minima = [run.summary["test_accuracy_last5_min"] for run in variant.runs]
+        figures["test_accuracy_last5_min"] = min(minima)
+    if last.n >= stats.ENOUGH:
+        middle = stats.interquartile_mean(list(variant.values(TEST).values()))
+        names = ("interquartile_mean", "interquartile_low", "interquartile_high")
+        figures |= dict(zip(names, middle))
     for key in ("test_accuracy_best", "train_accuracy_last", "test_loss_last"):
         figures[f"{key}_mean"] = variant.last(key).mean
     if variant.config.l1 and datasets.is_known(variant.config.dataset):

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 CONFIDENCE = 0.95
-LATE = 5  # epochs at the end, which show how steady a run is
-POWER = 0.8
+LATE = 5  # epochs at the end, of which the lowest accuracy is reported
 MOST_SEEDS = 1000
+ENOUGH = 10  # seeds from which the interquartile mean has an interval
+RESAMPLES = 10_000  # of its bootstrap
 
 
 class Interval(NamedTuple):
@@ -30,10 +31,11 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
     @property
-    def prediction_half_width(self) -> float:
-        """Half of Student's t prediction interval (Hahn 1969, Journal of Quality Technology 1):
-        one further value lies within it of the mean 19 times in 20."""
-        return self.half_width * np.sqrt(self.n + 1)
+    def prediction(self) -> tuple[float, float]:
+        """Student's t prediction interval (Hahn 1969, Journal of Quality Technology 1): one more
+        value lies within it 19 times in 20; NaN where there is no interval."""
+        half = self.half_width * np.sqrt(self.n + 1)
+        return self.mean - half, self.mean + half
 
 
 class Difference(NamedTuple):
@@ -114,32 +116,65 @@ def holm(p: ArrayLike) -> np.ndarray:
     return corrected
 
 
-def seeds_needed(mean: float, deviation: float, level: float = 1 - CONFIDENCE) -> float:
-    """Seeds at which a two-sided paired t test at a level finds a difference of this mean and
-    standard deviation in 8 of 10 studies, by the noncentral t; NaN above 1,000, for no difference
-    and for none known."""
-    if not abs(mean) > 0 or not deviation > 0:
-        return np.nan
+def interquartile_mean(values: ArrayLike) -> Interval:
+    """The mean of the middle half of values [n], with its 95 % percentile bootstrap interval from
+    ten values on.
+
+    A run that fails to learn does not move the mean. At ten values it still moves the interval,
+    since a resample may hold it three times. Source: Agarwal et al., 2021 (arXiv 2108.13264). The
+    resamples are always the same.
+    """
+    values = np.asarray(values, dtype=float)
+    n = len(values)
+    if n == 0:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = float(stats.trim_mean(values, 0.25))
+    if n < ENOUGH:
+        return Interval(mean, np.nan, np.nan, n)
+    drawn = np.random.default_rng(0).choice(values, (RESAMPLES, n))
+    ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+    low, high = np.quantile(stats.trim_mean(drawn, 0.25, axis=1), ends)
+    return Interval(mean, float(low), float(high), n)
+
+
+def deviation_interval(deviation: float, n: int) -> tuple[float, float]:
+    """The 95 % chi-square interval of a standard deviation measured on n normal values; NaN where
+    n < 2. From three values it spans 0.52 to 6.3 times what was measured."""
+    if n < 2:
+        return np.nan, np.nan
+    ends = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], n - 1)
+    low, high = deviation * np.sqrt((n - 1) / ends)
+    return float(low), float(high)
+
+
+def seeds_for(half_width: float, deviation: float) -> float:
+    """The fewest seeds whose 95 % t interval has at most this half width, at this standard
+    deviation; NaN above 1,000 and where it is not known."""
     n = np.arange(2, MOST_SEEDS + 1)
-    noncentrality = abs(mean) / deviation * np.sqrt(n)
-    critical = stats.t.isf(level / 2, n - 1)
-    above = stats.nct.sf(critical, n - 1, noncentrality)
-    power = above + stats.nct.cdf(-critical, n - 1, noncentrality)
-    # The noncentral t underflows to NaN far out, where the power is 1.
-    enough = n[np.nan_to_num(power, nan=1.0) >= POWER]
+    enough = n[stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * deviation / np.sqrt(n) <= half_width]
     return float(enough[0]) if len(enough) else np.nan
 
 
-def late_deviation(curves: ArrayLike) -> np.ndarray:
-    """How far each seed's curve [seeds, epochs] moves between its last five epochs: their standard
-    deviation; NaN where there are fewer epochs."""
-    late = np.asarray(curves, dtype=float)[:, -LATE:]
-    return late.std(axis=1, ddof=1) if late.shape[1] == LATE else np.full(len(late), np.nan)
+def images_error(one: Sequence[ArrayLike], two: Sequence[ArrayLike], images: int) -> float:
+    """The standard error, in points, that the test images give the mean difference of two models.
+
+    one, two: for each common seed the indices of the images that the model got wrong. At one seed
+    it is that of McNemar's test (1947, Psychometrika 12): images that both get right, or both get
+    wrong, count nothing. NaN without a seed.
+    """
+    if not one:
+        return np.nan
+    score = np.zeros(images)
+    for wrong_one, wrong_two in zip(one, two):
+        score[np.asarray(wrong_one, dtype=int)] -= 1 / len(one)
+        score[np.asarray(wrong_two, dtype=int)] += 1 / len(one)
+    return float(100 * score.std(ddof=1) / np.sqrt(images))
 
 
-def share_at_target(curves: ArrayLike, target: float) -> float:
-    """The share of the last five epochs, over all seeds, at or above a target; [n, epochs]."""
-    return float((np.asarray(curves, dtype=float)[:, -LATE:] >= target).mean())
+def chance_of_at_most(count: int, figures: int) -> float:
+    """The chance that at most so many of some figures lie in their 95 % prediction intervals, where
+    each is one more run of its kind and they are independent (binomial)."""
+    return float(stats.binom.cdf(count, figures, CONFIDENCE))
 
 
 def first_epoch_at_target(
@@ -154,9 +189,3 @@ def first_epoch_at_target(
         elif first is None:
             first = epoch
     return first
-
-
-def binomial_error(accuracy: float, images: int) -> float:
-    """The standard error, in points, of an accuracy in percent measured on so many images."""
-    share = accuracy / 100
-    return 100 * float(np.sqrt(share * (1 - share) / images))

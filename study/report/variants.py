@@ -20,7 +20,8 @@ from study.report import stats
 from study.runs import FINISHED, Run
 from study.train import networks
 
-TEST = "test_accuracy_last"  # the figure of a summary by which variants are told apart
+KIND = ("dataset", "network", "epochs")  # variants that differ in these are not ranked together
+TEST = "test_accuracy_last"  # the figure of a summary that variants are compared by
 SHOWN = 10  # variants with a colour of their own in figures
 DETAILED = 4  # variants with a section of their own where there are more than SHOWN
 DIGITS = 4  # significant digits of a long number in a label
@@ -63,10 +64,16 @@ class Variant:
         values = {run.config.seed: run.summary.get(key, np.nan) for run in self.runs}
         return {seed: value for seed, value in values.items() if np.isfinite(value)}
 
-    def late_deviation(self) -> dict[int, float]:
-        """Seed -> the standard deviation of test accuracy over the last five epochs."""
-        deviations = stats.late_deviation(self.curves("test/accuracy"))
-        return {run.config.seed: float(value) for run, value in zip(self.runs, deviations)}
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What variants must share to be ranked by one another, by the names of KIND."""
+        return tuple(getattr(self.config, name) for name in KIND)
+
+    @functools.cached_property
+    def wrong(self) -> dict[int, np.ndarray]:
+        """Seed -> the indices of the test images it got wrong, of the seeds that kept them."""
+        kept = [run for run in self.runs if run.has(runs.MISCLASSIFIED)]
+        return {run.config.seed: run.misclassified().index for run in kept}
 
     def confusions(self) -> list[np.ndarray]:
         """The confusion matrices of the seeds that kept theirs."""
@@ -163,11 +170,6 @@ class Study:
         return len({variant.sweep for variant in self.variants})
 
     @property
-    def by_validation(self) -> bool:
-        """Whether the variants are ranked on validation images."""
-        return self.metric.name.startswith("val/")
-
-    @property
     def by_test(self) -> bool:
         """Whether the variants are ranked on the test images, which flatters the best."""
         return self.metric.name.startswith("test/")
@@ -202,6 +204,32 @@ class Study:
     def ranked(self) -> list[Variant]:
         """The variants, the best first; those without the figure that ranks them last."""
         return list(self._ranked)
+
+    @functools.cached_property
+    def families(self) -> list[list[Variant]]:
+        """The variants of each kind, the best first; the largest family first."""
+        groups: dict[tuple[Any, ...], list[Variant]] = defaultdict(list)
+        for variant in self.ranked():
+            groups[variant.kind].append(variant)
+        return sorted(groups.values(), key=len, reverse=True)
+
+    def failed_to_learn(self, variant: Variant) -> list[int]:
+        """The seeds of a variant whose run ended nearer to guessing than to the best run of its
+        kind, by test accuracy; none where the number of classes is not known."""
+        best = self._best_runs.get(variant.kind)
+        if best is None or not variant.class_names:
+            return []
+        middle = (100 / len(variant.class_names) + best) / 2
+        return [seed for seed, value in variant.values(TEST).items() if value < middle]
+
+    @functools.cached_property
+    def _best_runs(self) -> dict[tuple[Any, ...], float]:
+        """Kind -> the test accuracy of its best run."""
+        best: dict[tuple[Any, ...], float] = {}
+        for variant in self.variants:
+            for value in variant.values(TEST).values():
+                best[variant.kind] = max(value, best.get(variant.kind, value))
+        return best
 
     @functools.cached_property
     def _ranked(self) -> list[Variant]:
@@ -337,8 +365,9 @@ def in_words(interval: stats.Interval, metric: Metric) -> str:
 
 def listed(words: Sequence[str]) -> str:
     """Words as a list in a sentence, the first few of many."""
+    separator = "; " if any("," in word for word in words) else ", "
     more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
-    return "; ".join(words[:MOST_NAMED]) + more
+    return separator.join(words[:MOST_NAMED]) + more
 
 
 def count(n: int, noun: str) -> str:

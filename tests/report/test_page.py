@@ -114,6 +114,8 @@ def test_the_page_prints_the_command_with_the_folder_quoted(made, tmp_path, quic
     for lr in (0.1, 0.2):
         made(Config(lr=lr), curve(99 + lr), sweep="my sweep")
     folder = tmp_path / "runs/my sweep"
+    record = {"method": "bayes", "metric": "test/accuracy", "seed": 0, "runs": []}
+    files.write_json(folder / runs.SEARCH, record)
     html = page.write(folder, tmp_path / "out").read_text()
     name = runs.name(Config(lr=0.2))
     assert "What the search found" in html

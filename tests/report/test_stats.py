@@ -5,6 +5,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from study.report import stats
+from tests.benchmarks.statistics import coverage, failing, middle_of_failing, one_more, steady
 
 STUDIES = 1000
 
@@ -30,42 +31,44 @@ def test_one_value_has_no_interval_and_none_no_mean():
     assert np.isnan(none.mean) and none.n == 0
 
 
-def steady(rng, n):
-    """Accuracies near 99.4 % as a test set of 10,000 images rounds them."""
-    return np.round(rng.normal(99.4, 0.06, n), 2)
-
-
-def unsteady(rng, n):
-    """One seed in ten fails to learn: a mean of 90.46 %."""
-    return np.where(rng.random(n) < 0.1, 10.0, rng.normal(99.4, 0.06, n))
-
-
 @pytest.mark.parametrize(
     ("draw", "truth", "seeds", "low", "high"),
     [
         (steady, 99.4, 3, 0.93, 0.97),
         (steady, 99.4, 5, 0.93, 0.97),
         (steady, 99.4, 10, 0.93, 0.97),
-        (unsteady, 90.46, 3, 0.20, 0.35),
-        (unsteady, 90.46, 5, 0.35, 0.50),
-        (unsteady, 90.46, 10, 0.58, 0.72),
+        (failing, 90.46, 3, 0.20, 0.35),
+        (failing, 90.46, 5, 0.35, 0.50),
+        (failing, 90.46, 10, 0.58, 0.72),
     ],
 )
 def test_how_often_the_interval_covers_the_truth(draw, truth, seeds, low, high):
-    rng = np.random.default_rng(0)
-    found = [stats.mean_interval(draw(rng, seeds)) for _ in range(STUDIES)]
-    share = np.mean([interval.low <= truth <= interval.high for interval in found])
-    assert low <= share <= high
+    assert low <= coverage(stats.mean_interval, draw, truth, seeds, STUDIES) <= high
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 10])
 def test_how_often_one_more_value_is_in_the_prediction_interval(seeds):
-    draws = np.random.default_rng(0).normal(99.4, 0.05, (2000, seeds + 1))
-    found = [stats.mean_interval(draw[1:]) for draw in draws]
-    share = np.mean(
-        [abs(draw[0] - one.mean) <= one.prediction_half_width for draw, one in zip(draws, found)]
-    )
-    assert 0.935 <= share <= 0.965
+    in_mean, in_prediction = one_more(seeds, 2 * STUDIES)
+    assert 0.935 <= in_prediction <= 0.965
+    # Its distance from the mean has n + 1 times the variance of the mean.
+    t = scipy_stats.t.ppf(0.975, seeds - 1) / np.sqrt(seeds + 1)
+    assert in_mean == pytest.approx(2 * scipy_stats.t.cdf(t, seeds - 1) - 1, abs=0.035)
+
+
+@pytest.mark.parametrize(("draw", "truth"), [(steady, 99.4), (failing, middle_of_failing())])
+def test_how_often_the_interquartile_means_interval_covers_the_truth(draw, truth):
+    assert 0.88 <= coverage(stats.interquartile_mean, draw, truth, 10, 200) <= 0.975
+
+
+def test_the_interquartile_mean_leaves_out_a_failed_run():
+    values = [99.4, 99.5, 99.3, 99.45, 99.35, 99.42, 99.38, 99.41, 99.39, 10.0]
+    found = stats.interquartile_mean(values)
+    assert found.mean == pytest.approx(np.mean(sorted(values)[2:8]))
+    assert found.low < 99.3 < found.mean < found.high < 99.5  # a resample may hold it three times
+    assert stats.interquartile_mean(values[:9] * 2 + [10.0]).low > 99.3
+    assert found == stats.interquartile_mean(values)  # the same again
+    few = stats.interquartile_mean(values[:9])
+    assert np.isnan(few.low) and few.n == 9 and np.isnan(stats.interquartile_mean([]).mean)
 
 
 def test_a_curves_interval_is_the_interval_at_each_epoch():
@@ -126,19 +129,51 @@ def test_the_probability_of_improvement_is_the_share_of_pairs():
     assert np.isnan(stats.probability_of_improvement([], [1]))
 
 
-def test_the_seeds_needed_find_the_difference_in_eight_of_ten_studies():
-    needed = stats.seeds_needed(0.1, 0.15)
-    rng = np.random.default_rng(7)
-    draws = rng.normal(0.1, 0.15, (4000, int(needed)))
-    assert 0.78 <= (scipy_stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() <= 0.84
-    assert stats.seeds_needed(10, 0.01) == 2
-    assert stats.seeds_needed(0.1, 0.15, level=0.005) > needed
-    assert np.isnan(stats.seeds_needed(0, 0.1)) and np.isnan(stats.seeds_needed(1e-6, 1))
+def test_a_deviations_interval_holds_it_19_times_in_20():
+    draws = np.random.default_rng(5).normal(0, 0.1, (STUDIES, 3)).std(axis=1, ddof=1)
+    found = [stats.deviation_interval(each, 3) for each in draws]
+    assert 0.93 <= np.mean([low <= 0.1 <= high for low, high in found]) <= 0.97
+    low, high = stats.deviation_interval(1.0, 3)
+    assert (low, high) == pytest.approx((0.5207, 6.2847), abs=1e-4)
+    assert np.isnan(stats.deviation_interval(1.0, 1)).all()
 
 
-def test_the_share_of_the_last_five_epochs_at_a_target():
-    curves = [[90, 99.5, 99.3, 99.4, 99.5, 99.6], [91, 99.2, 99.4, 99.4, 99.5, 99.5]]
-    assert stats.share_at_target(curves, 99.4) == pytest.approx(8 / 10)
+def test_the_seeds_for_a_half_width_are_the_fewest():
+    def half_width(n: int) -> float:
+        return scipy_stats.t.ppf(0.975, n - 1) * 0.15 / np.sqrt(n)
+
+    n = int(stats.seeds_for(0.1, 0.15))
+    assert half_width(n) <= 0.1 < half_width(n - 1)
+    assert stats.seeds_for(0.1, 0.0) == 2
+    assert np.isnan(stats.seeds_for(0.1, 10)) and np.isnan(stats.seeds_for(0.1, np.nan))
+
+
+def test_the_test_images_error_is_mcnemars_at_one_seed():
+    one, two = [1, 2, 3, 4, 5, 6], [4, 5, 6, 7]  # 3 and 1 that the other gets right
+    images = 1000
+    error = stats.images_error([one], [two], images)
+    assert error == pytest.approx(100 * np.sqrt(4 - 2**2 / images) / np.sqrt(999 * images))
+    assert stats.images_error([one], [one], images) == 0
+    assert np.isnan(stats.images_error([], [], images))
+
+
+def test_the_test_images_error_is_what_drawing_other_images_does():
+    """Models that get the same hard images wrong differ by less than two binomial errors."""
+    rng, images, found, differences = np.random.default_rng(8), 2000, [], []
+    for _ in range(300):
+        hard = rng.random(images) < 0.05
+        wrong = [[hard & (rng.random(images) < 0.8) for _ in range(2)] for _ in range(2)]
+        indices = [[np.flatnonzero(seed) for seed in model] for model in wrong]
+        found.append(stats.images_error(*indices, images))
+        differences.append(100 * (np.mean(wrong[0]) - np.mean(wrong[1])))
+    assert np.mean(found) == pytest.approx(np.std(differences), rel=0.15)
+    independent = 100 * np.sqrt(2 * 0.04 * 0.96 / images)
+    assert np.mean(found) < independent / 2
+
+
+def test_the_chance_of_so_few_in_their_prediction_intervals():
+    assert stats.chance_of_at_most(2, 3) == pytest.approx(1 - 0.95**3)
+    assert stats.chance_of_at_most(3, 3) == 1
 
 
 def test_the_first_epoch_from_which_a_curve_stays_at_a_target():
@@ -147,8 +182,3 @@ def test_the_first_epoch_from_which_a_curve_stays_at_a_target():
     assert stats.first_epoch_at_target([99, 99.5, 99.4, 99.4], epochs, 99.4) == 2
     assert stats.first_epoch_at_target([99.5, 99.5, 99.5, 99.3], epochs, 99.4) is None
     assert stats.first_epoch_at_target([99.5, np.nan, 99.5, 99.5], epochs, 99.4) == 3
-
-
-def test_the_binomial_error_of_the_test_set():
-    assert stats.binomial_error(99.5, 10_000) == pytest.approx(0.0705, abs=1e-3)
-    assert stats.binomial_error(84, 10_000) == pytest.approx(0.367, abs=1e-3)

@@ -21,8 +21,9 @@ HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed")
 
 def draw(folder: Path, study: Study) -> SavedFigure:
     """Draw each variant's seeds, mean and interval; beside them test accuracy and parameters."""
-    scored = [variant for variant in study.ranked() if variant.values(study.rank_key)]
-    from_below = scored[:MOST_ROWS][::-1]
+    best = [variant for variant in study.ranked() if variant.values(study.rank_key)][:MOST_ROWS]
+    by_kind = [variant for family in study.families for variant in family]
+    from_below = [variant for variant in by_kind if variant in best][::-1]
     with matplotlib.rc_context(drawing.STYLE):
         size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(from_below))
         figure = Figure(figsize=size, layout="constrained")
@@ -31,16 +32,18 @@ def draw(folder: Path, study: Study) -> SavedFigure:
         axes.set(ylim=(-0.6, len(from_below) - 0.4), xlabel=study.chosen_by)
         axes.set_yticks(range(len(from_below)), [variant.label for variant in from_below])
         axes.grid(False, axis="y")
-        rows = [row for variant in scored for row in _rows(study, variant)]
-        header = [*HEADER, study.metric.name.replace("/", "_"), "last5_deviation"]
+        rows = [row for variant in by_kind for row in _rows(study, variant)]
+        header = [*HEADER, study.metric.name.replace("/", "_")]
         drawing.save(figure, folder, "final", header, rows)
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
+    several = len(study.families) > 1
+    order = ", within each data set, network and number of epochs" if several else ""
     return SavedFigure(
         "final",
         f"{study.metric.title.capitalize()} at the last epoch",
         "Diamonds: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
-        f" {study.metric.superlative} on top; beside it the test accuracy. Triangles: beyond the"
-        f" axis.{cut}",
+        f" {study.metric.superlative} on top{order}; beside it the test accuracy. Triangles: beyond"
+        f" the axis.{cut}",
     )
 
 
@@ -71,9 +74,6 @@ def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> Non
 
 def _rows(study: Study, variant: Variant) -> list[list[Any]]:
     """A row a seed."""
-    score, deviations = variant.last(study.rank_key), variant.late_deviation()
+    score = variant.last(study.rank_key)
     shared = [variant.label, variant.parameters["total"], score.n, *score[:3]]
-    return [
-        [*shared, seed, value, deviations[seed]]
-        for seed, value in variant.values(study.rank_key).items()
-    ]
+    return [[*shared, seed, value] for seed, value in variant.values(study.rank_key).items()]

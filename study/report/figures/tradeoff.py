@@ -1,4 +1,7 @@
-"""Test accuracy against what a variant costs: its parameters, or the seconds of a run."""
+"""Test accuracy against what a variant costs: its parameters.
+
+Seconds are no cost to compare: no run records what else its machine did meanwhile.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +18,7 @@ from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import contenders, limits
 from study.report.variants import TEST, Study, Variant, percent
 
-COSTS = {"parameters": "parameters", "seconds": "seconds a run"}
+COSTS = {"parameters": "parameters"}
 
 
 def name(cost: str) -> str:
@@ -51,8 +54,7 @@ def draw(folder: Path, study: Study, cost: str) -> SavedFigure | None:
     return SavedFigure(
         name(cost),
         f"Accuracy against {COSTS[cost]}",
-        "Means over seeds with the 95 % t interval; towards the upper left is better. Variants"
-        " far behind lie below the axis.",
+        "Means over seeds with the 95 % t interval. Variants far behind lie below the axis.",
         axes.get_ylim(),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from study.config import Config
 from study.report import stats
-from study.report.text.findings import LEVEL, ROUNDING
+from study.report.text.findings import LEVEL
 from study.report.variants import TEST, Study, Variant, count, percent
 
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
@@ -30,7 +30,7 @@ class Match:
         return self.one.label.removeprefix(f"{self.one.sweep}: ")
 
     @property
-    def significant(self) -> bool:
+    def told_apart(self) -> bool:
         return self.p_holm < LEVEL
 
     def row(self) -> list[Any]:
@@ -101,13 +101,12 @@ def sentences(study: Study, matches: list[Match]) -> list[str]:
     ]
     if not matches:
         return [*bests, "They share no configuration: what they differ in is in their settings."]
-    same = [m for m in matches if abs(m.difference.interval.mean) < ROUNDING]
-    better = [m for m in matches if m.significant and m.difference.interval.mean > 0]
-    worse = [m for m in matches if m.significant and m.difference.interval.mean < 0]
+    apart = [m for m in matches if m.told_apart]
+    better = sum(m.difference.interval.mean > 0 for m in apart)
     return [
         *bests,
-        f"{count(len(matches), 'configuration')} stand in both of two sweeps: in the other"
-        f" {len(better)} are surely better, {len(worse)} surely worse, {len(same)} the same on"
-        f" average; of the rest, no difference can be told (5 %, corrected for"
-        f" {count(len(matches), 'comparison')}).",
+        f"{count(len(matches), 'configuration')} in both of two sweeps: the sweeps are told apart"
+        f" (p < {LEVEL:g} after Holm's correction) in {len(apart)}, in which the other is higher"
+        f" {better} and lower {len(apart) - better} times. The table has each difference with its"
+        " interval.",
     ]

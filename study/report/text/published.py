@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from study import datasets
 from study.config import Config, parse_variant, text
 from study.report import stats
 from study.report.variants import TEST, Variant, count, percent
@@ -24,8 +23,9 @@ SAME = ("dataset", "network", "norm")  # settings that a variant and a published
 MOST_DIFFERENT = 1  # other stated settings in which they may differ and still be compared
 ACCURACIES = ("last", "best", "train")
 HEADER = (
-    "study", "variant", "parameters", "published parameters", "seeds", "last", "published last",
-    "difference", "best", "published best", "in training", "published in training", "verdict",
+    "study", "variant", "parameters", "published parameters", "seeds", "last", "one more run",
+    "published last", "difference", "best", "published best", "in training",
+    "published in training", "published is",
 )  # fmt: skip
 
 
@@ -96,15 +96,23 @@ class Reproduced:
 
     @property
     def verdict(self) -> str:
-        """contains, above, below (where our interval lies), one seed, or no figure."""
+        """within, above, below: where the published run lies beside one more run of ours (95 %);
+        one seed, or no figure."""
         theirs = self.published.last
         if theirs is None:
             return "no figure"
         if self.last.n < 2:
             return "one seed"
-        if self.last.low > theirs:
+        low, high = self.last.prediction
+        if theirs > high:
             return "above"
-        return "below" if self.last.high < theirs else "contains"
+        return "below" if theirs < low else "within"
+
+    @property
+    def one_more_run(self) -> str:
+        """Student's 95 % prediction interval of one more run of ours; empty at one seed."""
+        low, high = self.last.prediction
+        return "" if self.last.n < 2 else f"{low:.2f} to {min(high, 100):.2f}"
 
     @property
     def differences(self) -> list[str]:
@@ -137,43 +145,13 @@ class Reproduced:
         return f"{words} Every stated setting is the same."
 
     def _compare(self) -> str:
-        points = f"{abs(self.difference):.2f} points"
-        chance = self.chance_difference
-        side = "above" if self.difference > 0 else "below"
-        match self.verdict:
-            case "contains":
-                return "our 95 % interval contains it"
-            case "above":
-                return (
-                    f"our 95 % interval lies above it, its mean by {points}; {self._as_one_run()}"
-                )
-            case "below":
-                nearest = (self.published.last or math.nan) - self.last.high
-                return (
-                    f"our 95 % interval lies below it, its mean by {points} and its upper end by"
-                    f" {nearest:.2f}; {self._as_one_run()}"
-                )
-        return (
-            f"{points} {side} it, {self._within(chance)} the {chance:.2f} that two"
-            " figures of one seed each differ by through their test images alone (95 %)"
-        )
-
-    def _as_one_run(self) -> str:
-        """Whether the published figure, of one run, could be of one more run like ours."""
-        mean, half = self.last.mean, self.last.prediction_half_width
-        return (
-            f"published was one run, and it is {self._within(half)} {mean:.2f} ± {half:.2f} %,"
-            " where one more run of ours would lie (95 %)"
-        )
-
-    def _within(self, half_width: float) -> str:
-        return "within" if abs(self.difference) <= half_width else "outside"
-
-    @property
-    def chance_difference(self) -> float:
-        """The difference of two accuracies near ours that the test images alone make in 5 %."""
-        images = datasets.spec(self.variant.config.dataset).test_images
-        return 1.96 * math.sqrt(2) * stats.binomial_error(self.last.mean, images)
+        """Whether the published figure, of one run, may be of one more run like ours."""
+        side = "above" if self.difference < 0 else "below"
+        apart = f"{abs(self.difference):.2f} points {side} our"
+        if self.verdict == "one seed":
+            return f"{apart}s; one seed gives no interval"
+        place = "within" if self.verdict == "within" else "outside"
+        return f"{apart} mean, {place} the {self.one_more_run} where one more run would lie (95 %)"
 
 
 def _different(config: Config, published: Published) -> list[str]:
@@ -244,18 +222,26 @@ def compare(comparisons: Sequence[Reproduced]) -> PublishedTable | None:
 
 def sentences(comparisons: Sequence[Reproduced]) -> list[str]:
     """How many figures were reproduced, then a sentence or more on each variant."""
+    return [*_summary(comparisons), *map(str, comparisons)]
+
+
+def _summary(comparisons: Sequence[Reproduced]) -> list[str]:
+    """How many published figures lie where one more run of ours would, and how many should."""
     counts = Counter(one.verdict for one in comparisons)
-    words = {
-        "contains": "our 95 % interval contains {}",
-        "above": "lies above {}",
-        "below": "lies below {}",
-        "one seed": "one seed gives no interval for {}",
-    }
-    verdicts = [words[v].format(counts[v]) for v in words if counts[v]]
-    compared = sum(counts[v] for v in words)
-    figures = f"Of {count(compared, 'published figure')} at the last epoch"
-    summary = [f"{figures}: {', '.join(verdicts)}."] if verdicts else []
-    return summary + [str(one) for one in comparisons]
+    judged = counts["within"] + counts["above"] + counts["below"]
+    if not judged:
+        return []
+    text = (
+        f"Of {count(judged, 'published figure')} at the last epoch, {counts['within']} lie where"
+        " one more run of ours would (95 % prediction interval)"
+    )
+    outside = [f"{counts[side]} {side}" for side in ("above", "below") if counts[side]]
+    text += f", {' and '.join(outside)}" if outside else ""
+    text += f". Were all of them such runs, {stats.CONFIDENCE * judged:.1f} would on average"
+    if outside:
+        chance = stats.chance_of_at_most(counts["within"], judged)
+        text += f", and {counts['within']} or fewer with a chance of {chance:.2g}"
+    return [f"{text}."]
 
 
 def rows(comparisons: Sequence[Reproduced]) -> list[list[str]]:
@@ -272,6 +258,7 @@ def rows(comparisons: Sequence[Reproduced]) -> list[list[str]]:
             f"{one.published.parameters:,}",
             str(one.last.n),
             percent(one.last).removesuffix(" %"),
+            one.one_more_run,
             points(one.published.last),
             points(one.difference, "+"),
             points(one.best),
@@ -290,6 +277,7 @@ def note(comparisons: Sequence[Reproduced]) -> str:
     listed = "; ".join(f"{study}: {source}" for study, source in sources.items())
     return (
         "Accuracies in percent: at the last epoch, at the best one (chosen on the test set), and in"
-        " training during the last epoch; ours are means over seeds. Published, each of one run:"
+        " training during the last epoch; ours are means over seeds, with the 95 % interval of the"
+        " mean, and of one more run. Published, each of one run:"
         f" {listed}."
     )

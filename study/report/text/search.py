@@ -1,7 +1,7 @@
 """What a search found in words: the best configuration, and how it was chosen.
 
-Everything comes from run folders, so that grids, searches and pulled sweeps are read alike. A
-configuration counts by its mean over seeds, at the last epoch, of the metric that ranks it.
+Everything comes from run folders, and from what a search writes beside them. A configuration counts
+by its mean over seeds, at the last epoch, of the metric that ranks it.
 """
 
 import shlex
@@ -13,6 +13,7 @@ from study import files, runs
 from study.report.variants import TEST, Study, count, in_words, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
 
+METHODS = ("random", "bayes")  # of a sweep that searches; a grid trains all that it names
 SEVERAL = 5  # finished configurations from which there is a search to draw
 SEEDS = "1,2,3,4,5"
 
@@ -26,8 +27,9 @@ class Search:
 
 
 def summarize(study: Study) -> Search | None:
-    """Summarize the choice of the best configuration; None where there is but one to choose."""
-    if len(study.variants) < 2:
+    """Summarize the choice of the best configuration; None where nothing searched, or found one."""
+    record = _record(study)
+    if len(study.variants) < 2 or record.get("method") not in METHODS or not record.get("metric"):
         return None
     best = shlex.quote(str(study.ranked()[0].runs[0].path))
     return Search(_sentences(study), f"study rerun {best} --seeds {SEEDS}")
@@ -60,13 +62,10 @@ def _sentences(study: Study) -> list[str]:
             " images of their own."
         )
     record = _record(study)
-    if record:
-        metric = record.get("metric")
-        sentences.append(
-            f"The configurations were drawn by a {record.get('method', 'grid')} search (seed"
-            f" {record.get('seed', 0)})"
-            + (f" that goes by the best {metric} over a run's epochs." if metric else ".")
-        )
+    sentences.append(
+        f"The configurations were drawn by a {record['method']} search (seed"
+        f" {record.get('seed', 0)}) that goes by the best {record['metric']} over a run's epochs."
+    )
     return sentences
 
 

@@ -1,7 +1,9 @@
 import numpy as np
 
+from study.config import Config
 from study.report.axis import varying
 from study.report.figures import curves, drawing, final, importance, response, tradeoff
+from tests.report.conftest import spread
 from tests.report.figures.conftest import many, overlaps, study
 
 
@@ -10,7 +12,9 @@ def test_no_label_covers_another(saved, tmp_path):
     curves.draw(tmp_path, made, "test/accuracy", 99.4)
     curves.draw(tmp_path, made, "test/loss")
     final.draw(tmp_path, made)
-    tradeoff.draw(tmp_path, made, "seconds")
+    networks = ("mnist_7684", "mnist_8008", "mnist_9680", "mnist_9802")
+    sizes = [each for name in networks for each in spread(Config(network=name), 99.3, 99.4)]
+    tradeoff.draw(tmp_path, study(*sizes), "parameters")
     varied = varying(made)
     response.draw(tmp_path, made, varied[1], varied)
     importance.draw(tmp_path, made, varied)

@@ -31,6 +31,14 @@ def test_a_variant_far_behind_is_a_triangle_at_the_edge(saved, tmp_path):
     assert triangle.get_xdata()[0] == low and triangle.get_ydata()[0] == 0
 
 
+def test_epochs_are_not_ranked_by_one_another(saved, tmp_path):
+    one, two = Config(epochs=12), Config(norm="layer", epochs=20)
+    made = study(*spread(one, 99.9), *spread(Config(epochs=20), 99.1), *spread(two, 99.3))
+    assert "within each data set" in final.draw(tmp_path, made).caption
+    labels = [label.get_text() for label in saved["final"][0].axes[0].get_yticklabels()]
+    assert labels[::-1] == ["LN, epochs 20", "BN, epochs 20", "BN, epochs 12"]
+
+
 def test_a_figure_is_a_png_a_pdf_with_its_fonts_and_a_csv(tmp_path):
     made = study(*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1))
     final.draw(tmp_path, made)

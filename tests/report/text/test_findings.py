@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from study import runs
 from study.config import Config
@@ -11,6 +12,7 @@ from study.report import variants
 from study.report.text import findings
 from study.runs import Run
 from tests.report.conftest import run, spread
+from tests.report.figures.conftest import kept
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
 
@@ -38,17 +40,35 @@ def test_a_clear_win_is_called_one_with_its_figures():
         " 99.42 ± 0.01 % over 5 seeds, with 7,684 parameters."
     )
     assert "LN is next with 99.22 ± 0.02 %" in texts[1]
-    assert "paired over 5 seeds, is +0.20 points (95 % interval +0.19 to +0.21)" in texts[1]
-    assert "more than chance (p = below 0.001)" in texts[1]
+    assert "over 5 common seeds the difference is +0.20 points, its 95 % interval" in texts[1]
+    assert texts[1].endswith(" +0.19 to +0.21: told apart (p < 0.001).")
 
 
-def test_a_tie_says_how_many_seeds_would_tell():
+def test_what_is_not_told_apart_has_its_interval_and_what_that_excludes():
     texts = sentences(*spread(BN, 99.4, 99.3, 99.45), *spread(LN, 99.3, 99.42, 99.38))
-    assert "no difference can be told at this number of seeds" in texts[1]
-    needed = int(re.search(r"about ([\d,]+) would be needed", texts[1])[1].replace(",", ""))
-    assert 100 < needed <= 1000
+    low, high = scipy_stats.t.interval(0.95, 2, 0.05 / 3, scipy_stats.sem([0.1, -0.12, 0.07]))
+    p = scipy_stats.ttest_1samp([0.1, -0.12, 0.07], 0).pvalue
+    assert texts[1].endswith(
+        f"+0.02 points, its 95 % interval {low:+.2f} to {high:+.2f}: not told apart (p = {p:.2g})."
+        f" What the interval excludes is a difference of more than {high:.2f} points either way."
+    )
     level = sentences(*spread(BN, 99.4, 99.3, 99.41), *spread(LN, 99.3, 99.41, 99.4))
-    assert "(level with LN)" in level[0] and "more than 1,000 would be needed" in level[1]
+    assert "(level with LN)" in level[0]
+
+
+def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
+    texts = sentences(
+        *spread(BN, 99.24, 99.22, 99.32), *spread(LN, 99.09, 99.26, 99.38),
+        *spread(GN, 97.62, 98.74, 97.99),
+    )  # fmt: skip
+    assert re.search(
+        r"Not told apart from it: GN \+1\.14 \(-\d\.\d+ to \+\d\.\d+, p = 0\.", texts[2]
+    )
+
+
+def test_no_sentence_says_surely():
+    words = " ".join(sentences(*spread(BN, 99.4, 99.3), *spread(LN, 90.3, 90.2), target=99))
+    assert not re.search(r"surely|best by far|significant|moves least|quickest", words)
 
 
 def test_one_seed_has_no_difference_and_says_so():
@@ -65,7 +85,7 @@ def test_differences_all_alike_are_not_called_certain():
     assert "+0.25 points at each of 2 seeds, too few and too alike" in texts[1]
 
 
-def test_all_pairs_are_corrected_for():
+def test_all_pairs_of_a_kind_are_compared_together():
     made = study(
         *spread(BN, 99.40, 99.42, 99.44, 99.41), *spread(LN, 99.36, 99.39, 99.41, 99.36),
         *spread(GN, 97.40, 97.41, 97.44, 97.43),
@@ -74,10 +94,74 @@ def test_all_pairs_are_corrected_for():
     assert [(pair.one.label, pair.two.label) for pair in compared] == [
         ("BN", "LN"), ("BN", "GN"), ("LN", "GN"),
     ]  # fmt: skip
-    assert all(pair.p_holm >= pair.difference.p for pair in compared)
-    assert compared[1].significant
+    bn_ln = compared[0]
+    assert bn_ln.contrast.interval.mean == pytest.approx(bn_ln.difference.interval.mean)
     texts = findings.summarize(made, compared)
-    assert "Surely behind the best (by so many points): LN (0.04), GN (2.00)." in texts[2].text
+    assert texts[2].text.startswith("Told apart from it: GN +2.00 (+1.")
+    row = dict(zip(findings.PAIRS, bn_ln.row(), strict=True))
+    assert row["low"] == bn_ln.difference.interval.low
+    assert row["family_low"] == bn_ln.contrast.interval.low
+    assert row["seeds_for_0.1_least"] <= row["seeds_for_0.1"] <= row["seeds_for_0.1_most"]
+    assert np.isnan(row["images_error"])  # no run kept its images
+
+
+def test_other_epochs_networks_and_data_sets_are_not_ranked():
+    short = Config(norm="group", epochs=12)
+    made = study(*spread(BN, 78.0, 77.6), *spread(LN, 73.2, 72.1), *spread(short, 99.9, 99.8))
+    assert len(findings.pairs(made)) == 1
+    texts = [finding.text for finding in findings.summarize(made, findings.pairs(made))]
+    assert texts[0].startswith("Of the 2 variants with epochs 20, BN, epochs 20 has the highest")
+    assert texts[2] == (
+        "Variants that differ in epochs are not ranked by one another: GN, epochs 12"
+        " (99.85 ± 0.64 %)."
+    )
+
+
+def test_a_run_that_failed_to_learn_is_counted_and_the_middle_half_given():
+    learned = [99.40, 99.42, 99.38, 99.41, 99.39, 99.43, 99.37, 99.40, 99.41]
+    texts = sentences(*spread(BN, *learned, 99.40), *spread(GN, *learned, 10.0))
+    [text] = [text for text in texts if "failed to learn" in text]
+    assert "are in the means: GN 1 of 10 (interquartile mean 99.40 %, 95 % bootstrap" in text
+    few = " ".join(sentences(*spread(BN, 99.4, 99.3), *spread(GN, 99.4, 11.35)))
+    assert "GN 1 of 2." in few and "interquartile" not in few
+    assert "failed to learn" not in " ".join(sentences(*spread(BN, 99.4), *spread(GN, 60.0)))
+
+
+def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp_path):
+    all_runs = [
+        kept(tmp_path, config, seed, index)
+        for config, index in ((Config(), [1, 2, 3]), (Config(norm="layer"), [2, 3, 4, 5]))
+        for seed in (1, 2)
+    ]
+    made = study(*all_runs)
+    [pair] = findings.pairs(made)
+    disagree = [1, 4, 5]
+    wrong = np.zeros(made.variants[0].test_images)
+    wrong[disagree] = 1, -1, -1
+    error = 100 * wrong.std(ddof=1) / np.sqrt(len(wrong))
+    assert pair.images_error == pytest.approx(error)
+    texts = [finding.text for finding in findings.summarize(made, [pair])]
+    assert any(f"a further standard error of {error:.2f} points" in text for text in texts)
+
+
+def test_what_seeds_of_augmented_runs_share_is_said():
+    augmented = Config(dataset="mnist", augment="rotate7")
+    assert any("same augmented copies" in text for text in sentences(*spread(augmented, 99.4)))
+    assert not any("augmented copies" in text for text in sentences(*spread(BN, 99.4)))
+
+
+def test_there_are_at_most_twelve_findings():
+    settings = [
+        Config(dataset="mnist", augment="rotate7", network=network, norm=norm, l1=l1, epochs=epochs)
+        for network in ("mnist_7684", "mnist_9802")
+        for epochs in (10, 20)
+        for norm, l1 in (("batch", 1e-4), ("layer", 0.0), ("group", 1e-5))
+    ]
+    all_runs = [run for config in settings for run in spread(config, 99.4, 99.3, 11.35)]
+    all_runs += [run(LN, 50.0, 1, runs.FAILED, cause="x"), run(settings[0], 99.0, 4)]
+    texts = sentences(*all_runs, target=99)
+    assert len(texts) == findings.MOST_FINDINGS == 12
+    assert "has the highest" in texts[0]
 
 
 def test_a_variant_without_a_finished_run_is_named():
@@ -92,7 +176,7 @@ def test_a_variant_without_a_finished_run_is_named():
 
 def test_missing_seeds_are_named_and_differences_are_over_common_ones():
     texts = sentences(*spread(BN, 99.4, 99.45, 99.43), *spread(LN, 99.2, 99.22))
-    assert "paired over 2 seeds" in texts[1]
+    assert "over 2 common seeds the difference is" in texts[1]
     assert "Not all have 3 finished seeds: LN 2. Differences are over common ones." in texts
 
 
@@ -104,29 +188,12 @@ def test_nan_is_no_figure():
     assert "over 2 seeds" in sentences(*spread(BN, 99.4, 99.45), one)[0]
 
 
-def test_size_and_cost_are_named():
-    big = Config(network="mnist_9802", norm="layer")
+def test_sizes_are_named():
+    big = Config(norm="group", groups=4, norm_affine="none")
     texts = " ".join(sentences(*spread(BN, 99.4, 99.45), *spread(big, 99.5, 99.55)))
-    assert "The variants have 7,684 to 9,802 parameters, the best 9,802; the smallest" in texts
-    assert "A run of the best took 5 min" in texts
+    assert "The variants have 7,490 (GN, no affine) to 7,684 parameters (BN" in texts
     same = " ".join(sentences(*spread(BN, 99.4), *spread(LN, 99.5)))
-    assert "All 2 variants have 7,684 parameters" in same
-
-
-def test_the_steadiest_at_the_end_is_named():
-    restless = spread(LN, 99.2, 99.3)
-    for one in restless:
-        for row in one.history[-5:]:
-            row["test/accuracy"] = 99.0 + 0.4 * (row["epoch"] % 2)
-    text = next(text for text in sentences(*spread(BN, 99.4), *restless) if "last five" in text)
-    steady = np.std([row["test/accuracy"] for row in spread(BN, 99.4)[0].history[-5:]], ddof=1)
-    assert text == (
-        "Between the last five epochs the test accuracy of BN moves least (a standard deviation of"
-        f" {steady:.2f} points, the mean over seeds), that of LN most (0.22)."
-    )
-    short = spread(Config(), 99.0)[0]
-    short.history[:] = short.history[-4:]
-    assert not any("last five" in text for text in sentences(short, *spread(LN, 99.2)))
+    assert "All 2 variants have 7,684 parameters." in same
 
 
 def test_a_lambda_is_named_in_the_other_reduction_too():
@@ -134,16 +201,16 @@ def test_a_lambda_is_named_in_the_other_reduction_too():
     better = Config(norm="group", l1=1e-4)
     texts = sentences(*spread(ruinous, 98.0), *spread(harmless, 99.3), *spread(better, 99.2))
     assert [text for text in texts if text.startswith("L1 ")] == [
-        "L1 0.001 (mean) pulls as much in all at the weights of mnist_7684 as 2.9e-6 (sum) would.",
-        "L1 0.0001 (sum) pulls as much in all at the weights of mnist_7684 as 0.035 (mean) would.",
+        "L1 0.001 (mean) pulls as much in all at the weights of mnist_7684 as 2.9e-6 (sum) would;"
+        " L1 0.0001 (sum) pulls as much in all at the weights of mnist_7684 as 0.035 (mean) would."
     ]
 
 
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (99.35, "BN is the first whose mean test accuracy reaches"
-                " 99.35 % and holds it, from epoch 9 on"),
+        (99.35, "The mean test accuracy reaches 99.35 % and holds it to the end in 1 of 2 variants:"
+                " BN from epoch 9."),
         (99.9, "No variant's mean test accuracy reaches 99.9 % and holds it to the end."),
     ],
 )  # fmt: skip
@@ -172,7 +239,5 @@ def test_what_is_ahead_on_the_test_images_alone_is_not_called_behind():
     ln = seeds(Config(norm="layer", **holdout), 99.5, 99.5, 99.52, 99.51)
     gn = seeds(Config(norm="group", **holdout), 99.4, 98.02, 98.0, 98.01)
     texts = sentences(*bn, *ln, *gn)
-    assert texts[2] == (
-        "Surely behind the best (by so many points): GN (1.00); surely ahead of the best (by so"
-        " many points): LN (0.50)."
-    )
+    assert texts[1].startswith("LN is next") and "the difference is -0.50 points" in texts[1]
+    assert texts[2].startswith("Told apart from it: GN +1.00 (+0.9")

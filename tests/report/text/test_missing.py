@@ -30,10 +30,10 @@ def test_what_was_planned_and_is_not_there_is_named(made, tmp_path):
     assert sentences(variants.collect(folder)) == []  # an older folder has no plan
     planned.write(folder, GRID)
     study = variants.collect(folder)
-    assert sentences(study) == ["2 of 6 planned runs have ended: BN has 2 of 3; GN has none of 3."]
+    assert sentences(study) == ["2 of 6 planned runs have ended: BN has 2 of 3, GN has none of 3."]
     best = findings.summarize(study, findings.pairs(study))[0].text
     assert best.startswith(
-        "BN is the only variant with a finished run. At the last epoch: its test"
+        "The test accuracy of BN (the only variant with a finished run) at the last epoch is"
     )
     assert search.summarize(study) is None
     rows = [dict(zip(results.HEADER, row)) for row in results.rows(study)]

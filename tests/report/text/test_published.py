@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from study.report import stats
 from study.report.text import published
 from study.report.variants import Variant
 from study.runs import Run
@@ -71,15 +72,14 @@ def test_every_study_has_its_sweep_and_its_parameters():
 @pytest.mark.parametrize(
     ("lasts", "verdict", "words"),
     [
-        ((99.40, 99.42, 99.41), "contains", "99.41 ± 0.02 % over 3 seeds, published 99.41 %: our"),
-        ((99.50, 99.51, 99.52), "above", "lies above it, its mean by 0.10 points"),
-        ((99.20, 99.21, 99.22), "below", "its mean by 0.20 points and its upper end by 0.18"),
-        ((99.20, 99.21, 99.22), "below", "and it is outside 99.21 ± 0.05 %, where one more"),
-        ((99.37, 99.40, 99.30, 99.31, 99.36), "below", "and it is within 99.35 ± 0.13 %, where"),
-        ((99.38,), "one seed", "0.03 points below it, within the 0.22 that"),
-        ((98.41,), "one seed", "1.00 points below it, outside the"),
+        ((99.40, 99.42, 99.41), "within", "99.41 ± 0.02 % over 3 seeds, published 99.41 %: 0.00"),
+        ((99.50, 99.51, 99.52), "below", "0.10 points below our mean, outside the 99.46 to 99.56"),
+        ((99.20, 99.21, 99.22), "above", "0.20 points above our mean, outside the 99.16 to 99.26"),
+        ((99.37, 99.40, 99.30, 99.31, 99.36), "within",  # above the interval of the mean
+         "0.06 points above our mean, within the 99.22 to 99.48 where one more run would lie"),
+        ((99.38,), "one seed", "0.03 points above ours; one seed gives no interval"),
     ],
-)
+)  # fmt: skip
 def test_the_sentence_follows_from_the_figures(lasts, verdict, words):
     group = of("eva8_s5", "group")
     [found] = published.reproduced([ran(group, lasts)])
@@ -89,6 +89,23 @@ def test_the_sentence_follows_from_the_figures(lasts, verdict, words):
     assert "In training 99.10 %, published 99.03 %. 7,684 parameters, as published. Every" in str(
         found
     )
+
+
+def test_runs_of_our_own_are_within_as_often_as_is_said():
+    """Where a published run is one of our kind, its figure is within in 95 % of studies, and the
+    chance that is given of so few is right."""
+    rng, group = np.random.default_rng(0), of("eva8_s5", "group")
+    draws = rng.normal(99.4, 0.05, (600, 3, 4))
+    within = []
+    for study in draws:
+        figures = [dataclasses.replace(group, last=row[0]) for row in study]
+        ours = [stats.mean_interval(row[1:]) for row in study]
+        found = [published.Reproduced(p, None, 0, last, 0, 0) for p, last in zip(figures, ours)]
+        within.append(sum(one.verdict == "within" for one in found))
+    assert np.mean(within) / 3 == pytest.approx(0.95, abs=0.015)
+    for few in (1, 2):
+        chance = stats.chance_of_at_most(few, 3)
+        assert np.mean(np.array(within) <= few) == pytest.approx(chance, abs=0.035)
 
 
 def test_what_differs_is_named():
@@ -129,16 +146,21 @@ def test_the_table_and_the_summary():
     found = published.reproduced(variants)
     summary, *sentences = published.sentences(found)
     assert summary == (
-        "Of 3 published figures at the last epoch: our 95 % interval contains 1, lies above 1,"
-        " one seed gives no interval for 1."
+        "Of 2 published figures at the last epoch, 2 lie where one more run of ours would (95 %"
+        " prediction interval). Were all of them such runs, 1.9 would on average."
+    )
+    below = published.reproduced([ran(of("era1_s8", "batch"), (77.6, 77.7, 77.8))])
+    assert published.sentences(below)[0].endswith(
+        "0 lie where one more run of ours would (95 % prediction interval), 1 below. Were all of"
+        " them such runs, 0.9 would on average, and 0 or fewer with a chance of 0.05."
     )
     assert len(sentences) == 3
     assert all("not known: it normalized with" in sentence for sentence in sentences)
     assert published.note(found).endswith("one run: era1_s8: github.com/piygr/s8erav1.")
     rows = [dict(enumerate(row)) for row in published.rows(found)]
     assert all(len(row) == len(published.HEADER) for row in rows)
-    assert rows[0][7] == "+0.30" and rows[0][12] == "above"
+    assert rows[0][6] == "72.80 to 73.80" and rows[0][8] == "+0.30" and rows[0][13] == "within"
     [even] = published.rows(published.reproduced([ran(of("era1_s8", "group"), (73.1, 72.8998))]))
-    assert even[7] == "+0.00"  # of a difference of -0.0001
-    assert rows[2][9] == "74.89" and rows[2][11] == "73.58"
+    assert even[8] == "+0.00"  # of a difference of -0.0001
+    assert rows[2][10] == "74.89" and rows[2][12] == "73.58"
     assert published.sentences([]) == []

@@ -9,9 +9,16 @@ from study.report.text import search
 from tests.report.conftest import curve, searched
 
 
+def record(folder, metric: str | None) -> None:
+    """Say that a search made the runs of a folder."""
+    content = {"method": "random", "metric": metric, "seed": 0, "runs": []}
+    files.write_json(folder / runs.SEARCH, content)
+
+
 def test_the_best_is_named_with_what_it_was_chosen_on_and_runs_again(l1_grid):
+    record(l1_grid, "val/accuracy")
     found = search.summarize(variants.collect(l1_grid))
-    chosen, tested = found.sentences
+    chosen, tested, _ = found.sentences
     assert "BN + L1 0.0001 (sum)" in chosen and "validation accuracy at the last epoch" in chosen
     assert "98.84 ± 0.05 %, the mean of 3 runs" in chosen
     assert "among 4 configurations with 12 finished runs; not among them: 1 stopped" in chosen
@@ -24,7 +31,8 @@ def test_a_choice_on_the_test_set_is_called_flattering(made, tmp_path):
     made(Config(lr=0.1), curve(99.0))
     made(Config(lr=0.2), curve(99.2))
     folder = tmp_path / "runs/mine"
-    chosen, flattered = search.summarize(variants.collect(folder)).sentences
+    record(folder, "test/accuracy")
+    chosen, flattered, _ = search.summarize(variants.collect(folder)).sentences
     assert "chosen on its test accuracy" in chosen and "the figure flatters it" in flattered
 
 
@@ -46,6 +54,12 @@ def test_the_method_of_the_search_is_named(made, tmp_path):
     searched(made, 3)
     sentences = search.summarize(variants.collect(tmp_path / "runs/mine")).sentences
     assert "bayes search (seed 7) that goes by the best val/accuracy" in sentences[2]
+
+
+def test_a_grid_and_runs_drawn_for_no_metric_searched_nothing(l1_grid):
+    assert search.summarize(variants.collect(l1_grid)) is None
+    record(l1_grid, None)
+    assert search.summarize(variants.collect(l1_grid)) is None
 
 
 def test_one_configuration_is_no_search(made, tmp_path):
