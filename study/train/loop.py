@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
+from study.fields import number
 from study.runs import Run
 from study.train import (
     augment,
@@ -93,7 +94,7 @@ class Training:
                     self.test_logits = logits
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 6)
-        check_finite(row)
+        check_finite(row, self.config)
         self.history.append(row)
         return row
 
@@ -265,18 +266,36 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
     )
 
 
-def check_finite(row: dict[str, float]) -> None:
+def check_finite(row: dict[str, float], config: Config) -> None:
     """Check a line of the history.
 
     Raises:
-        RunError: a loss in it is infinite or no number.
+        RunError: a loss in it is infinite or no number; the message names the settings that are
+            high, or those that may be.
     """
     for name, value in row.items():
         if not math.isfinite(value):
+            terms = _set_terms(config)
+            named = ", ".join(f"{n} {number(v)}" for n, v in {"lr": row["lr"], **terms}.items())
             raise RunError(
-                f"{name} became {value:g} in epoch {row['epoch']} (lr {row['lr']:g}):"
-                " lower lr or l1"
+                f"{name} became {value:g} in epoch {row['epoch']} ({named}):"
+                f" lower {' or '.join(_high(config) or ['lr', *terms])}"
             )
+
+
+def _set_terms(config: Config) -> dict[str, float]:
+    """Return the settings other than lr by which training may diverge, where they are set."""
+    return {name: value for name in ("l1", "weight_decay") if (value := getattr(config, name))}
+
+
+def _high(config: Config) -> list[str]:
+    """Return the settings that are far above what trains.
+
+    A step shrinks or moves each weight by lr * weight_decay and by lr * l1 (at most): common are
+    2.5e-5 and less, and from 2 on weight decay alone diverges.
+    """
+    high = [name for name, value in _set_terms(config).items() if config.lr * value > 0.01]
+    return ["lr"] * (config.lr > 1) + high
 
 
 def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:

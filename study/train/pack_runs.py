@@ -178,7 +178,7 @@ class Member:
     def add(self, row: dict[str, float]) -> None:
         """Take an epoch's line, or fail by it."""
         try:
-            loop.check_finite(row)
+            loop.check_finite(row, self.config)
         except RunError as failure:
             self.fail(failure)
             return

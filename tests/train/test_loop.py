@@ -25,12 +25,26 @@ FULL = Config(
 )  # fmt: skip
 
 
-def test_what_is_no_number_is_named():
-    row = {"epoch": 3, "lr": 0.1, "train/loss": 2.3, "val/loss": float("nan")}
-    with pytest.raises(
-        RunError, match=r"^val/loss became nan in epoch 3 \(lr 0\.1\): lower lr or l1$"
-    ):
-        loop.check_finite(row)
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"lr": 0.1}, "(lr 0.1): lower lr"),
+        ({"lr": 0.1, "l1": 2.5e-5}, "(lr 0.1, l1 2.5e-5): lower lr or l1"),
+        ({"lr": 0.1, "weight_decay": 1000}, "(lr 0.1, weight_decay 1000): lower weight_decay"),
+        (
+            {"lr": 0.1, "weight_decay": 1000, "l1": 2.5e-5},
+            "(lr 0.1, l1 2.5e-5, weight_decay 1000): lower weight_decay",
+        ),
+        ({"lr": 50, "l1": 1}, "(lr 50, l1 1): lower lr or l1"),
+        ({"lr": 1e9}, "(lr 1000000000): lower lr"),
+    ],
+)
+def test_what_is_no_number_is_named_with_what_is_high(settings, told):
+    config = Config(**settings)
+    row = {"epoch": 3, "lr": config.lr, "train/loss": 2.3, "val/loss": float("nan")}
+    with pytest.raises(RunError) as error:
+        loop.check_finite(row, config)
+    assert str(error.value) == f"val/loss became nan in epoch 3 {told}"
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
