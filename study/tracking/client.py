@@ -62,14 +62,24 @@ def check_login() -> None:
     """Check that wandb finds an API key, without asking a server.
 
     Raises:
-        UsageError: there is no API key.
+        UsageError: there is no API key, or wandb is told to keep away from servers.
     """
     import wandb
 
     with environment(WANDB_SILENT="true"):
         _base_url()
+        _check_mode(wandb.setup().settings.mode)
         if not wandb.login(prompt=False, verify=False):
             raise UsageError(f"no W&B API key: run `wandb login`, {OFFLINE}")
+
+
+def _check_mode(mode: str) -> None:
+    """Check that wandb may speak to a server. It also reports no API key where it may not."""
+    if mode not in ("offline", "dryrun", "disabled"):
+        return
+    if os.environ.get("WANDB_MODE") == mode:
+        raise UsageError(f"WANDB_MODE={mode}: keeps wandb from the server; unset it, {OFFLINE}")
+    raise UsageError(f"wandb's mode is {mode}: run `wandb online` and `wandb enabled`, {OFFLINE}")
 
 
 def find_sweep(path: str) -> tuple[Any, Any]:

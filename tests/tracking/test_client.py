@@ -48,6 +48,9 @@ def test_a_server_is_reached_directly_or_through_a_proxy(listening, address, mon
     [
         ({"WANDB_BASE_URL": "localhost:8080"}, "WANDB_BASE_URL=localhost:8080: write it as https:"),
         ({"WANDB_MODE": "of line"}, "wandb's settings: "),
+        ({"WANDB_MODE": "offline"}, "WANDB_MODE=offline: keeps wandb from the server; unset it"),
+        ({"WANDB_MODE": "disabled"}, "WANDB_MODE=disabled: keeps wandb from the server"),
+        ({"WANDB_MODE": "dryrun"}, "WANDB_MODE=dryrun: keeps wandb from the server"),
     ],
 )
 def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, message):
@@ -66,8 +69,16 @@ def test_no_key_is_one_line(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setattr(client, "_base_url", lambda: "https://api.wandb.ai")
+    monkeypatch.setattr(client, "_check_mode", lambda mode: None)
     with pytest.raises(UsageError, match="no W&B API key: run `wandb login`"):
         client.check_login()
+
+
+def test_a_mode_that_wandb_offline_has_set_is_told_with_its_remedy(monkeypatch):
+    monkeypatch.delenv("WANDB_MODE")
+    with pytest.raises(UsageError, match=r"wandb's mode is offline: run `wandb online`"):
+        client._check_mode("offline")
+    client._check_mode("online")
 
 
 def test_what_we_rely_on_in_wandb():
@@ -75,6 +86,7 @@ def test_what_we_rely_on_in_wandb():
     import wandb
 
     assert isinstance(wandb.setup().settings.base_url, str)
+    assert isinstance(wandb.setup().settings.mode, str)
     assert issubclass(wandb.errors.AuthenticationError, wandb.errors.Error)
     parameters = inspect.signature(wandb.login).parameters
     assert {"prompt", "verify"} <= parameters.keys() or "kwargs" in parameters
