@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from study import datasets
-from study.errors import UsageError
+from study.errors import Faults, UsageError
 from study.fields import (
     BACKBONES,
     Choices,
@@ -24,10 +24,12 @@ from study.fields import (
     Range,
     Unlisted,
     fields_of,
+    find_nearest,
     nearest,
     number,
     setting,
     text,
+    typed,
 )
 from study.plans import PLANS
 
@@ -43,6 +45,7 @@ MOMENTUM = Effect(
 )
 # Fields whose values need no name before them in a label.
 SPEAKING = ("dataset", "network", "optimizer", "schedule", "precision", "augment")
+VARIANT = "variant"  # the parameter of a sweep whose text sets several fields
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
 
 
@@ -160,10 +163,13 @@ class Config:
             UsageError: as Config, and for unknown names and for a field set twice.
         """
         settings = dict(settings)
-        named = parse_variant(settings.pop("variant", ""))
-        for name in named:
-            if name in settings:
-                raise UsageError(f"{name}: set both in variant and beside it; keep one of the two")
+        variant = settings.pop(VARIANT, "")
+        named = parse_variant(variant)
+        if twice := [name for name in named if name in settings]:
+            raise UsageError(
+                f"{', '.join(twice)}: set both in variant={variant!r} and beside it; keep one of"
+                " the two"
+            )
         settings |= named
         check_names(settings)
         values = {
@@ -179,7 +185,23 @@ class Config:
                 name, text(values[name]), field.needs, text(field.default),
             )  # fmt: skip
             values[name] = field.default
-        return cls(**values)
+        try:
+            return cls(**values)
+        except UsageError as error:
+            if str(error).partition("=")[0] in named:
+                raise UsageError(f"variant={variant!r}: {error}") from error
+            raise
+
+    def with_values(self, values: Mapping[str, Any]) -> "Config":
+        """Return it with other values of fields that are not COUPLED, without checking it again.
+
+        values: canonical ones. Checking each of 100,000 configurations would take seconds.
+        """
+        config = object.__new__(Config)
+        for name in FIELDS:
+            value = values[name] if name in values else getattr(self, name)
+            object.__setattr__(config, name, value)
+        return config
 
     def non_defaults(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, in the order of the fields."""
@@ -204,13 +226,58 @@ class Config:
 FIELDS: dict[str, Field] = fields_of(Config)
 # The fields that the configurations of a pack share; they may differ in all others.
 SHARED = tuple(name for name, field in FIELDS.items() if not field.per_model)
+# The fields that are checked together: those with an effect, and those that an effect or a rule of
+# Config reads. A value of any other field is as good beside all values of all others.
+COUPLED = {"dataset", "norm", "l1", "optimizer", "schedule", "holdout"} | {
+    name for name, field in FIELDS.items() if field.effect
+}
+# What others call these settings, in lower case with `_`.
+ALIASES = {
+    alias: name
+    for name, aliases in {
+        "dataset": "data data_set dataset_name",
+        "network": "model model_name arch architecture backbone net",
+        "norm": "norm_type norm_layer normalization normalisation normalization_type",
+        "groups": "num_groups n_groups gn_groups",
+        "dropout": "drop drop_rate dropout_p dropout_prob dropout_probability p_dropout",
+        "l1": "lambda l1_lambda lambda_l1 lambda1 l1_weight l1_reg l1_factor",
+        "optimizer": "opt optim optimiser",
+        "weight_decay": "wd l2 l2_lambda lambda_l2 l2_reg l2_weight weightdecay",
+        "lr": "learning_rate learningrate init_lr initial_lr base_lr max_lr lr0",
+        "schedule": "scheduler lr_scheduler lr_schedule",
+        "step_size": "lr_step lr_step_size",
+        "gamma": "lr_gamma lr_decay decay_rate",
+        "epochs": "num_epochs n_epochs max_epochs nb_epochs",
+        "batch_size": "bs batch batchsize train_batch_size minibatch_size",
+        "augment": "augmentation augmentations transform transforms data_augmentation",
+        "label_smoothing": "smoothing ls",
+        "holdout": "val_size validation_size val_split validation_split",
+        "seed": "random_seed rng_seed manual_seed random_state",
+        "precision": "dtype amp",
+    }.items()
+    for alias in aliases.split()
+}
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Refuse names that are no field, with the nearest that is one."""
+def check_names(names: Iterable[Any], where: str = "") -> None:
+    """Refuse names that are no field, with the nearest that is one. `where` goes before each.
+
+    A name with dots, as of settings in groups, is told to be written without them.
+    """
+    faults = Faults()
     for name in names:
-        if name not in FIELDS:
-            raise UsageError(f"{name}: no such setting; {nearest(name, FIELDS)}")
+        if name in FIELDS:
+            continue
+        hint = nearest(name, FIELDS, aliases=ALIASES)
+        if "." in str(name) and (meant := guess_name(name)):
+            hint = f"write it flat: {meant}"
+        faults.add(f"{where}{name}: no such setting; {hint}")
+    faults.check()
+
+
+def guess_name(name: Any) -> str | None:
+    """Return the field that a name probably means, with or without groups and dots before it."""
+    return find_nearest(str(name).rpartition(".")[2], FIELDS, ALIASES)
 
 
 def parse_setting(word: str) -> tuple[str, Any]:
@@ -230,16 +297,18 @@ def parse_variant(variant: Any) -> dict[str, Any]:
     """Parse a variant such as "norm=group groups=5" into the fields it names.
 
     Raises:
-        UsageError: not a text of name=value words, or a name twice.
+        UsageError: not a text of name=value words, or a name twice; each line names the variant.
     """
     if not isinstance(variant, str):
-        raise UsageError(f"variant={text(variant)}: write a text such as 'norm=group groups=5'")
+        raise UsageError(f"variant={typed(variant)}: write a text such as 'norm=group groups=5'")
     named: dict[str, Any] = {}
+    faults = Faults()
     for word in variant.split():
-        name, value = parse_setting(word)
-        if name in named:
-            raise UsageError(f"variant={variant!r}: {name} stands in it twice")
-        named[name] = value
+        setting = faults.attempt(parse_setting, word)
+        if setting and setting[0] in named:
+            faults.add(f"{setting[0]} stands in it twice")
+        named |= [setting] if setting else []
+    faults.check(f"variant={variant!r}: ")
     return named
 
 

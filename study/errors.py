@@ -1,8 +1,49 @@
-"""The two errors that end a command in one line, and one line for any other error."""
+"""The two errors that end a command, a line a fault, and one line for any other error."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class UsageError(ValueError):
-    """Bad input. The message is one line: the field, the value, what is allowed. Exit code 2."""
+    """Bad input. The message has a line a fault: the field, the value, what is allowed.
+
+    Exit code 2.
+    """
+
+
+class Faults:
+    """The faults of one input, collected so that the user reads all of them at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, message: str | Exception) -> None:
+        """Note a fault, or the faults that an error has a line each for; each is told once."""
+        self.lines += [line for line in str(message).splitlines() if line not in self.lines]
+
+    def attempt(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | None:
+        """Return what the function returns; None, and note why, where it raises a UsageError."""
+        try:
+            return function(*args, **options)
+        except UsageError as error:
+            self.add(error)
+            return None
+
+    def check(self, where: str = "") -> None:
+        """Check that no fault was found. `where` goes before each line.
+
+        Raises:
+            UsageError: a fault was found.
+        """
+        if self.lines:
+            raise self.error(where)
+
+    def error(self, where: str = "") -> UsageError:
+        """Return the error that has a line a fault. `where` goes before each."""
+        return UsageError("\n".join(f"{where}{line}" for line in self.lines))
 
 
 class RunError(RuntimeError):

@@ -10,14 +10,57 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+import yaml
+
 from study.errors import UsageError, describe
 
+# What YAML calls the types of its values, for messages.
+TYPES = {
+    str: "text",
+    bool: "a boolean",
+    int: "a whole number",
+    float: "a float",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "no value",
+}
 
-def nearest(word: Any, known: Iterable[str], allowed: Iterable[str] = ()) -> str:
+
+def find_nearest(
+    word: Any, known: Iterable[str], aliases: Mapping[str, str] | None = None
+) -> str | None:
+    """Return the known word that an unknown one probably means; None where none is near.
+
+    aliases: other names of known words, in lower case with `_`.
+    """
+    known, word = list(known), str(word).lower()
+    alias = (aliases or {}).get(word.replace("-", "_").replace(" ", "_"))
+    if alias in known:
+        return alias
+    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+
+
+def nearest(
+    word: Any,
+    known: Iterable[str],
+    allowed: Iterable[str] = (),
+    aliases: Mapping[str, str] | None = None,
+) -> str:
     """Return a hint for an unknown word: the nearest known one, or else those allowed (all)."""
     known = list(known)
-    near = difflib.get_close_matches(str(word), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(allowed or known)}"
+    near = find_nearest(word, known, aliases)
+    return f"did you mean {near}?" if near else f"allowed are {', '.join(allowed or known)}"
+
+
+def one_of(
+    name: str, value: Any, allowed: Iterable[str], aliases: Mapping[str, str] | None = None
+) -> str:
+    """Return a message for a value that is none of these words, with the nearest."""
+    allowed = list(allowed)
+    near = find_nearest(value, allowed, aliases)
+    hint = f" (did you mean {near}?)" if near else ""
+    value = value if isinstance(value, str) else typed(value)
+    return f"{name}={value}: allowed are {', '.join(allowed)}{hint}"
 
 
 class Range(NamedTuple):
@@ -107,6 +150,10 @@ class Field(NamedTuple):
         """Whether it changes anything beside the other settings, all given by name."""
         return self.effect is None or self.effect.holds(values)
 
+    def at(self, place: str) -> "Field":
+        """Return the field under the name that a place in a file has, for messages."""
+        return self._replace(name=place)
+
     def canonical(self, value: Any) -> Any:
         """Check a value and return it in the field's type (0 and 0.0 are one configuration).
 
@@ -118,21 +165,23 @@ class Field(NamedTuple):
         if self.kind is bool:
             if isinstance(value, bool):
                 return value
-            raise UsageError(f"{self.name}={text(value)}: allowed are true and false")
+            meant = isinstance(value, str) and value.lower() in ("true", "false")
+            advice = f"; write {value.lower()} without quotes" if meant else ""
+            raise UsageError(f"{self.name}={typed(value)}: allowed are true and false{advice}")
         return self._number(value)
 
     def _choice(self, value: Any) -> str:
         if value in self.choices:
             return value
-        names, allowed = self.choices, ", ".join(self.choices)
-        if self.unlisted:
-            if isinstance(value, str) and self.unlisted.allows(value):
-                return value
-            names += self.unlisted.names()
-            allowed += f" and {self.unlisted.description}"
-        near = difflib.get_close_matches(str(value), names, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UsageError(f"{self.name}={text(value)}: allowed are {allowed}{hint}")
+        if self.unlisted is None:
+            raise UsageError(one_of(self.name, value, self.choices))
+        if isinstance(value, str) and self.unlisted.allows(value):
+            return value
+        near = find_nearest(value, self.choices + self.unlisted.names())
+        hint = f" (did you mean {near}?)" if near else ""
+        allowed = f"{', '.join(self.choices)} and {self.unlisted.description}"
+        value = value if isinstance(value, str) else typed(value)
+        raise UsageError(f"{self.name}={value}: allowed are {allowed}{hint}")
 
     def rank(self, value: Any) -> Any:
         """Return a key that sorts values: choices as listed, then by name; numbers by size."""
@@ -143,12 +192,8 @@ class Field(NamedTuple):
 
     def _number(self, value: Any) -> int | float:
         kind = "a whole number" if self.kind is int else "a number"
-        if isinstance(value, str):
-            raise UsageError(f"{self.name}={value!r}: is text, not {kind}{_yaml_advice(value)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
-        within = self.range is None or value in self.range
-        if not finite(value) or not within or value != self.kind(value):
+        check_number(self.name, value, kind, self.range)
+        if value != self.kind(value):
             raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 
@@ -159,7 +204,9 @@ class Field(NamedTuple):
             UsageError: no such value.
         """
         if self.kind is bool:
-            return self.canonical({"true": True, "false": False}.get(word.lower(), word))
+            if word.lower() in ("true", "false"):
+                return word.lower() == "true"
+            raise UsageError(f"{self.name}={word}: allowed are true and false")
         if self.kind is str:
             return self.canonical(word)
         try:
@@ -180,16 +227,55 @@ def finite(value: Any) -> bool:
         return False
 
 
+def check_number(
+    where: str, value: Any, kind: str = "a number", limits: Range | None = None
+) -> None:
+    """Check that a value is a finite number within the limits. kind: its kind, in words.
+
+    Raises:
+        UsageError: it is not; where YAML reads a number as text, the message says how to write it.
+    """
+    allowed = f"{kind} {limits}" if limits else kind
+    if isinstance(value, str):
+        raise UsageError(f"{where}={value!r}: is text, not {kind}{_yaml_advice(value)}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UsageError(f"{where}={typed(value)}: allowed is {allowed}")
+    if not finite(value) or (limits and value not in limits):
+        raise UsageError(f"{where}={text(value)}: allowed is {allowed}")
+
+
+def check_whole(where: str, value: Any) -> None:
+    """Check that a value is a whole number at least 1, in YAML's type too.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if type(value) is int and finite(value) and value >= 1:
+        return
+    advice = ""
+    if isinstance(value, str):
+        advice = _yaml_advice(value)
+    elif finite(value) and value == int(value) >= 1:
+        advice = f"; write {int(value)}"
+    wrong = text(value) if type(value) is int else typed(value)
+    raise UsageError(f"{where}={wrong}: allowed is a whole number at least 1{advice}")
+
+
 def _yaml_advice(value: str) -> str:
-    """Say how to write a number that YAML 1.1 reads as text, such as 1e-1."""
+    """Say how to write a number that a YAML file has as text: quoted, or in a form such as 1e5,
+    which YAML 1.1 reads as text: an exponent needs a point before it and a sign.
+    """
     try:
         meant = float(value)
     except ValueError:
         return ""
+    if not math.isfinite(meant):
+        return ""
+    if isinstance(yaml.safe_load(value), (int, float)):
+        return f"; write {value.strip()} without quotes"
     mantissa, _, exponent = value.lower().partition("e")
-    if exponent and "." not in mantissa:
-        return f"; YAML reads {value} as text: write {mantissa}.0e{exponent}"
-    return f"; write {number(meant)} without quotes"
+    power = f"e{int(exponent):+d}" if exponent else ""
+    return f"; YAML reads {value} as text: write {float(mantissa)!r}{power}"
 
 
 @functools.cache
@@ -258,6 +344,12 @@ def number(value: float) -> str:
 
 def text(value: Any) -> str:
     """A setting's value as a sweep YAML would show it."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def typed(value: Any) -> str:
+    """A value with its type, for messages where the type is what is wrong: '10' (text)."""
+    shown = repr(value) if isinstance(value, (str, float)) else text(value)
+    return f"{shown} ({TYPES.get(type(value), type(value).__name__)})"

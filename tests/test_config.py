@@ -1,10 +1,12 @@
+import contextlib
 import dataclasses
 import logging
+import re
 
 import pytest
 
 from study import datasets
-from study.config import FIELDS, Config, labels, slug
+from study.config import COUPLED, FIELDS, Config, labels, slug
 from study.errors import UsageError
 
 
@@ -26,7 +28,7 @@ def refusal(**settings) -> str:
         ({"lr": "1e-1"}, ["lr='1e-1'", "write 1.0e-1"]),
         ({"lr": "0.1"}, ["write 0.1 without quotes"]),
         ({"lr": float("nan")}, ["lr=nan", "above 0"]),
-        ({"lr": None}, ["lr=None", "above 0"]),
+        ({"lr": None}, ["lr=null (no value)", "above 0"]),
         ({"nesterov": 1}, ["nesterov=1", "true and false"]),
         ({"dropout": 1.0}, ["dropout=1", "below 1"]),
         ({"norm": "batch", "norm_affine": "element"}, ["norm_affine=element", "norm=layer"]),
@@ -37,7 +39,7 @@ def refusal(**settings) -> str:
         ({"dataset": "own:"}, ["dataset=own:", "NAME.npz in STUDY_DATA"]),
         ({"dataset": "own:../mine"}, ["dataset=own:../mine", "letters, digits"]),
         ({"dataset": 3}, ["dataset=3", "digits"]),
-        ({"variant": "norm=layer", "norm": "batch"}, ["norm", "both in variant and beside it"]),
+        ({"variant": "norm=layer", "norm": "batch"}, ["norm", "both in variant='norm=layer'"]),
         ({"variant": "norm=layer groups=5"}, ["groups=5", "no effect unless norm=group"]),
         ({"variant": "norm=layer norm=batch"}, ["norm stands in it twice"]),
         ({"variant": "layer"}, ["name=value"]),
@@ -136,3 +138,35 @@ def test_labels_are_never_shared():
 def test_file_names_are_made_of_plain_letters():
     assert slug("BN + L1 2.5e-5 (sum)") == "bn_l1_2.5e-5_sum"
     assert slug("LN, own:Mine") == "ln_own_mine"
+
+
+def other_value(field):
+    """A value that the field allows and is not its default."""
+    for value in (*field.choices, True, 0.5, 3):
+        with contextlib.suppress(UsageError):
+            if field.canonical(value) != field.default:
+                return field.canonical(value)
+
+
+def test_fields_that_are_not_coupled_are_allowed_beside_all_others():
+    """What makes a grid quick: a change of one of them changes nothing for the others."""
+    free = {name: other_value(field) for name, field in FIELDS.items() if name not in COUPLED}
+    assert {"seed", "lr", "dropout"} < free.keys()
+    rows = [
+        {"norm_affine": "element"}, {"norm_affine": "element", "norm": "layer"}, {"groups": 2},
+        {"groups": 2, "norm": "group"}, {"holdout": 1437}, {"holdout": 100}, {"l1": 0.1},
+        {"l1_reduction": "mean"}, {"l1_reduction": "mean", "l1": 0.1}, {"nesterov": True},
+        {"nesterov": True, "momentum": 0.0}, {"momentum": 0.5, "optimizer": "adamw"},
+        {"gamma": 0.5}, {"gamma": 0.5, "schedule": "step"}, {"step_size": 2},
+    ]  # fmt: skip
+    for row in rows:
+        for name, value in [*free.items(), (None, None)]:
+            settings = row | ({name: value} if name else free)
+            try:
+                plain = Config(**row)
+            except UsageError as error:
+                with pytest.raises(UsageError, match=re.escape(str(error))):
+                    Config(**settings)
+            else:
+                changed = Config(**settings)
+                assert plain.with_values({k: settings[k] for k in settings if k in free}) == changed

@@ -1,10 +1,13 @@
 """What one setting allows, and how it is read and written."""
 
+import re
+
 import pytest
+import yaml
 
 from study.config import FIELDS
 from study.errors import UsageError
-from study.fields import Range, Unlisted, finite, nearest, number, text
+from study.fields import Range, Unlisted, check_whole, finite, nearest, number, text
 
 
 def refusal(name: str, value) -> str:
@@ -98,3 +101,32 @@ def test_a_finite_number_fits_a_float():
     assert finite(1) and finite(0.5)
     for value in (True, None, "1", float("nan"), float("inf"), 10**400):
         assert not finite(value)
+
+
+@pytest.mark.parametrize(
+    "word", ["1e5", "1e-5", "1.5e3", "2E4", "-1e3", "1e+2", "0.1", "1.e-7", "10", "-.5", "1e15"]
+)
+def test_a_number_is_written_as_advised_and_read_as_meant(word):
+    message = refusal("lr", word)
+    [advised] = re.findall(r"write (\S+)", message)
+    assert yaml.safe_load(advised) == float(word)
+    assert isinstance(yaml.safe_load(advised), (int, float))
+
+
+@pytest.mark.parametrize("word", ["fast", "nan", "inf", "1e999", ""])
+def test_what_means_no_number_gets_no_advice(word):
+    assert refusal("lr", word) == f"lr={word!r}: is text, not a number"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(10.0, "10.0 (a float); write 10"), ("10", "'10' (text); write 10 without quotes"),
+     (0, "0"), (None, "null (no value)"), (True, "true (a boolean)"), (10**400, str(10**400))],
+)  # fmt: skip
+def test_a_whole_number_has_yamls_type_too(value, told):
+    shown, _, advice = told.partition(";")
+    with pytest.raises(UsageError) as error:
+        check_whole("run_cap", value)
+    line = f"run_cap={shown}: allowed is a whole number at least 1"
+    assert str(error.value) == line + (f";{advice}" if advice else "")
+    check_whole("run_cap", 1)

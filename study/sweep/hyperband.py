@@ -31,7 +31,8 @@ class Hyperband:
     @classmethod
     def from_max_iter(cls, max_iter: int, s: float, eta: float, strict: bool) -> "Hyperband":
         """Use the `s` brackets max_iter / eta, max_iter / eta^2, ..., none below epoch 1."""
-        bands = (max_iter / eta ** (i + 1) for i in range(math.ceil(s)))
+        most = int(math.log(max_iter) / math.log(eta)) + 1  # of whose bands the last is below 1
+        bands = (max_iter / eta ** (i + 1) for i in range(min(math.ceil(s), most)))
         return cls(tuple(sorted(int(band) for band in bands if band >= 1)), eta, strict)
 
     def stops(self, history: Sequence[float], all_runs: Iterable[Sequence[float]]) -> bool:

@@ -41,7 +41,6 @@ class JobQueue:
         self.devices, self.pack = devices, pack
         self.options = {"threads": threads, "mode": mode, "share": share}
         self.waiting: list[Trial] = []
-        self.labels = labels(search.sweep.configs)
         self.unlogged = self._tasks(list(unlogged))
         self.after_packs: list[Task] = []
         self.total = count + len(self.unlogged)
@@ -112,9 +111,7 @@ class JobQueue:
         return trials
 
     def _tasks(self, configs: list[Config]) -> list[Task]:
-        names = self.labels
-        if not all(config.without_seed() in names for config in configs):
-            names = labels([*self.search.sweep.configs, *configs])  # a search samples others
+        names = labels([*self.search.sweep.samples, *configs])
         return [Task(c, names[c.without_seed()], self.out / runs.name(c)) for c in configs]
 
     def _job(self, tasks: list[Task], device: str, **kind: bool) -> Job:

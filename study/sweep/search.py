@@ -93,14 +93,24 @@ class Search:
         self.exhausted = False
         self.failed_before = {t.number for t in trials if t.user_attrs.get("why") == FAILED}
         names = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
-        if self.is_grid:
-            names = {runs.name(config) for config in sweep.configs}
-        self.done_here = {name for name in names if runs.is_done(out / name)}
+        if self.is_grid:  # of many configurations few have folders
+            names = {path.parent.name for path in out.glob(f"*/{runs.CONFIG}")}
+        self.done_here = {name for name in names if self._is_done_here(name)}
         # Of a search in a database, folders on other machines are not visible here.
         trusts_store = self.store.is_database and not self.is_grid
         self.done = names if trusts_store else self.done_here.copy()
         self.lost = set() if self.is_grid else names - self.done
         self.existing = len(self.done)
+
+    def _is_done_here(self, name: str) -> bool:
+        """Whether this machine's folder has a trained run; of a grid, one that is still in it."""
+        folder = self.out / name
+        if not runs.is_done(folder):
+            return False
+        if not self.is_grid:
+            return True
+        config = runs.read(folder).config
+        return runs.name(config) == name and config in self.sweep.grid
 
     def study_name(self) -> str:
         """Return the name of Optuna's study: what changes the search begins another study.
@@ -124,16 +134,17 @@ class Search:
     def pending(self, limit: int | None) -> list[Config]:
         """Return what is left to train, at most `limit`; of a search, configurations like those."""
         if self.is_grid:
-            return [c for c in self.sweep.configs if runs.name(c) not in self.done][:limit]
+            left = (c for c in self.sweep.grid if runs.name(c) not in self.done)
+            return list(itertools.islice(left, limit))
         cap = self.sweep.run_cap
         counts = [limit, None if cap is None else max(0, cap - self.existing)]
         count = min((n for n in counts if n is not None), default=0)  # see Sweep.check_end
-        return list(itertools.islice(itertools.cycle(self.sweep.configs), count))
+        return list(itertools.islice(itertools.cycle(self.sweep.samples), count))
 
     def configs_done_here(self) -> list[Config]:
         """Return the configurations that this machine's folder had at the start."""
         if self.is_grid:
-            return [c for c in self.sweep.configs if runs.name(c) in self.done_here]
+            return [runs.read(self.out / name).config for name in sorted(self.done_here)]
         trials = {t.user_attrs["run"]: t.user_attrs["config"] for t in self.store.trials()}
         return [Config(**config) for name, config in trials.items() if name in self.done_here]
 
@@ -163,7 +174,7 @@ class Search:
         if self.end_reason():
             return 0
         if self.is_grid:
-            return len({runs.name(config) for config in self.sweep.configs} - taken)
+            return len(self.sweep.grid) - len(taken)
         return max(0, (self.sweep.run_cap or 0) - len(taken))
 
     def _taken(self) -> set[str]:
@@ -174,7 +185,13 @@ class Search:
         counted = {TrialState.RUNNING, TrialState.COMPLETE}
         if self.is_grid and not self.store.is_database:
             counted = {TrialState.RUNNING}
-        states = {t.user_attrs["run"]: t.state for t in self.store.trials() if t.state in counted}
+        states = {
+            t.user_attrs["run"]: t.state
+            for t in self.store.trials()
+            if t.state in counted
+            # the trials of a grid are those of all grids that the file has had
+            and (not self.is_grid or Config(**t.user_attrs["config"]) in self.sweep.grid)
+        }
         return {
             name
             for name, state in states.items()
@@ -262,7 +279,7 @@ class Search:
         if self.is_target_reached():
             return
         taken = self._taken() | self.done | self.asked
-        for number, config in enumerate(self.sweep.configs):
+        for number, config in enumerate(self.sweep.grid):
             name = runs.name(config)
             if name in taken or (accept and not accept(config)):
                 continue

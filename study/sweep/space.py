@@ -20,14 +20,14 @@ from optuna.distributions import (
 )
 from scipy import stats
 
-from study.config import FIELDS, number, parse_variant, text
-from study.errors import UsageError
-from study.fields import finite
+from study.config import FIELDS, VARIANT, check_names, guess_name, number, parse_variant, text
+from study.errors import Faults, UsageError
+from study.fields import Field, Range, check_number, nearest, typed
 from study.train import seeds
 
 log = logging.getLogger(__name__)
 
-VARIANT = "variant"
+MOST_VALUES = 100_000  # of one parameter of a grid, by int_uniform or q_uniform
 UNIT = FloatDistribution(0, 1)
 Quantile = Callable[[float], float]
 
@@ -61,63 +61,119 @@ class Parameter:
         )
 
 
-def parse(name: str, given: Any, method: str) -> Parameter:
+def parse(name: str, given: Any, method: str | None, where: str = "") -> Parameter:
     """Parse a parameter of a sweep YAML.
 
+    method: the sweep's, or None where it is not known. where: the parameter's place in the file.
+
     Raises:
-        UsageError: it is none of W&B's distributions, or its bounds or values are not allowed.
+        UsageError: it is none of W&B's distributions, or its bounds or values are not allowed; a
+            line a fault.
     """
-    where = f"parameters.{name}"
+    where = where or f"parameters.{name}"
     if not isinstance(given, Mapping):
-        raise UsageError(f"{where}: write `value: {text(given)}` or `values: [...]` below it")
-    if "parameters" in given:
-        raise UsageError(
-            f"{where}.parameters: nested parameters are not supported; write them flat"
-        )
+        write = "values: [...]" if isinstance(given, list) else f"value: {text(given)}"
+        raise UsageError(f"{where}={text(given)}: write `{write}` below it")
     given = dict(given)
-    kind = given.pop("distribution", None) or _kind(given)
+    kind: Any = given.pop("distribution", None) or _kind(where, given)
     if not isinstance(kind, str) or kind not in ALLOWED:
-        known = ", ".join(sorted(ALLOWED))
-        raise UsageError(f"{where}.distribution={text(kind)}: allowed are {known}")
-    needed, optional = ALLOWED[kind]
-    lacks = [key for key in needed if key not in given]
-    extra = [str(key) for key in given if key not in (*needed, *optional)]
-    if lacks or extra:
-        what = f"lacks {', '.join(lacks)}" if lacks else f"has no {', '.join(extra)}"
-        raise UsageError(f"{where}: distribution {kind} {what}")
+        raise UsageError(f"{where}.distribution={text(kind)}: {nearest(kind, sorted(ALLOWED))}")
+    _check_keys(where, kind, given)
     if kind in ("constant", "categorical", "categorical_w_probabilities"):
-        return _choice(name, given)
-    if method == "grid":
-        raise UsageError(f"{where}.distribution={kind}: a grid needs value or values")
+        if method == "grid" and "probabilities" in given:
+            raise UsageError(f"{where}.probabilities: mean nothing in a grid; leave them out")
+        return _choice(name, given, where)
+    faults = Faults()
     if name == VARIANT or FIELDS[name].kind not in (int, float):
-        raise UsageError(f"{where}.distribution={kind}: {name} is no number; give it values")
-    return _numeric(name, kind, given)
+        faults.add(f"{where}.distribution={kind}: {name} is no number; give it values")
+    elif method == "grid" and kind not in ("int_uniform", "q_uniform"):
+        faults.add(
+            f"{where}.distribution={kind}: a grid needs value, values, int_uniform or q_uniform"
+        )
+    faults.attempt(_check_bounds, where, kind, given)
+    faults.check()
+    if method == "grid":
+        return _steps(name, kind, given, where)
+    return _numeric(name, kind, given, where)
 
 
 def choice(name: str, values: list[Any]) -> Parameter:
     """Return a parameter that has these values, in the field's own type."""
-    return _choice(name, {"values": values})
+    return _choice(name, {"values": values}, name)
 
 
-def _kind(given: Mapping[str, Any]) -> str | None:
+def refuse_nested(where: str, given: Mapping[str, Any], method: str | None) -> None:
+    """Refuse parameters that W&B would hand over as one mapping, with what else is wrong in them.
+
+    Raises:
+        UsageError: always.
+    """
+    faults = Faults()
+    faults.add(
+        f"{where}.parameters: nested parameters are not supported; write them flat, each directly"
+        " below the sweep's `parameters`"
+    )
+    inner = given["parameters"]
+    for name, value in (inner if isinstance(inner, Mapping) else {}).items():
+        faults.attempt(check_parameter, name, value, method, f"{where}.parameters.")
+    raise faults.error()
+
+
+def check_parameter(name: Any, given: Any, method: str | None, where: str) -> Parameter:
+    """Parse a parameter after its name, which may be no setting or a group of them.
+
+    Raises:
+        UsageError: as `parse`, and for the name.
+    """
+    if isinstance(given, Mapping) and "parameters" in given:
+        refuse_nested(f"{where}{name}", given, method)
+    if name in FIELDS or name == VARIANT:
+        return parse(name, given, method, f"{where}{name}")
+    faults = Faults()
+    faults.attempt(check_names, [name], where)
+    if meant := guess_name(name):
+        faults.attempt(parse, meant, given, method, f"{where}{name}")
+    raise faults.error()
+
+
+def _kind(where: str, given: Mapping[str, Any]) -> str | None:
     """Return W&B's default where the file names no distribution."""
     if "value" in given and "values" in given:
-        raise UsageError("value and values: give one of the two")
+        raise UsageError(f"{where}: value and values: give one of the two")
     if "values" in given:
         return "categorical_w_probabilities" if "probabilities" in given else "categorical"
     if "min" in given or "max" in given:
         whole = all(isinstance(given.get(key), int) for key in ("min", "max"))
         return "int_uniform" if whole else "uniform"
+    if "value" not in given:
+        near = (f"{key}: {nearest(key, KEYS)}" for key in given)
+        raise UsageError("; ".join([f"{where}: needs value, values, or min and max", *near]))
     return "constant"
 
 
-def _choice(name: str, given: Mapping[str, Any]) -> Parameter:
+def _check_keys(where: str, kind: str, given: Mapping[str, Any]) -> None:
+    needed, optional = ALLOWED[kind]
+    faults = Faults()
+    if lacks := [key for key in needed if key not in given]:
+        faults.add(f"{where}: distribution {kind} lacks {', '.join(lacks)}")
+    for key in given:
+        if key not in (*needed, *optional):
+            faults.add(f"{where}.{key}: distribution {kind} has no {key}; {nearest(key, KEYS)}")
+    faults.check()
+
+
+def _choice(name: str, given: Mapping[str, Any], where: str) -> Parameter:
     values = [given["value"]] if "value" in given else given["values"]
     if not isinstance(values, list) or not values:
-        where = f"parameters.{name}.values={text(values)}"
-        raise UsageError(f"{where}: allowed is a list of at least one value")
-    values = tuple(_value(name, value) for value in values)
-    ends = np.cumsum(_probabilities(name, given.get("probabilities"), len(values)))
+        shown = text(values) if values == [] else typed(values)
+        raise UsageError(f"{where}.values={shown}: allowed is a list of at least one value")
+    faults = Faults()
+    places = [f"{where}.value"] if "value" in given else _places(where, len(values))
+    canonical = [faults.attempt(_value, name, v, place) for v, place in zip(values, places)]
+    shares = faults.attempt(_probabilities, where, given.get("probabilities"), len(values)) or []
+    faults.check()
+    values = tuple(canonical)
+    ends = np.cumsum(shares)
 
     def quantile(u: float) -> Any:
         return values[min(int(np.searchsorted(ends, u, side="right")), len(values) - 1)]
@@ -126,45 +182,70 @@ def _choice(name: str, given: Mapping[str, Any]) -> Parameter:
     return Parameter(name, str(dict(given)), values, quantile, CategoricalDistribution(distinct))
 
 
-def _probabilities(name: str, given: Any, count: int) -> list[float]:
+def _places(where: str, count: int) -> list[str]:
+    return [f"{where}.values[{index}]" for index in range(count)]
+
+
+def _probabilities(where: str, given: Any, count: int) -> list[float]:
     if given is None:
         return [1 / count] * count
-    numbers = isinstance(given, list) and all(
-        isinstance(p, (int, float)) and not isinstance(p, bool) and p >= 0 for p in given
-    )
-    if not numbers or len(given) != count or not math.isclose(sum(given), 1, rel_tol=1e-5):
-        raise UsageError(
-            f"parameters.{name}.probabilities={text(given)}: allowed are {count} numbers, one a"
-            " value, that sum to 1"
-        )
+    where = f"{where}.probabilities"
+    if not isinstance(given, list) or len(given) != count:
+        raise UsageError(f"{where}={text(given)}: allowed are {count} numbers, one a value")
+    faults = Faults()
+    for index, share in enumerate(given):
+        faults.attempt(check_number, f"{where}[{index}]", share, limits=Range(0))
+    faults.check()
+    if not np.isclose(sum(given), 1):  # W&B's own tolerance
+        raise UsageError(f"{where}={text(given)}: add up to {number(sum(given))}, allowed is 1")
     return given
 
 
-def _value(name: str, value: Any) -> Any:
-    if name == VARIANT:
-        parse_variant(value)
-        return value
-    return FIELDS[name].canonical(value)
+def _value(name: str, value: Any, where: str) -> Any:
+    if name != VARIANT:
+        return FIELDS[name].at(where).canonical(value)
+    faults = Faults()
+    faults.attempt(parse_variant, value)
+    faults.check(f"{where}: ")
+    return value
 
 
-def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
-    """Parse a parameter that has a range or a density."""
-    where = f"parameters.{name}"
+def _check_bounds(where: str, kind: str, given: Mapping[str, Any]) -> None:
+    """Check the numbers of a range or a density, each and together."""
+    positive = {"sigma", "a", "b", "q"}
+    if kind.endswith("log_uniform_values"):
+        positive |= {"min", "max"}
+    faults = Faults()
     for key, bound in given.items():
-        if isinstance(bound, str):
-            FIELDS["lr"].canonical(bound)  # raises, and says how YAML wants 1e-6 written
-        if not finite(bound):
-            raise UsageError(f"{where}.{key}={text(bound)}: allowed is a number")
-        if key in ("sigma", "a", "b", "q") and bound <= 0:
-            raise UsageError(f"{where}.{key}={text(bound)}: allowed is a number above 0")
-    bounded, q = "min" in given, given.get("q", 1)
-    low, high = (given["min"], given["max"]) if bounded else (-math.inf, math.inf)
-    if low >= high:
-        raise UsageError(f"{where}: min={text(low)} must be below max={text(high)}")
-    if kind.endswith("log_uniform_values") and low <= 0:
-        raise UsageError(f"{where}.min={text(low)}: {kind} allows numbers above 0")
+        limits = Range(0, above=True) if key in positive else None
+        faults.attempt(check_number, f"{where}.{key}", bound, limits=limits)
+    faults.check()
+    if "min" in given and given["min"] >= given["max"]:
+        low, high = text(given["min"]), text(given["max"])
+        raise UsageError(f"{where}.min={low}: must be below max={high}")
+
+
+def _steps(name: str, kind: str, given: Mapping[str, Any], where: str) -> Parameter:
+    """Parse a range of a grid: W&B takes the whole numbers from min to max, or the steps of size q
+    from min to below max.
+    """
+    low, high, q = given["min"], given["max"], given.get("q", 1)
+    whole = kind == "int_uniform"
+    if whole:
+        _check_whole_bounds(name, given, where)
+    count = int(high - low) + 1 if whole else math.ceil((high - low) / q)
+    if count > MOST_VALUES:
+        raise UsageError(f"{where}: {kind} has {count:,} values; a grid allows {MOST_VALUES:,}")
+    values = [int(low) + i if whole else float(f"{low + i * q:.12g}") for i in range(count)]
+    canonical = FIELDS[name].at(where).canonical
+    return Parameter(name, f"{kind} {dict(given)}", tuple(canonical(value) for value in values))
+
+
+def _numeric(name: str, kind: str, given: Mapping[str, Any], where: str) -> Parameter:
+    """Parse a parameter that has a range or a density."""
     if kind == "int_uniform":
-        return _whole(name, low, high)
+        return _whole(name, given, where)
+    bounded, q = "min" in given, given.get("q", 1)
     quantile = QUANTILES[kind.removeprefix("q_")](given)
     rounded = kind.startswith("q_")
     field = FIELDS[name]
@@ -172,49 +253,92 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any]) -> Parameter:
         raise UsageError(
             f"{where}.distribution={kind}: {name} is whole; use int_uniform or q_uniform"
         )
+    try:
+        ends = [float(quantile(u)) for u in ((0.0, 1.0) if bounded else (0.001, 0.999))]
+    except OverflowError as error:
+        raise UsageError(
+            f"{where}: {kind} takes natural logarithms as min and max; {kind}_values takes the"
+            " bounds themselves"
+        ) from error
+    if bounded and not rounded:
+        ends = _within_open_ends(ends, field)
 
-    def value(u: float) -> Any:
-        x = float(quantile(u))
+    def value(x: float, field: Field = field) -> Any:
         # 12 digits: 3 * 0.1 is 0.3. Four are enough of a random number, and can be typed again.
-        return field.canonical(float(f"{np.round(x / q) * q:.12g}" if rounded else f"{x:.4g}"))
+        if rounded:
+            return field.canonical(float(f"{np.round(x / q) * q:.12g}"))
+        x = float(f"{x:.4g}")
+        return field.canonical(min(max(x, ends[0]), ends[1]) if bounded else x)
 
-    for u in (0.0, 1.0) if bounded else (0.001, 0.999):  # beyond these it is resampled
-        try:
-            value(u)
-        except OverflowError as error:
-            raise UsageError(
-                f"{where}: {kind} takes natural logarithms as min and max; {kind}_values takes the"
-                " bounds themselves"
-            ) from error
-    if kind == "log_uniform" and 0 < low < high < 1:
+    faults = Faults()
+    for end, place in zip(ends, _places_of_ends(where, kind, bounded)):
+        faults.attempt(value, end, field.at(place))
+    faults.check()
+    if kind == "log_uniform" and 0 < given["min"] < given["max"] < 1:
         log.warning(
             "%s: log_uniform takes natural logarithms, so it samples from %s to %s;"
             " log_uniform_values takes the bounds themselves",
-            where, number(value(0.0)), number(value(1.0)),
+            where, number(value(ends[0])), number(value(ends[1])),
         )  # fmt: skip
     definition = f"{kind} {dict(given)}"
     if kind not in ("uniform", "log_uniform", "log_uniform_values"):
-        return Parameter(name, definition, decode=value)
-    bounds = FloatDistribution(quantile(0.0), quantile(1.0), log=kind != "uniform")
+        return Parameter(name, definition, decode=lambda u: value(float(quantile(u))))
+    low, high = ends
+    bounds = FloatDistribution(low, high, log=kind != "uniform")
+    return Parameter(
+        name, definition, (), lambda u: min(max(quantile(u), low), high), bounds, value
+    )
 
-    def decode(internal: float) -> Any:
-        return field.canonical(min(max(float(f"{internal:.4g}"), bounds.low), bounds.high))
 
-    return Parameter(name, definition, (), quantile, bounds, decode)
+def _places_of_ends(where: str, kind: str, bounded: bool) -> tuple[str, str]:
+    """Say where in the file the least and the greatest value come from.
+
+    A density has no ends: a sample that is not allowed is drawn again, and few may be.
+    """
+    if not bounded:
+        return where, where
+    if kind.endswith("inv_log_uniform"):
+        return f"{where}: exp(-max)", f"{where}: exp(-min)"
+    if kind.endswith("log_uniform"):
+        return f"{where}: exp(min)", f"{where}: exp(max)"
+    return f"{where}.min", f"{where}.max"
 
 
-def _whole(name: str, low: float, high: float) -> Parameter:
-    if low != int(low) or high != int(high):
-        raise UsageError(f"parameters.{name}: int_uniform needs whole numbers min and max")
-    low, high = int(low), int(high)
-    canonical = FIELDS[name].canonical
-    canonical(low), canonical(high)
+def _within_open_ends(ends: list[float], field: Field) -> list[float]:
+    """Move a bound that is the open end of what a field allows, as 0 of lr, into it: by a
+    ten-thousandth of the range, since a sample has four digits.
+    """
+    low, high = ends
+    if field.range is None:
+        return ends
+    margin = (high - low) * 1e-4
+    if field.range.above and low == field.range.low:
+        low += margin
+    if field.range.below and high == field.range.high:
+        high -= margin
+    return [low, high]
+
+
+def _check_whole_bounds(name: str, given: Mapping[str, Any], where: str) -> None:
+    faults = Faults()
+    for key in ("min", "max"):
+        if given[key] != int(given[key]):
+            faults.add(f"{where}.{key}={text(given[key])}: int_uniform needs a whole number")
+        else:
+            faults.attempt(FIELDS[name].at(f"{where}.{key}").canonical, given[key])
+    faults.check()
+
+
+def _whole(name: str, given: Mapping[str, Any], where: str) -> Parameter:
+    _check_whole_bounds(name, given, where)
+    low, high = int(given["min"]), int(given["max"])
 
     def quantile(u: float) -> int:
         return min(low + int(u * (high - low + 1)), high)
 
     definition = f"int_uniform {low} to {high}"
-    return Parameter(name, definition, (), quantile, IntDistribution(low, high), canonical)
+    distribution = IntDistribution(low, high)
+    return Parameter(name, definition, (), quantile, distribution, FIELDS[name].canonical)
 
 
 def _uniform(given: Mapping[str, float]) -> Quantile:
@@ -285,3 +409,4 @@ ALLOWED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "beta": ((), SHAPE),
     "q_beta": ((), ("q", *SHAPE)),
 }
+KEYS = sorted({key for needed, optional in ALLOWED.values() for key in (*needed, *optional)})

@@ -5,10 +5,9 @@ not is an error that names it; it is never ignored.
 """
 
 import contextlib
-import itertools
 import logging
 import sys
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any
 import yaml
 
 from study import planned, runs
-from study.config import FIELDS, Config, check_names, text
-from study.errors import UsageError, first_line
-from study.fields import nearest
+from study.config import COUPLED, FIELDS, VARIANT, Config, check_names, text
+from study.errors import Faults, UsageError, first_line
+from study.fields import Range, check_number, check_whole, nearest, one_of, typed
 from study.planned import Metric, Plan
 from study.sweep import space
+from study.sweep.grid import Grid
 from study.sweep.hyperband import Hyperband
-from study.sweep.space import VARIANT, Parameter
+from study.sweep.space import Parameter
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
 WANDB_KEYS = {"program", "command", "project", "entity", "description", "settings"}
 KEYS = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
+PROGRAM = "study/sweep/agent.py"
+MODULE = "study.sweep.agent"
+GOALS = ("minimize", "maximize")
+BRACKETS = ("min_iter", "max_iter", "s")
+HYPERBAND_KEYS = ("type", *BRACKETS, "eta", "strict")
 SAMPLES = 200  # of a search's configurations, checked when its file is read
 
 
@@ -58,23 +63,43 @@ class Sweep:
         return self.metric is not None and self.metric.maximize
 
     @cached_property
-    def configs(self) -> list[Config]:
-        """The configurations of a grid, each once: the product of the values in the file's order.
-
-        Of a search these are samples.
+    def grid(self) -> Grid:
+        """The configurations of a grid; it is empty for a search.
 
         Raises:
-            UsageError: a combination of settings that is not allowed.
+            UsageError: combinations of settings that are not allowed.
+        """
+        values = {name: p.values for name, p in self.parameters.items()}
+        return Grid(values, self.run_cap)
+
+    @cached_property
+    def samples(self) -> list[Config]:
+        """Configurations that show what varies: of a grid every value, of a search some at random.
+
+        Raises:
+            UsageError: combinations of settings that are not allowed.
         """
         if self.method == "grid":
-            values = itertools.product(*(p.values for p in self.parameters.values()))
-            configs = (Config.from_sweep(dict(zip(self.parameters, row))) for row in values)
-            return list(dict.fromkeys(configs))[: self.run_cap]
-        samples = []
+            return self.grid.samples()
+        samples: list[dict[str, Any]] = []
         for number in range(SAMPLES):
             with contextlib.suppress(UsageError):  # the far tail of a normal, which is resampled
                 samples.append(self._decode(self.sample(0, number)))
-        return list(dict.fromkeys(Config.from_sweep(values) for values in samples))
+        configs: dict[Config, None] = {}
+        faults: dict[str, str] = {}
+        for values in samples:
+            try:
+                configs[Config.from_sweep(values)] = None
+            except UsageError as error:  # one example of each setting's
+                faults.setdefault(str(error).partition("=")[0], str(error))
+        if faults:
+            raise UsageError("\n".join(faults.values()))
+        return list(configs)
+
+    @property
+    def configs(self) -> list[Config]:
+        """All configurations of a grid; of a search samples."""
+        return list(self.grid) if self.method == "grid" else self.samples
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
         """Return random internal values of the parameters that vary (see space.Parameter)."""
@@ -131,7 +156,7 @@ class Sweep:
 
     def __str__(self) -> str:
         if self.method == "grid":
-            return f"grid, {len(self.configs)} configurations"
+            return f"grid, {len(self.grid):,} configurations"
         names = ", ".join(p.name for p in self.varying)
         return f"{self.method} over {names}, {self.run_cap or 'any number of'} configurations"
 
@@ -154,26 +179,10 @@ def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
         raise UsageError(f"{path}: {_describe_yaml(error)}") from error
     except ValueError as error:  # an impossible date or number
         raise UsageError(f"{path}: not valid YAML ({error})") from error
-    try:
-        return parse(content, path.stem, replacements)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
-
-
-def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
-    """Check what a sweep YAML holds; see `read`.
-
-    Raises:
-        UsageError: something in it is not allowed.
-    """
-    sweep = _parse(content, name, replacements)
-    _check_metric(sweep)
-    plan = sweep.plan()
-    if plan.steps and not replacements and not plan.step_configs:
-        raise UsageError(
-            f"description: has {len(plan.steps)} steps; allowed is one for each configuration of a"
-            " grid, in their order"
-        )
+    faults = Faults()
+    sweep = faults.attempt(parse, content, path.stem, replacements)
+    if sweep is None:
+        raise faults.error(f"{path}: ")
     return sweep
 
 
@@ -188,57 +197,135 @@ def rerun(config: Config, name: str, replacements: Iterable[str]) -> Sweep:
     }
     parameters |= dict(map(_replacement, replacements))
     sweep = Sweep(name, "study", name, "grid", parameters)
-    _check_metric(sweep)
+    _check_configs(sweep)
     return sweep
 
 
-def _parse(content: Any, stem: str, replacements: Iterable[str]) -> Sweep:
+def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
+    """Check what a sweep YAML holds; see `read`. name: the sweep's, its file's stem.
+
+    Raises:
+        UsageError: something in it is not allowed, a line for each fault.
+    """
     if not isinstance(content, Mapping):
         raise UsageError("is no sweep; it needs the keys method and parameters")
-    for key in content:
-        if key not in KEYS | WANDB_KEYS:
-            hint = nearest(key, KEYS | WANDB_KEYS, sorted(KEYS))
-            raise UsageError(f"{key}: not supported by study sweep; {hint}")
-    method = content.get("method")
-    if method not in METHODS:
-        raise UsageError(f"method={text(method)}: allowed are {', '.join(METHODS)}")
-    given = content.get("parameters")
-    if not isinstance(given, Mapping) or not given:
-        raise UsageError("parameters: is missing or empty; give each setting its value or values")
-    check_names(name for name in given if name != VARIANT)
-    parameters = {name: space.parse(name, value, method) for name, value in given.items()}
-    parameters |= dict(map(_replacement, replacements))
-    return Sweep(
-        name=stem,
+    faults = Faults()
+    for key, value in content.items():
+        faults.attempt(_check_key, key, value)
+    method = faults.attempt(_parse_method, content.get("method"))
+    parameters, missing = _parse_parameters(content.get("parameters"), method, faults)
+    for word in (replaced := list(replacements)):
+        parameters |= [p] if (p := faults.attempt(_replacement, word)) else []
+    metric = faults.attempt(_parse_metric, content.get("metric"))
+    hyperband = faults.attempt(_parse_hyperband, content.get("early_terminate"))
+    if (run_cap := content.get("run_cap")) is not None:
+        faults.attempt(check_whole, "run_cap", run_cap)
+    faults.attempt(_check_objective, method, metric, content)
+    sweep = Sweep(
+        name=name,
         project=str(content.get("project") or "study"),
-        title=str(content.get("name") or stem),
-        method=method,
+        title=str(content.get("name") or name),
+        method=method or "grid",
         parameters=parameters,
-        metric=_parse_metric(content.get("metric")),
-        hyperband=_parse_hyperband(content.get("early_terminate")),
-        run_cap=_check_whole("run_cap", content.get("run_cap")),
+        metric=metric,
+        hyperband=hyperband,
+        run_cap=None if faults.lines else run_cap,
         description=str(content.get("description") or ""),
-        definition=planned.definition(method, given),
+        definition=planned.definition(method or "grid", content.get("parameters")),
     )
+    # Without a setting that others depend on, their combinations would be told as wrong.
+    if method and parameters and not missing & {*COUPLED, VARIANT, None}:
+        faults.attempt(_check_configs, sweep)
+    faults.check()
+    _check_steps(sweep.plan(), replaced)
+    return sweep
 
 
-def _check_metric(sweep: Sweep) -> None:
-    """Refuse a sweep that would choose by the test images, or by a metric that its runs lack.
+def _check_steps(plan: Plan, replaced: Collection[str]) -> None:
+    """Refuse a description whose steps are not those of the grid in the file."""
+    if plan.steps and not replaced and not plan.step_configs:
+        raise UsageError(
+            f"description: has {len(plan.steps)} steps; allowed is one for each configuration of a"
+            " grid, in their order"
+        )
 
-    Every configuration is checked on the way.
-    """
-    metric, configs = sweep.metric, sweep.configs
-    chooses = "early_terminate" if sweep.hyperband else f"method={sweep.method}"
-    if metric is None:
-        if sweep.method == "bayes" or sweep.hyperband:
-            raise UsageError(f"{chooses}: needs a metric (name and goal)")
+
+def _check_key(key: Any, value: Any) -> None:
+    if key == "program" and value != PROGRAM:
+        raise UsageError(
+            f"program={text(value)}: study sweep trains its own networks and starts no script;"
+            f" write program: {PROGRAM}"
+        )
+    if key == "command" and not {MODULE, "${program}"} & set(map(str, value or [])):
+        raise UsageError(
+            f"command={text(value)}: starts another program than {PROGRAM}; write"
+            f' command: ["${{env}}", "${{interpreter}}", "-m", "{MODULE}"]'
+        )
+    if key in KEYS | WANDB_KEYS:
         return
-    if (sweep.method != "grid" or sweep.hyperband) and metric.name.startswith("test/"):
+    if key in FIELDS or key == VARIANT:
+        raise UsageError(f"{key}: stands beside parameters; indent it, so that it stands below")
+    if key == "controller":
+        raise UsageError(
+            f"controller={text(value)}: not supported by study sweep, which searches itself, as"
+            " the W&B server does online; leave it out"
+        )
+    hint = nearest(key, KEYS | WANDB_KEYS, sorted(KEYS))
+    raise UsageError(f"{key}: not supported by study sweep; {hint}")
+
+
+def _parse_method(given: Any) -> str:
+    if given is None:
+        raise UsageError(f"method: is missing; allowed are {', '.join(METHODS)}")
+    if given not in METHODS:
+        raise UsageError(one_of("method", given, METHODS))
+    return given
+
+
+def _parse_parameters(
+    given: Any, method: str | None, faults: Faults
+) -> tuple[dict[str, Parameter], set[str | None]]:
+    """Return the parameters, and the names of those that have a fault (None: of an unknown one)."""
+    parameters: dict[str, Parameter] = {}
+    missing: set[str | None] = set()
+    if not isinstance(given, Mapping) or not given:
+        faults.add("parameters: is missing or empty; give each setting its value or values")
+        return parameters, missing
+    for name, value in given.items():
+        parameter = faults.attempt(space.check_parameter, name, value, method, "parameters.")
+        if parameter:
+            parameters[name] = parameter
+        else:
+            missing.add(name if name in FIELDS or name == VARIANT else None)
+    if (
+        method in ("random", "bayes")
+        and not missing
+        and all(p.constant for p in parameters.values())
+    ):
+        faults.add(
+            f"method={method}: there is nothing to draw, each parameter has one value; give one of"
+            " them a range or values, or take method: grid"
+        )
+    return parameters, missing
+
+
+def _check_objective(method: str | None, metric: Metric | None, content: Mapping[str, Any]) -> None:
+    """Refuse a sweep that would choose by the test images, or that has nothing to choose by."""
+    early = content.get("early_terminate") is not None
+    chooses = "early_terminate" if early else f"method={method}"
+    if content.get("metric") is None and (method == "bayes" or early):
+        raise UsageError(f"{chooses}: needs a metric (name and goal)")
+    if metric and metric.name.startswith("test/") and (method in ("random", "bayes") or early):
         raise UsageError(
             f"metric.name={metric.name}: {chooses} would choose on the test images;"
             f" give a holdout and take {metric.name.replace('test/', 'val/')}"
         )
-    if metric.name.startswith("val/") and not all(config.holdout for config in configs):
+
+
+def _check_configs(sweep: Sweep) -> None:
+    """Refuse combinations that are not allowed, or runs that lack the metric."""
+    metric, samples = sweep.metric, sweep.samples
+    if metric and metric.name.startswith("val/") and not all(c.holdout for c in samples):
         raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
 
 
@@ -247,20 +334,22 @@ def _parse_metric(given: Any) -> Metric | None:
         return None
     given = dict(given) if isinstance(given, Mapping) else {"name": given}
     name, asked = given.pop("name", None), given.pop("goal", None)
-    goal = "minimize" if asked is None else asked  # as with W&B
+    goal = GOALS[0] if asked is None else asked  # as with W&B
     target = given.pop("target", None)
+    faults = Faults()
     if name not in runs.METRICS:
-        raise UsageError(f"metric.name={text(name)}: allowed are {', '.join(runs.METRICS)}")
-    if goal not in ("minimize", "maximize"):
-        raise UsageError(f"metric.goal={text(goal)}: allowed are minimize, maximize")
-    if target is not None and (isinstance(target, bool) or not isinstance(target, (int, float))):
-        raise UsageError(f"metric.target={text(target)}: allowed is a number")
+        faults.add(one_of("metric.name", name, runs.METRICS))
+    if goal not in GOALS:
+        faults.add(one_of("metric.goal", goal, GOALS, {"min": GOALS[0], "max": GOALS[1]}))
+    if target is not None:
+        faults.attempt(check_number, "metric.target", target)
     for key, only in (("impute", "worst"), ("impute_while_running", "false")):
         value = given.pop(key, only)
         if text(value) != only:
-            raise UsageError(f"metric.{key}={text(value)}: study sweep allows {only}")
+            faults.add(f"metric.{key}={text(value)}: study sweep allows {only}")
     for key in given:
-        raise UsageError(f"metric.{key}: allowed are name, goal, target")
+        faults.add(f"metric.{key}: {nearest(key, ('name', 'goal', 'target'))}")
+    faults.check()
     metric = Metric(name, goal == "maximize", target)
     if metric.maximize != metric.is_accuracy:
         log.warning(
@@ -278,32 +367,30 @@ def _parse_hyperband(given: Any) -> Hyperband | None:
     where = "early_terminate"
     if not isinstance(given, Mapping) or given.get("type") != "hyperband":
         kind = given.get("type") if isinstance(given, Mapping) else given
-        raise UsageError(f"{where}.type={text(kind)}: allowed is hyperband")
+        raise UsageError(one_of(f"{where}.type", kind, ["hyperband"]))
+    faults = Faults()
     for key in given:
-        if key not in ("type", "min_iter", "max_iter", "s", "eta", "strict"):
-            raise UsageError(f"{where}.{key}: allowed are min_iter, or max_iter and s; eta, strict")
+        if key not in HYPERBAND_KEYS:
+            faults.add(f"{where}.{key}: {nearest(key, HYPERBAND_KEYS)}")
     eta, strict = given.get("eta", 3), given.get("strict", True)
-    if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not eta > 1:
-        raise UsageError(f"{where}.eta={text(eta)}: allowed is a number above 1")
+    faults.attempt(check_number, f"{where}.eta", eta, limits=Range(1, above=True))
     if not isinstance(strict, bool):
-        raise UsageError(f"{where}.strict={text(strict)}: allowed are true and false")
-    low, high, s = (
-        _check_whole(f"{where}.{key}", given.get(key)) for key in ("min_iter", "max_iter", "s")
-    )
-    if high and s:  # W&B looks at max_iter first
-        rule = Hyperband.from_max_iter(high, s, eta, strict)
-        if not rule.brackets:
-            raise UsageError(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
-        return rule
-    if low is None or high or s:
-        raise UsageError(f"{where}: needs min_iter, or max_iter and s")
-    return Hyperband.from_min_iter(low, eta, strict)
-
-
-def _check_whole(where: str, value: Any) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise UsageError(f"{where}={text(value)}: allowed is a whole number at least 1")
-    return value
+        faults.add(f"{where}.strict={typed(strict)}: allowed are true and false")
+    low, high, s = (given.get(key) for key in BRACKETS)
+    for key, value in zip(BRACKETS, (low, high, s)):
+        if value is not None:
+            faults.attempt(check_whole, f"{where}.{key}", value)
+    if high is not None and s is None:  # W&B looks at max_iter first
+        faults.add(f"{where}: max_iter needs s beside it")
+    elif high is None and low is None:
+        faults.add(f"{where}: needs min_iter, or max_iter and s")
+    faults.check()
+    if high is None or s is None:
+        return Hyperband.from_min_iter(low or 1, eta, strict)
+    rule = Hyperband.from_max_iter(high, s, eta, strict)
+    if not rule.brackets:
+        raise UsageError(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
+    return rule
 
 
 def _replacement(setting: str) -> tuple[str, Parameter]:
@@ -313,8 +400,11 @@ def _replacement(setting: str) -> tuple[str, Parameter]:
         raise UsageError(f"--set {setting}: write name=value, or name=value,value")
     if name == VARIANT:
         return name, space.choice(name, [words])
-    check_names([name])
-    return name, space.choice(name, [FIELDS[name].parse(word) for word in words.split(",")])
+    check_names([name], "--set ")
+    field, faults = FIELDS[name].at(f"--set {name}"), Faults()
+    values = [faults.attempt(field.parse, word) for word in words.split(",")]
+    faults.check()
+    return name, space.choice(name, values)
 
 
 class _Loader(yaml.SafeLoader):
@@ -341,5 +431,5 @@ if __name__ == "__main__":  # `make sweep` checks a file before it goes to the s
     try:
         sweep = read(sys.argv[1])
     except UsageError as error:
-        sys.exit(f"study: {error}")
+        sys.exit("\n".join(f"study: {line}" for line in str(error).splitlines()))
     print(f"{sys.argv[1]}: {sweep}", file=sys.stderr)

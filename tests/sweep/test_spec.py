@@ -68,19 +68,19 @@ def test_run_cap_caps(written):
     ("old", "new", "messages"),
     [
         ("norm:", "nrm:", ["nrm", "did you mean norm?"]),
-        ("{value: 0.1}", "{value: 1e-1}", ["lr='1e-1'", "write 1.0e-1"]),
+        ("{value: 0.1}", "{value: 1e-1}", ["parameters.lr.value='1e-1'", "write 1.0e-1"]),
         ("{value: 0.1}", "0.1", ["parameters.lr", "write `value: 0.1`"]),
-        ("{value: 0.1}", "{value: -0.1}", ["lr=-0.1", "above 0"]),
+        ("{value: 0.1}", "{value: -0.1}", ["parameters.lr.value=-0.1", "above 0"]),
         ("{value: 0.1}", "{min: 0.1, max: 1}", ["parameters.lr", "a grid needs value"]),
         ("[1, 2]", "[]", ["parameters.seed.values=[]", "at least one value"]),
         ("[1, 2]", "3", ["parameters.seed.values=3", "list"]),
         ("method: grid", "method: custom", ["method=custom", "bayes"]),
         ("method: grid", "method: bayes", ["test/accuracy", "val/accuracy", "holdout"]),
         ("test/accuracy", "val/accuracy", ["val/accuracy", "holdout above 0"]),
-        ("goal: maximize", "goal: maximize, target: high", ["metric.target=high", "a number"]),
+        ("goal: maximize", "goal: maximize, target: high", ["metric.target='high'", "a number"]),
         ("goal: maximize", "goal: maximize, impute: best", ["metric.impute=best", "worst"]),
-        ("goal: maximize", "goal: maximize, gaol: minimize", ["metric.gaol", "target"]),
-        ("method: grid", "", ["method=None"]),
+        ("goal: maximize", "goal: maximize, gaol: minimize", ["metric.gaol", "did you mean goal?"]),
+        ("method: grid", "", ["method: is missing", "bayes"]),
         ("method: grid", "metod: grid", ["metod", "did you mean method?"]),
         ("test/accuracy", "test_accuracy", ["metric.name=test_accuracy", "test/accuracy"]),
         ("goal: maximize", "goal: most", ["metric.goal=most", "maximize"]),
@@ -97,7 +97,11 @@ def test_run_cap_caps(written):
         ("method: grid", EARLY.replace("}", ", min_iter: 1, eta: 2.0e+9}"), ["test/accuracy"]),
         ("method: grid", "method: grid\nproject: {{name}}", ["line 3", "not valid YAML"]),
         ("method: grid", "method: grid\ndescription: 2024-02-30", ["day is out of range"]),
-        ("lr: {value: 0.1}", f"lr: {{value: 1{400 * '0'}}}", ["lr=1000", "allowed is a number"]),
+        (
+            "lr: {value: 0.1}",
+            f"lr: {{value: 1{400 * '0'}}}",
+            ["lr.value=1000", "is a number"],
+        ),
         ("lr: {value: 0.1}", "variant: {values: ['norm=layer']}", ["norm", "beside it"]),
         ("lr: {value: 0.1}", "variant: {values: ['l1=-1']}", ["l1=-1", "at least 0"]),
         ("lr: {value: 0.1}", "norm_affine: {value: element}", ["norm_affine=element"]),
@@ -108,7 +112,7 @@ def test_a_wrong_sweep_is_refused_with_file_and_line(written, old, new, messages
     with pytest.raises(UsageError) as error:
         spec.read(written(GRID.replace(old, new)))
     message = str(error.value)
-    assert "mine.yaml: " in message and "\n" not in message
+    assert all("mine.yaml: " in line for line in message.splitlines())
     for words in messages:
         assert words in message
 
@@ -148,8 +152,7 @@ def test_every_sweep_runs_by_wandbs_agent_and_by_ours(path, tmp_path):
     content = yaml.safe_load(path.read_text())
     assert content["program"] == "study/sweep/agent.py"
     assert content["command"] == ["${env}", "${interpreter}", "-m", "study.sweep.agent"]
-    sweep = spec.read(path)
-    configs = sweep.configs
+    configs = spec.read(path).configs
     assert configs and len(set(configs)) == len(configs)
     run = loop.train(tiny(configs[-1]), tmp_path)
     assert run.done
