@@ -1,7 +1,8 @@
 """The commands. `study --help` lists them.
 
-A user's mistake is one line and exit code 2. Each command imports what it needs, so that help comes
-at once. To add a command, write its function here and name it in COMMANDS.
+A user's mistake is one line, each of a file's is, and exit code 2. Each command imports what it
+needs, so that help comes at once. To add a command, write its function here and name it in
+COMMANDS.
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from study import __version__
 from study.cli import parsing
 from study.config import FIELDS, Config, labels
 from study.errors import RunError, UsageError
@@ -105,6 +107,7 @@ def sweep(
     if search_seed < 0:
         raise UsageError(f"--search-seed={search_seed}: allowed is a whole number at least 0")
     plan = spec.read(file, set)
+    print(f"{file}: {plan}", flush=True)
     folder = out / plan.name
     outcome = local.run(
         plan,
@@ -312,8 +315,12 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
     _log_to_stderr()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"study {__version__}")
+        return 0
     try:
-        return parsing.parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)()
+        return parsing.parse(arguments, COMMANDS)()
     except UsageError as error:
         return _exit(error, 2)
     except RunError as error:
@@ -328,7 +335,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _exit(message: Any, code: int) -> int:
-    print(f"study: {message}", file=sys.stderr)
+    for line in str(message).splitlines():
+        print(f"study: {line}", file=sys.stderr)
     return code
 
 

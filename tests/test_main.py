@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from study import __version__
+
 
 @pytest.mark.parametrize(
     ("words", "messages"),
@@ -21,6 +23,7 @@ import pytest
         (["train", "--norm", "group", "--groups", "0"], ["groups=0", "at least 1"]),
         (["train", "--threads", "0"], ["--threads=0", "at least 1"]),
         (["train", "--device", "tpu9"], ["device=tpu9", "not available"]),
+        (["train", "--learning-rate", "1"], ["--learning-rate", "did you mean --lr?"]),
         (["sweep"], ["a sweep YAML"]),
         (["sweep", "nothing.yaml"], ["nothing.yaml", "No such file"]),
         (["sweep", "x.yaml", "--search-seed", "-1"], ["--search-seed=-1", "at least 0"]),
@@ -73,6 +76,11 @@ def test_help_explains_every_setting(study):
     for name in FIELDS:
         assert f"--{name.replace('_', '-')}" in done.stdout
     assert "largest" in done.stdout
+
+
+def test_the_version_is_the_packages(command):
+    done = command("--version")
+    assert done.returncode == 0 and done.stdout == f"study {__version__}\n"
 
 
 def test_help_comes_without_torch():

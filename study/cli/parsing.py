@@ -1,16 +1,18 @@
 """Parse the command line with tyro. A mistake in it is one line."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_type_hints
 
 import tyro
 
+from study.config import ALIASES
 from study.errors import UsageError
-from study.fields import nearest
+from study.fields import find_nearest, nearest
 
 
 def parse(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> Callable[[], int]:
@@ -34,7 +36,7 @@ def parse(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> C
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(_one_line(stderr.getvalue(), commands)) from None
+        raise UsageError(_one_line(stderr.getvalue(), arguments, commands)) from None
 
 
 def _bind_only(command: Any) -> Any:
@@ -47,7 +49,9 @@ def _bind_only(command: Any) -> Any:
     return bind
 
 
-def _one_line(box: str, commands: Mapping[str, Any]) -> str:
+def _one_line(
+    box: str, arguments: Sequence[str], commands: Mapping[str, Callable[..., int]]
+) -> str:
     """Turn tyro's box into a line: its message, and the option that was perhaps meant.
 
     tyro has no public way to the message alone: its hook for it, `tyro._errors.on_parse_error`, may
@@ -59,10 +63,28 @@ def _one_line(box: str, commands: Mapping[str, Any]) -> str:
         allowed = "a whole number" if re.search(r"\bINT\b", details) else "a number"
         return f"{wrong[1]}={wrong[2]}: allowed is {allowed}"
     if "Available subcommands" in details:
-        word = message.rpartition(": ")[2]
+        word = arguments[0]
+        if word.startswith("-"):
+            return f"{word}: no such option; {nearest(word, ('--help', '--version'))}"
         return f"{word}: no such command; {nearest(word, commands)}"
-    meant = re.search(r"Perhaps you meant: (--[\w-]+)", details)
-    return f"{message}; did you mean {meant[1]}?" if meant else message
+    unknown = re.match(r"Unrecognized options: (--[\w-]+)", message)
+    if not unknown or arguments[0] not in commands:
+        return message
+    meant = find_nearest(
+        unknown[1][2:].replace("-", "_"), _options(commands[arguments[0]]), ALIASES
+    )
+    if meant:
+        return f"{message}; did you mean --{meant.replace('_', '-')}?"
+    return f"{message}; study {arguments[0]} --help lists the options"
+
+
+def _options(command: Callable[..., int]) -> list[str]:
+    """Return the names of a command's parameters, those of a dataclass each by itself."""
+    names = []
+    for name, kind in get_type_hints(command).items():
+        fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else []
+        names += [field.name for field in fields] or [name]
+    return names
 
 
 def _sections(box: str) -> tuple[str, str]:

@@ -1,9 +1,12 @@
 """The command line: a command with its options bound, or one line."""
 
+from typing import Annotated
+
 import pytest
 import tyro
 
 from study.cli import parsing
+from study.config import Config
 from study.errors import UsageError
 
 
@@ -22,7 +25,12 @@ def sweep(file: tyro.conf.Positional[str], limit: int | None = None) -> int:
     return len(file) + (limit or 0)
 
 
-COMMANDS = {"train": train, "sweep": sweep}
+def configure(config: Annotated[Config, tyro.conf.arg(name="")]) -> int:
+    """Make a configuration."""
+    return config.epochs
+
+
+COMMANDS = {"train": train, "sweep": sweep, "configure": configure}
 
 
 def test_a_command_is_bound_and_called_later(capsys):
@@ -48,8 +56,24 @@ def test_help_is_printed(capsys):
         (["train", "--lr", "fast"], "--lr=fast: allowed is a number"),
         (["train", "--epochs", "2.5"], "--epochs=2.5: allowed is a whole number"),
         (["trian"], "trian: no such command; did you mean train?"),
-        (["zzz"], "zzz: no such command; allowed are train, sweep"),
+        (["zzz"], "zzz: no such command; allowed are train, sweep, configure"),
         (["train", "--lrr", "1"], "Unrecognized options: --lrr, 1; did you mean --lr?"),
+        (["train", "--LR", "1"], "Unrecognized options: --LR, 1; did you mean --lr?"),
+        (
+            ["train", "--learning-rate", "1"],
+            "Unrecognized options: --learning-rate, 1; did you mean --lr?",
+        ),
+        (
+            ["train", "--norm_type", "1"],
+            "Unrecognized options: --norm_type, 1; study train --help lists the options",
+        ),
+        (["configure", "--wd", "1"], "Unrecognized options: --wd, 1; did you mean --weight-decay?"),
+        (
+            ["sweep", "x", "--dry-run"],
+            "Unrecognized options: --dry-run; study sweep --help lists the options",
+        ),
+        (["sweeps", "x.yaml"], "sweeps: no such command; did you mean sweep?"),
+        (["--verison"], "--verison: no such option; did you mean --version?"),
     ],
 )
 def test_what_we_rely_on_in_tyro(arguments, line, capsys):
@@ -69,4 +93,7 @@ def test_a_box_of_dashes_is_read_like_one_of_lines():
     rule = "-" * 40
     box = f"- Parsing error {rule}\n| Unrecognized options: --lrr |\n| {rule} |\n"
     box = box.replace("|", "│") + "│ Perhaps you meant: --lr │\n"
-    assert parsing._one_line(box, COMMANDS) == "Unrecognized options: --lrr; did you mean --lr?"
+    assert (
+        parsing._one_line(box, ["train"], COMMANDS)
+        == "Unrecognized options: --lrr; did you mean --lr?"
+    )
