@@ -51,6 +51,10 @@ def test_a_way_that_is_none_is_refused_before_anything_is_measured():
         train.planned("fused8", plan(2))
 
 
+def test_eight_plain_agents_at_once_have_eight_runs_of_a_norm():
+    assert train.planned("plain8", plan(2)).count == 24
+
+
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_the_plain_agents_network_is_ours_but_for_its_dropout(norm):
     settings = SETTINGS | {"norm": norm}

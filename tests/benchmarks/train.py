@@ -10,6 +10,7 @@ large copy, measured in the same run on all cores.
 
 import dataclasses
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -30,25 +31,12 @@ import yaml
 
 from study import datasets, files, runs
 from study.config import Config
-from study.train import augment, devices, results
+from study.train import augment, devices, provenance
 from tests.benchmarks.floor import floor
 from tests.benchmarks.processes import Cost, timed
 from tests.wandb_server import Server
 
 ROOT = Path(__file__).parent.parent.parent
-# `study sweep` trains a run that is alone by the loop; this trains it as a pack of one.
-PACK_OF_ONE = """
-import sys
-from pathlib import Path
-from study.tracking import logger
-from study import runs
-from study.sweep import spec
-from study.train import pack_runs
-sweep = spec.read(Path(sys.argv[1]))
-for config in sweep.configs:
-    [run] = pack_runs.train([config], [Path("runs") / sweep.name / runs.name(config)])
-    logger.record(run, sweep.name, sweep.project)
-"""
 
 
 @dataclass(frozen=True)
@@ -127,12 +115,12 @@ def main(
     """Measure the ways, print a table, write the figures.
 
     Args:
-        ways: plain, loop, workers, packK, the first of which the others are compared with
-            (default: plain loop workers pack1; on a GPU plain loop pack1 pack8 pack32 pack128).
+        ways: plain, plainK, loop, workers, packK, the first of which the others are compared with
+            (default: plain loop workers; on a GPU plain plain8 workers).
         dataset: mnist, cifar10, or digits for a quick try.
         network: one of ours.
         norms: the norms; they share no pack.
-        seeds: of each norm; packK trains K of each where that is more.
+        seeds: of each norm; packK and plainK train K of each where that is more.
         epochs: of each.
         augmented: none or rotate7.
         repeats: how often each way is measured.
@@ -157,34 +145,38 @@ def main(
 
 def _default_ways() -> tuple[str, ...]:
     if torch.cuda.is_available():
-        return "plain", "loop", "pack1", "pack8", "pack32", "pack128"
-    return "plain", "loop", "workers", "pack1"
+        return "plain", "plain8", "workers"
+    return "plain", "loop", "workers"
 
 
 def planned(way: str, plan: Plan) -> Plan:
-    """What a way trains: a pack of K needs K seeds of a norm, since norms share no pack.
+    """What a way trains: a pack of K needs K seeds of a norm, since norms share no pack; K plain
+    agents need as many to be busy.
 
     Exits where there is no such way.
     """
     if way in ("plain", "loop", "workers"):
         return plan
-    if not re.fullmatch(r"pack[1-9]\d*", way):
-        sys.exit(f"{way}: no such way; allowed are plain, loop, workers and packK, such as pack8")
-    return dataclasses.replace(plan, seeds=max(plan.seeds, _pack(way)))
+    if not re.fullmatch(r"(plain|pack)[1-9]\d*", way):
+        sys.exit(
+            f"{way}: no such way; allowed are plain, loop, workers, plainK and packK, such as pack8"
+        )
+    return dataclasses.replace(plan, seeds=max(plan.seeds, _count(way)))
 
 
-def _pack(way: str) -> int:
-    return int(way.removeprefix("pack"))
+def _count(way: str) -> int:
+    """K of plainK and packK; 1 of other ways."""
+    return int(way.lstrip("abcdefghijklmnopqrstuvwxyz") or 1)
 
 
 def _loader_trial(plan: Plan) -> dict[int, float]:
-    """Seconds of an epoch of 6,000 images by num_workers, from 0 to the cores, of the plain agent;
-    in a process of its own, which ends with what it takes of a GPU."""
+    """Seconds of an epoch of 6,000 images of the plain agent by num_workers: 0, and from 1 to the
+    cores by doubling; in a process of its own, which ends with what it takes of a GPU."""
     from tests.benchmarks import plain
 
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        counts = range(augment.usable_cores() + 1)
+        counts = [0, *(2**power for power in range(augment.usable_cores().bit_length()))]
         return {n: pool.submit(plain.epoch_seconds, plan.first(), n).result() for n in counts}
 
 
@@ -198,20 +190,24 @@ def _measure(way: Way, loaders: int) -> None:
         "PYTHONPATH": ROOT, "STUDY_DATA": files.data_folder().absolute(),
         "STUDY_CACHE": files.cache_folder().absolute(), "WANDB_SILENT": "true", "LOADERS": loaders,
     }  # fmt: skip
-    measure = _measure_plain if way.name == "plain" else _measure_ours
+    measure = _measure_plain if way.name.startswith("plain") else _measure_ours
     with tempfile.TemporaryDirectory() as folder:
         measure(way, Path(folder), {name: str(value) for name, value in places.items()})
 
 
 def _measure_plain(way: Way, folder: Path, places: dict[str, str]) -> None:
-    """The plain agent under `wandb agent`, against a stand-in for W&B on this machine."""
+    """Plain agents under `wandb agent`, against a stand-in for W&B on this machine."""
     command = ["${env}", "${interpreter}", "-m", "tests.benchmarks.plain"]
     sweep = {"method": "grid", "program": "plain.py", "command": command}
     sweep["parameters"] = way.plan.parameters()
-    agent = [str(Path(sys.executable).parent / "wandb"), "agent", "--count", str(way.plan.count)]
+    agents = _count(way.name)
     with Server() as server:
         path = server.add_sweep(yaml.safe_dump(sweep)).path
-        way.costs.append(timed([*agent, path], folder, server.environment(folder) | places))
+        agent = (
+            f"{sys.executable} -m wandb agent --count {math.ceil(way.plan.count / agents)} {path}"
+        )
+        together = ["bash", "-c", f"{f'{agent} & ' * agents} wait"]
+        way.costs.append(timed(together, folder, server.environment(folder) | places))
         finished = [run for run in server.runs.values() if run.state == "finished"]
     if len(finished) != way.plan.count:  # the agent ends as if all were well
         log = (folder / "output.log").read_text()
@@ -232,13 +228,13 @@ def _measure_ours(way: Way, folder: Path, places: dict[str, str]) -> None:
 def _words(way: str, file: str) -> list[str]:
     """The command of a way that is ours, after the interpreter. A pack has one process: on a GPU
     by default, one a GPU; on a CPU by `--workers 1`."""
-    if way == "pack1":
-        return ["-c", PACK_OF_ONE, file]
     sweep = ["-m", "study", "sweep", file]
-    if way in ("loop", "workers"):
-        return [*sweep, "--pack", "1", *(["--workers", "1"] if way == "loop" else [])]
+    if way == "workers":
+        return sweep
+    if way == "loop":
+        return [*sweep, "--pack", "1", "--workers", "1"]
     one = [] if torch.cuda.is_available() else ["--workers", "1"]
-    return [*sweep, "--pack", str(_pack(way)), *one]
+    return [*sweep, "--pack", str(_count(way)), *one]
 
 
 def _machine(plan: Plan) -> dict[str, Any]:
@@ -247,7 +243,7 @@ def _machine(plan: Plan) -> dict[str, Any]:
         "device": devices.name(device),
         "cores": augment.usable_cores(),
         "processor": platform.processor() or platform.machine(),
-        "versions": results.versions(),
+        "versions": provenance.versions(),
         "floor": floor(plan.config(), device),
     }
 
@@ -306,7 +302,7 @@ def _row(way: Way, first: Way, least: float) -> str:
 
 def _pack_sizes(way: Way) -> str:
     """The packs' sizes, where they are not what was asked for: memory held fewer."""
-    if not way.packs or way.packs == {_pack(way.name)}:
+    if not way.packs or way.packs == {_count(way.name)}:
         return ""
     return f" (packs of {', '.join(map(str, sorted(way.packs)))})"
 
