@@ -90,9 +90,9 @@ def sweep(
     Args:
         file: a sweep YAML, such as sweeps/quickstart.yaml.
         out: where the sweep's folder is made.
-        workers: processes side by side (default: one a core, or one a GPU).
-        pack: runs that each of them trains at once (default: 1; on a GPU all that fit, of a bayes
-            search at most 10).
+        workers: processes side by side (default: one a core, or two a GPU).
+        pack: runs that each of them trains at once (default: 1; on CUDA 64, of a bayes search at
+            most 10).
         set: parameters to replace, such as epochs=5 seed=1,2,3.
         limit: train at most so many runs now.
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
@@ -142,7 +142,7 @@ def rerun(
         seeds: the seeds, with commas between.
         set: settings to replace, such as holdout=0.
         out: where the folder of the runs is made.
-        workers: runs side by side (default: one a core, or one a GPU).
+        workers: runs side by side (default: one a core, or two a GPU).
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
         threads: threads of each run on a CPU.
         online: log the runs to the W&B server.

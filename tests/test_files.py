@@ -1,3 +1,4 @@
+import io
 import multiprocessing
 import os
 import stat
@@ -5,7 +6,7 @@ import stat
 import pytest
 
 from study import files
-from study.errors import UsageError
+from study.errors import RunError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,36 @@ def test_json_and_lines_are_read_back(tmp_path):
     files.write_json_lines(tmp_path / "rows.jsonl", rows)
     assert files.read_json_lines(tmp_path / "rows.jsonl") == rows
     assert files.read_json_lines(tmp_path / "absent.jsonl") == []
+
+
+def test_an_appended_line_is_whole_or_not_there(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    files.append_json_line(path, {"epoch": 1})
+    files.append_json_line(path, {"epoch": 2})
+    assert files.read_json_lines(path) == [{"epoch": 1}, {"epoch": 2}]
+
+    class Full(io.FileIO):
+        def write(self, content):
+            return super().write(content[:5])
+
+    monkeypatch.setattr(files, "open", lambda path, *_, **__: Full(path, "a"), raising=False)
+    with pytest.raises(RunError, match="No space left on device"):
+        files.append_json_line(path, {"epoch": 3})
+    assert files.read_json_lines(path) == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_a_link_takes_the_place_of_a_file_and_moves_with_its_target(tmp_path):
+    (tmp_path / "a/run").mkdir(parents=True)
+    (tmp_path / "a/shared").write_text("shared")
+    path = tmp_path / "a/run/file"
+    path.write_text("own")
+    files.link(path, tmp_path / "a/shared")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert (tmp_path / "b/run/file").read_text() == "shared"
+    files.write_text(tmp_path / "b/run/file", "own again")  # replaces the link, not its target
+    assert (tmp_path / "b/shared").read_text() == "shared"
+    with pytest.raises(RunError, match="cannot be written"):
+        files.link(tmp_path / "nowhere/file", tmp_path / "b/shared")
 
 
 def test_a_written_file_has_the_users_permissions(tmp_path):

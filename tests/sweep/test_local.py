@@ -11,7 +11,8 @@ import pytest
 from tqdm import tqdm
 
 from study import files, planned, runs
-from study.sweep import local, spec, worker
+from study.sweep import jobs, local, spec, worker
+from study.sweep import search as search_of
 from study.tracking import logger
 from study.train import loop
 from tests.conftest import without_times
@@ -245,6 +246,34 @@ def test_an_interrupt_is_one_line(sweep, tmp_path):
     _, errors = process.communicate()
     assert process.returncode == 130
     assert "the same command goes on" in errors and "Traceback" not in errors
+
+
+def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path):
+    plan = spec.read(sweep, ["seed=" + ",".join(map(str, range(25))), "norm=batch"])
+    search = search_of.Search(plan, tmp_path / "out")
+    queue = jobs.JobQueue(search, tmp_path / "out", 0, plan.configs[:3])
+    queue.log_after_pack(queue._tasks(plan.configs[3:]))
+    sizes = []
+    while work := queue.next_logging(free=2):
+        job, trials = work
+        assert not job.trains and job.logs and trials == [None] * len(job.tasks)
+        sizes.append((len(job.tasks), job.after_pack))
+    assert sizes[:2] == [(2, False), (1, False)]
+    assert sizes[2:] == [(11, True), (6, True), (3, True), (1, True), (1, True)]
+    queue.log_after_pack(queue._tasks(plan.configs))
+    job, _ = queue.next_logging(free=1)
+    assert len(job.tasks) == jobs.LOGGED_AT_ONCE
+
+
+def test_a_picture_that_a_pack_left_out_is_drawn_before_its_run_is_logged(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run.path, folder)
+    (folder / runs.GRID).unlink()
+    task = worker.Task(tiny_run.config, "mine", folder)
+    job = worker.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
+    worker._record(task, job, 0, pipe=None)
+    assert logger.is_recorded(folder)
+    assert (folder / runs.GRID).read_bytes() == (tiny_run.path / runs.GRID).read_bytes()
 
 
 def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
