@@ -2,17 +2,19 @@
 
 import csv
 import re
-from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
+from study.report import stats
+from study.report.stats import Interval
 from study.report.text import published
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "sweeps/results"
 STUDIES = list(dict.fromkeys(one.study for one in published.read()))
 COLUMNS = ("study", "variant", "parameters", "seeds", "last", "published last", "difference",
-          "best", "published best", "verdict")  # fmt: skip
+          "best", "published best")  # fmt: skip
 
 
 def table(path, study: str) -> list[dict[str, str]]:
@@ -24,6 +26,17 @@ def table(path, study: str) -> list[dict[str, str]]:
     ]
     [header] = [row for row in rows if row[0] == "study"]
     return [dict(zip(header, row, strict=True)) for row in rows if row is not header]
+
+
+def published_beside_ours(study: str, rows) -> Iterator[tuple[Interval, float]]:
+    """Our interval and the published figure, of the variants of which one is known."""
+    with open(RESULTS / "published" / study / "results.csv") as file:
+        results = {row["label"]: row for row in csv.DictReader(file)}
+    for row in rows:
+        if row["published last"]:
+            ours = results[row["variant"]]
+            ends = [float(ours[f"test_accuracy_last_{name}"]) for name in ("mean", "low", "high")]
+            yield Interval(*ends, int(ours["finished"])), float(row["published last"])
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -51,17 +64,26 @@ def test_the_readme_has_the_same_figures():
         r"^\| (?:`(\w+)`.*|the same.*) \| .* \| (.*) \| .* \|$", readme, re.MULTILINE
     )
     figures_of, study = dict.fromkeys(STUDIES, ""), ""
+    within = judged = 0
     for name, reproduced in lines:
         study = name or study
         if study in figures_of:
             figures_of[study] += f", {reproduced}"
-    verdicts = Counter()
     for study in STUDIES:
         rows = table(RESULTS / "README.md", study)
-        verdicts.update(row["verdict"] for row in rows)
+        for interval, theirs in published_beside_ours(study, rows):
+            low, high = interval.prediction
+            within, judged = within + (low <= theirs <= high), judged + 1
         figures = re.findall(r"\d\d\.\d\d(?: ± \d\.\d\d)?", figures_of[study])
         assert figures and set(figures) <= {row["last"] for row in rows}
         known = [row["last"] for row in rows if row["published last"]]
         assert set(known) <= set(figures)
-    intervals = sum(verdicts[verdict] for verdict in ("contains", "above", "below"))
-    assert f"Of these {intervals} intervals {verdicts['contains']} contain" in readme
+    chance = stats.chance_of_at_most(within, judged)
+    words = " ".join(readme.split())
+    assert (
+        f"Of these {judged} published runs {within} lie where one more run of ours would" in words
+    )
+    assert f"{0.95 * judged:.1f} would on average, and {within} or fewer with a chance of" in words
+    assert f"a chance of {chance:.2g}." in words
+    results = " ".join((RESULTS / "README.md").read_text().split())
+    assert f"{within} of {judged} lie within, {0.95 * judged:.1f} would on average" in results
