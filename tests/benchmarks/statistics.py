@@ -3,8 +3,9 @@
     python -m tests.benchmarks.statistics
 
 prints the tables of docs/statistics.md: coverage; how often any of several equal variants are told
-apart; how many differences from a variant ahead are found. Accuracies are in units of one variant's standard deviation
-over seeds; seeds shift all variants alike, by as much. A run that fails to learn is far below.
+apart; how many differences from a variant ahead are found. In the last two, accuracies are in units
+of one variant's standard deviation over seeds; seeds shift all variants alike, by as much. A run
+that fails to learn is far below.
 """
 
 from collections.abc import Callable

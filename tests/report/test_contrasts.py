@@ -103,6 +103,12 @@ def test_without_an_error_there_is_no_p(rows):
     assert np.isnan(found.p) and np.isnan(found.interval.low) and not found.told_apart
 
 
+def test_the_first_few_stand_among_all_pairs():
+    rows = seeds(*QUIET, [99.2, 99.3, 99.21, 99.25], [98, 97, 95, 99])
+    everything, few = compare(rows), compare(rows, 2)
+    assert few == {(0, 1): everything[0, 1]}
+
+
 def test_variants_without_a_common_seed_are_not_tested():
     found = compare([{1: 99.4, 2: 99.5}, {3: 99.1, 4: 99.0}, {1: 99.2, 2: 99.1}])
     assert np.isnan(found[0, 1].p) and found[0, 1].interval.n == 0

@@ -4,7 +4,6 @@ At most twelve, those that matter first. Every sentence holds its figures and na
 they are in. Stopped and failed runs are counted, and are in no mean.
 """
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,13 +73,13 @@ def pairs(study: Study) -> list[Pair]:
 def _pairs(family: Sequence[Variant]) -> list[Pair]:
     tested = [variant for variant in family if variant.values(TEST)]
     scores = [variant.values(TEST) for variant in tested]
-    compared = contrasts.compare(scores)
+    compared = contrasts.compare(scores, MOST)
     return [
         Pair(
             tested[i], tested[j], stats.difference(scores[i], scores[j]), compared[i, j],
             _images_error(tested[i], tested[j]),
         )
-        for i, j in itertools.combinations(range(min(len(tested), MOST)), 2)
+        for i, j in compared
     ]  # fmt: skip
 
 
