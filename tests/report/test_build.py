@@ -34,3 +34,10 @@ def test_figures_are_by_section_and_files_of_the_folder(made, tmp_path, quick):
     assert report.across_sweeps is report.published is None
     assert report.details[0].label == report.variants[0].label == "BN"
     assert report.shared["dataset"] == "digits" and "norm" not in report.shared
+
+
+def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick):
+    report = build_report(variants.collect(l1_grid), [], tmp_path / "out")
+    assert report.search is None
+    assert [figure.name for figure in report.figures["Accuracy by setting"]] == ["response_l1"]
+    assert "What the search found" not in report.figures
