@@ -153,10 +153,10 @@ def assert_is_torchs(case, tolerance=1e-7):
 
 # Each network once, and between them norms, affine modes, orders, paddings and dropouts.
 NETWORKS = {
-    "mnist_7684": {"norm": "batch", "images": 2},
-    "mnist_8008": {"norm": "group", "groups": 5, "dropout": 0.0},
-    "mnist_9680": {"norm": "layer", "norm_affine": "element", "dropout": 0.0},
-    "mnist_9802": {"norm": "batch", "norm_affine": "none", "dropout": 0.0, "images": 2},
+    "mnist_7684": {"norm": "group", "groups": 5},
+    "mnist_8008": {"norm": "layer", "norm_affine": "none", "dropout": 0.0},
+    "mnist_9680": {"norm": "batch", "images": 2, "dropout": 0.0},
+    "mnist_9802": {"norm": "layer", "norm_affine": "element", "dropout": 0.0},
     "cifar_48178": {"norm": "group"},
 }
 
@@ -192,7 +192,7 @@ def small(order, **options):
         ("relu, norm, dropout", False, {"norm": "group", "groups": 2}),
         ("norm, dropout", True, {"norm": "instance"}),
         ("norm, relu, dropout", True, {"norm": "layer", "norm_affine": "element"}),
-        ("relu, norm, dropout", True, {"norm": "layer", "norm_affine": "none"}),
+        ("relu, norm, dropout", True, {"norm": "batch", "norm_affine": "none"}),
         ("norm, relu, dropout", True, {"norm": "none"}),
         ("norm, dropout, relu", True, {"norm": "none"}),
         ("norm, relu, dropout", True, {"norm": "instance", "norm_affine": "none", "dropout": 0.0}),
@@ -226,12 +226,12 @@ def test_other_precisions_are_near(precision, tolerance):
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_a_model_has_the_numbers_that_it_has_alone_to_the_bit(norm):
     plan = Plan((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
-    together = Case(plan, models=3, images=3, size=9, norm=norm, precision="float32")
+    together = Case(plan, images=2, size=8, norm=norm, precision="float32")
     gradients = together.gradients().clone()
     images = together.bank[together.copies, together.order]
     logits = together.kernels().logits(images, together.weights)
-    k = 2
-    alone = Case(plan, models=1, images=3, size=9, norm=norm, precision="float32")
+    k = 1
+    alone = Case(plan, models=1, images=2, size=8, norm=norm, precision="float32")
     for name in ("order", "copies"):
         setattr(alone, name, getattr(together, name)[:, k : k + 1].contiguous())
     alone.bank, alone.labels = together.bank, together.labels
@@ -249,7 +249,7 @@ def test_a_model_has_the_numbers_that_it_has_alone_to_the_bit(norm):
 
 def test_the_last_batch_may_be_smaller():
     plan = Plan((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
-    case = Case(plan, images=3, size=9)
+    case = Case(plan, models=1, images=3, size=8)
     whole = case.kernels(images=8)
     case.gradients(whole)
     case.order, case.copies = case.order[:2], case.copies[:2]
