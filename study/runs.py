@@ -98,8 +98,16 @@ def read(path: str | Path) -> Run:
     path = Path(path)
     if not (path / CONFIG).is_file():
         raise UsageError(f"{path}: no run folder (it has no {CONFIG})")
-    config = Config.from_sweep(files.read_json(path / CONFIG))
-    return Run(path, config, read_history(path), read_summary(path))
+    return Run(path, read_config(path), read_history(path), read_summary(path))
+
+
+def read_config(path: Path) -> Config:
+    """Read the configuration of a run folder.
+
+    Raises:
+        UsageError: the file is damaged, or has settings that are not allowed.
+    """
+    return Config.from_sweep(files.read_json(path / CONFIG))
 
 
 def is_done(path: Path) -> bool:

@@ -104,13 +104,14 @@ class Search:
 
     def _is_done_here(self, name: str) -> bool:
         """Whether this machine's folder has a trained run; of a grid, one that is still in it."""
-        folder = self.out / name
-        if not runs.is_done(folder):
-            return False
-        if not self.is_grid:
-            return True
-        config = runs.read(folder).config
-        return runs.name(config) == name and config in self.sweep.grid
+        if self.is_grid:
+            try:
+                config = runs.read_config(self.out / name)
+            except UsageError:  # of another grid; if of this one, it is told when its turn comes
+                return False
+            if runs.name(config) != name or config not in self.sweep.grid:
+                return False
+        return runs.is_done(self.out / name)
 
     def study_name(self) -> str:
         """Return the name of Optuna's study: what changes the search begins another study.
@@ -144,7 +145,7 @@ class Search:
     def configs_done_here(self) -> list[Config]:
         """Return the configurations that this machine's folder had at the start."""
         if self.is_grid:
-            return [runs.read(self.out / name).config for name in sorted(self.done_here)]
+            return [runs.read_config(self.out / name) for name in sorted(self.done_here)]
         trials = {t.user_attrs["run"]: t.user_attrs["config"] for t in self.store.trials()}
         return [Config(**config) for name, config in trials.items() if name in self.done_here]
 

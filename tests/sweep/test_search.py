@@ -195,6 +195,20 @@ parameters:
 """
 
 
+def test_folders_that_are_not_of_the_grid_are_left_alone(sweep, tmp_path):
+    """They are of an earlier version of the file, renamed, or not to be read."""
+    for number, content in enumerate(["", "{}", '{"lr": -1}', '{"seed": 77}']):
+        folder = tmp_path / f"batch_s0_{number}"
+        folder.mkdir()
+        (folder / "config.json").write_text(content)
+        (folder / "summary.json").write_text('{"state": "finished"}')
+    other = Config(seed=77)
+    (tmp_path / f"batch_s0_{3}").rename(tmp_path / runs.name(other))
+    search = Search(sweep(GRID), tmp_path)
+    assert search.existing == 0 and search.configs_done_here() == []
+    assert search.count_remaining() == len(search.pending(None)) == 6
+
+
 def test_two_commands_share_a_grid(sweep, tmp_path):
     one, two = Search(sweep(GRID), tmp_path), Search(sweep(GRID), tmp_path)
     trials = [(search, search.ask()) for _ in range(3) for search in (one, two)]
