@@ -2,88 +2,64 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections import defaultdict
 
 import pytest
 
 from study.report import stats
-from study.report.stats import Interval
 from study.report.text import published
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "sweeps/results"
-STUDIES = list(dict.fromkeys(one.study for one in published.read()))
-COLUMNS = ("study", "variant", "parameters", "seeds", "last", "published last", "difference",
-          "best", "published best")  # fmt: skip
 
 
-def table(path, study: str) -> list[dict[str, str]]:
-    """The rows of a study in a Markdown table whose first column is `study`, by its header."""
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in path.read_text().splitlines()
-        if line.startswith(("| study |", f"| {study} |"))
-    ]
-    [header] = [row for row in rows if row[0] == "study"]
-    return [dict(zip(header, row, strict=True)) for row in rows if row is not header]
+def table() -> list[dict[str, str]]:
+    """The rows of the table of published studies, by its header."""
+    lines = (RESULTS / "README.md").read_text().splitlines()
+    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    header = next(i for i, row in enumerate(cells) if row[0] == "study")
+    return [dict(zip(cells[header], row, strict=True)) for row in cells[header + 2 :]]
 
 
-def published_beside_ours(study: str, rows) -> Iterator[tuple[Interval, float]]:
-    """Our interval and the published figure, of the variants of which one is known."""
-    with open(RESULTS / "published" / study / "results.csv") as file:
-        results = {row["label"]: row for row in csv.DictReader(file)}
-    for row in rows:
-        if row["published last"]:
-            ours = results[row["variant"]]
-            ends = [float(ours[f"test_accuracy_last_{name}"]) for name in ("mean", "low", "high")]
-            yield Interval(*ends, int(ours["finished"])), float(row["published last"])
+@pytest.mark.parametrize("row", table(), ids=lambda row: f"{row['study']}: {row['variant']}")
+def test_a_row_is_what_its_csv_holds(row):
+    path = RESULTS / re.fullmatch(r"\[[AB]\]\((.*)\)", row["machine, csv"])[1]
+    with open(path) as file:
+        seeds = [one for one in csv.DictReader(file) if one["label"] == row["variant"]]
+    score = stats.mean_interval([float(one["test_accuracy"]) for one in seeds])
+    low, high = score.prediction
+    assert row["last"] == f"{score.mean:.2f} ± {score.half_width:.2f}"
+    assert row["one more run"] == f"{max(low, 0):.2f} to {min(high, 100):.2f}"
+    assert int(row["seeds"]) == score.n
+    with open(path.parent.parent / "results.csv") as file:
+        [result] = [one for one in csv.DictReader(file) if one["label"] == row["variant"]]
+    assert int(row["parameters"].replace(",", "")) == int(result["parameters"])
+    assert row["best"] == f"{float(result['test_accuracy_best_mean']):.2f}"
+    theirs = row["published last"]
+    assert row["published is"] == (theirs and place(float(theirs), low, high))
+    if theirs:
+        figures = [one.last for one in published.read() if one.study == row["study"]]
+        assert float(theirs) in figures
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_the_results_are_those_of_the_reports_and_their_csv(study):
-    rows = table(RESULTS / "README.md", study)
-    reported = table(RESULTS / "published" / study / "report.md", study)
-    assert rows == [{name: row[name] for name in COLUMNS} for row in reported]
-    with open(RESULTS / "published" / study / "results.csv") as file:
-        results = {row["label"]: row for row in csv.DictReader(file)}
-    assert results.keys() == {row["variant"] for row in rows}
-    for row in rows:
-        result = results[row["variant"]]
-        mean, _, half = row["last"].partition(" ± ")
-        assert float(mean) == pytest.approx(float(result["test_accuracy_last_mean"]), abs=0.0051)
-        if half:
-            low, high = (float(result[f"test_accuracy_last_{end}"]) for end in ("low", "high"))
-            assert float(half) == pytest.approx((high - low) / 2, abs=0.0051)
-        assert row["seeds"] == result["seeds"] == result["finished"]
-        assert int(row["parameters"].replace(",", "")) == int(result["parameters"])
+def place(value: float, low: float, high: float) -> str:
+    return "above" if value > high else "below" if value < low else "within"
 
 
-def test_the_readme_has_the_same_figures():
+def test_the_counts_and_the_readme_have_the_same_figures():
+    rows = [row for row in table() if row["published last"]]
+    within = sum(row["published is"] == "within" for row in rows)
+    counted = f"Of the {len(rows)} published figures {within} lie where one more run"
     readme = (ROOT / "README.md").read_text()
+    assert counted in (RESULTS / "README.md").read_text() and counted in readme
+    lasts = defaultdict(set)
+    for row in rows:
+        lasts[row["study"]].add(row["last"])
     lines = re.findall(
         r"^\| (?:`(\w+)`.*|the same.*) \| .* \| (.*) \| .* \|$", readme, re.MULTILINE
     )
-    figures_of, study = dict.fromkeys(STUDIES, ""), ""
-    within = judged = 0
+    study, told = "", defaultdict(set)
     for name, reproduced in lines:
         study = name or study
-        if study in figures_of:
-            figures_of[study] += f", {reproduced}"
-    for study in STUDIES:
-        rows = table(RESULTS / "README.md", study)
-        for interval, theirs in published_beside_ours(study, rows):
-            low, high = interval.prediction
-            within, judged = within + (low <= theirs <= high), judged + 1
-        figures = re.findall(r"\d\d\.\d\d(?: ± \d\.\d\d)?", figures_of[study])
-        assert figures and set(figures) <= {row["last"] for row in rows}
-        known = [row["last"] for row in rows if row["published last"]]
-        assert set(known) <= set(figures)
-    chance = stats.chance_of_at_most(within, judged)
-    words = " ".join(readme.split())
-    assert (
-        f"Of these {judged} published runs {within} lie where one more run of ours would" in words
-    )
-    assert f"{0.95 * judged:.1f} would on average, and {within} or fewer with a chance of" in words
-    assert f"a chance of {chance:.2g}." in words
-    results = " ".join((RESULTS / "README.md").read_text().split())
-    assert f"{within} of {judged} lie within, {0.95 * judged:.1f} would on average" in results
+        told[study] |= set(re.findall(r"\d\d\.\d\d ± \d\.\d\d", reproduced))
+    assert {study: told[study] for study in lasts} == lasts
