@@ -2,7 +2,7 @@
 
 published.csv has a line for each variant of a study: its figures (accuracies in percent of the
 official test images, one seed, `best` chosen on those images; `train` of the training images during
-the last epoch), its settings as we run them, which of these it does not state, and its source.
+the last epoch), its settings, what differs in ours or is not known, and its source.
 published_curves.csv has the epochs, where a study printed them.
 """
 
@@ -19,8 +19,8 @@ from study.config import Config, parse_variant, text
 from study.report import stats
 from study.report.variants import TEST, Variant, count, percent
 
-SAME = ("dataset", "network", "norm")  # settings that a variant and a published one must share
-MOST_DIFFERENT = 1  # other stated settings in which they may differ and still be compared
+SAME = ("dataset", "network", "norm", "epochs")  # what a variant and a published one must share
+MOST_DIFFERENT = 1  # other settings in which they may differ and still be compared
 ACCURACIES = ("last", "best", "train")
 HEADER = (
     "study", "variant", "parameters", "published parameters", "seeds", "last", "one more run",
@@ -44,7 +44,6 @@ class Published:
     best: float | None
     train: float | None
     config: Config
-    unstated: tuple[str, ...]
     note: str
     source: str
     curve: tuple[float, ...]
@@ -64,7 +63,6 @@ def read() -> tuple[Published, ...]:
             parameters=int(row["parameters"]),
             **{name: float(row[name]) if row[name] else None for name in ACCURACIES},
             config=Config(**parse_variant(row["settings"])),
-            unstated=tuple(row["unstated"].split()),
             note=row["note"],
             source=row["source"],
             curve=tuple(curves.get((row["study"], row["variant"]), ())),
@@ -124,9 +122,6 @@ class Reproduced:
         ]
         if self.parameters != self.published.parameters:
             words.append(f"{self.parameters:,} parameters instead of {self.published.parameters:,}")
-        if self.published.unstated:
-            names = ", ".join(f"{n} {text(ours[n])}" for n in self.published.unstated)
-            words.append(f"our choice, since it states none: {names}")
         return words + ([self.published.note] if self.published.note else [])
 
     def __str__(self) -> str:
@@ -155,7 +150,7 @@ class Reproduced:
 
 
 def _different(config: Config, published: Published) -> list[str]:
-    """The stated settings in which a configuration is not the published one."""
+    """The settings in which a configuration is not the published one."""
     ours, theirs = asdict(config), asdict(published.config)
 
     def same(one: Any, other: Any) -> bool:
@@ -163,15 +158,14 @@ def _different(config: Config, published: Published) -> list[str]:
             return math.isclose(one, other, rel_tol=1e-4)  # as far as they are printed
         return one == other
 
-    stated = [name for name in ours if name != "seed" and name not in published.unstated]
-    return [name for name in stated if not same(ours[name], theirs[name])]
+    return [name for name in ours if name != "seed" and not same(ours[name], theirs[name])]
 
 
 def reproduced(variants: Sequence[Variant]) -> list[Reproduced]:
     """The published variants that these are runs of, each with the variant nearest to it.
 
-    A variant is compared with the published one that it is nearest to. They share data set, network
-    and norm, and differ in one other stated setting at most.
+    A variant is compared with the published one that it is nearest to. They share the settings in
+    SAME, and differ in one other at most.
     """
     nearest: dict[Published, tuple[int, Variant]] = {}
     for variant in variants:

@@ -127,6 +127,7 @@ def test_each_published_variant_is_compared_with_the_nearest_of_ours():
     found = published.reproduced([near, exact, further])
     assert [(one.published.variant, one.variant) for one in found] == [("batch_l1_1e-4", exact)]
     assert published.reproduced([further]) == []
+    assert published.reproduced([ran(batch, (99.2, 99.3), epochs=10)]) == []
     other = dataclasses.replace(batch.config, dataset="fashion_mnist")
     assert published.reproduced([dataclasses.replace(exact, config=other)]) == []
 
