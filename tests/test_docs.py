@@ -36,7 +36,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\b([A-Z_]+)(?: \?=|=)|\$\(([A-Z_]+)\)", MAKEFILE))
 VARIABLES = {name for pair in VARIABLES for name in pair}
 PROGRAMS = {"git", "cd", "md5sum"}  # what a reader has
-PROSE = re.compile(r"(study|make|wandb|python -m|\.venv/bin/\w+) \S")  # inline code: a command
+PROSE = re.compile(r"(study|make|wandb|python -m|bash|\.venv/bin/\w+) \S")  # inline code: a command
 PLACEHOLDER = re.compile(r"\b(FILE|NAME|RUN|[A-Z])\b")
 
 every_document = pytest.mark.parametrize(
@@ -100,6 +100,8 @@ def check_command(words: list[str], settings: bool = True) -> None:
         check_wandb(arguments)
     elif program == "python" and arguments[0] == "-m":
         check_module(*arguments[1:])
+    elif program in ("python", "bash"):
+        assert (ROOT / arguments[0]).is_file(), f"{arguments[0]}: no such script"
     else:
         assert program in PROGRAMS, f"{program}: which program is that?"
 
@@ -169,6 +171,7 @@ def test_every_command_is_one_that_runs(document):
         "python -m tests.benchmarks.trian",
         "python -m tests.benchmarks.train --way loop",
         "python -m pytest tests/test_dcos.py",
+        "bash tests/benchmarks/gpus.sh",
         "sudo make study",
     ],
 )
