@@ -263,11 +263,12 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
     if full and len(left) > 1:
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        half = (len(left) + 1) // 2
         for member in left:
             member.restore()
+        half = (len(left) + 1) // 2
         for part in (left[:half], left[half:]):
-            _train_or_halve(part, until, device, threads)
+            if going := [member for member in part if not member.ended]:
+                _train_or_halve(going, until, device, threads)
         return
     for member in left:
         member.fail(failure)
