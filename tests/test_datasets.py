@@ -101,9 +101,9 @@ def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick
         page.write(folder, out)
         return (out / "report.md").read_text()
 
-    assert "test set of 15 images" in report(tmp_path / "report")
+    assert "on the same 15 test images" in report(tmp_path / "report")
     mine.unlink()
-    assert "test set of 15 images" in report(tmp_path / "elsewhere")
+    assert "on the same 15 test images" in report(tmp_path / "elsewhere")
 
 
 def test_the_facts_are_saved_beside_the_file_and_are_of_its_content(mine, monkeypatch):

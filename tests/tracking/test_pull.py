@@ -69,6 +69,9 @@ def test_the_command_writes_what_the_sweep_has_planned(client, tmp_path, command
     for path in (sweep.path, foreign.path):
         done = command("pull", path)
         assert done.returncode == 0
-    assert "what the sweep has planned is not known here: wd: no such setting" in done.stderr
+    assert (
+        "what the sweep has planned is not known here: parameters.wd: no such setting"
+        in done.stderr
+    )
     plan = planned.read(tmp_path / "runs" / sweep.id)
     assert len(plan.configs) == 2 and plan.target == 99.4

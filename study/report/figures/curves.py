@@ -29,12 +29,17 @@ def name(metric: str) -> str:
     return metric.replace("/", "_")
 
 
-def draw(folder: Path, study: Study, metric: str, target: float | None = None) -> SavedFigure:
-    """Draw the curves of a metric such as test/loss, each with its last value and best epoch.
+def draw(
+    folder: Path, study: Study, metric: str, target: float | None = None
+) -> SavedFigure | None:
+    """Draw the curves of a metric such as test/loss, each with its last value and best epoch; None
+    where pulled runs lack it.
 
     Of many variants only the best have a colour and a label, and the others are grey. `target`
     draws a line at a test accuracy.
     """
+    if not any(np.isfinite(v.curves(metric)).all(axis=0)[-1:].any() for v in study.shown):
+        return None
     accuracy = metric.endswith("accuracy")
     part, title = metric.partition("/")[0], metric_title(metric)
     with matplotlib.rc_context(drawing.STYLE):
