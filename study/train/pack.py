@@ -205,10 +205,14 @@ class Pack:
             torch.randperm(count, generator=shuffle, out=row)
         orders = drawn.to(self.device)  # [seeds, N]: models of one seed share it
         if self.first_copies is None:
-            copies = torch.zeros((), dtype=torch.int64, device=self.device).expand_as(orders)
-        else:
-            copies = (self.first_copies.gather(1, orders) + epoch) % self.configs[0].epochs
-        return orders.t()[:, self.places], copies.t()[:, self.places]
+            shape = count, len(self.configs)
+            return self._by_model(orders), torch.zeros(shape, dtype=torch.int64, device=self.device)
+        copies = (self.first_copies.gather(1, orders) + epoch) % self.configs[0].epochs
+        return self._by_model(orders), self._by_model(copies)
+
+    def _by_model(self, rows: Tensor) -> Tensor:
+        """[seeds, N] to [N, models]. Rows first: a gather of columns would leave the cache."""
+        return rows[self.places].t().contiguous()
 
     def _rates(self, epoch: int) -> Tensor:
         """The learning rate of each model at each batch of the epoch, [steps, models, 1]."""
