@@ -60,6 +60,14 @@ def tile(number, COUNT: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def channels_by_group(GROUPS, MEMBERS, GROUP: tl.constexpr, MEMBER: tl.constexpr):
+    """The channels of a norm's groups, [GROUP, MEMBER], and which of these places have one."""
+    g = tl.arange(0, GROUP)[:, None]
+    j = tl.arange(0, MEMBER)[None, :]
+    return g * MEMBERS + j, (g < GROUPS) & (j < MEMBERS)
+
+
+@triton.jit
 def rectify(x):
     """ReLU, which leaves what is no number as it is."""
     return tl.where(x < 0, 0.0, x)
@@ -297,10 +305,7 @@ def image_stats(
     """stats of one image's norm over groups of channels (layer norm: one group)."""
     n = tl.program_id(0).to(tl.int64)
     channels = GROUPS * MEMBERS
-    g = tl.arange(0, GROUP)[:, None]
-    j = tl.arange(0, MEMBER)[None, :]
-    c = g * MEMBERS + j
-    known = (g < GROUPS) & (j < MEMBERS)
+    c, known = channels_by_group(GROUPS, MEMBERS, GROUP, MEMBER)
     own = tl.load(sums + n * (2 * channels) + c, mask=known, other=0.0)
     within = tl.load(sums + n * (2 * channels) + channels + c, mask=known, other=0.0)
     mean = (tl.sum(own, 1) / MEMBERS)[:, None]
@@ -569,10 +574,7 @@ def image_slopes(
     """slopes (see model_slopes) of one image's norm over groups of channels."""
     n = tl.program_id(0).to(tl.int64)
     channels = GROUPS * MEMBERS
-    g = tl.arange(0, GROUP)[:, None]
-    j = tl.arange(0, MEMBER)[None, :]
-    c = g * MEMBERS + j
-    known = (g < GROUPS) & (j < MEMBERS)
+    c, known = channels_by_group(GROUPS, MEMBERS, GROUP, MEMBER)
     first = tl.load(sums + n * (2 * channels) + c, mask=known, other=0.0)
     second = tl.load(sums + n * (2 * channels) + channels + c, mask=known, other=0.0)
     if AFFINE:

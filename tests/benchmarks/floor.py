@@ -44,7 +44,7 @@ def _flop_rate(device: torch.device, size: int = 4096) -> float:
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
         a = torch.rand(size, size, device=device)
-        return 2 * size**3 / _fastest(lambda: a @ a, device)
+        return 2 * size**3 / fastest(lambda: a @ a, device)
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
 
@@ -52,13 +52,13 @@ def _flop_rate(device: torch.device, size: int = 4096) -> float:
 def _copy_rate(device: torch.device, count: int = 64_000_000) -> float:
     source = torch.rand(count, device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / _fastest(lambda: target.copy_(source), device)
+    return 2 * source.nbytes / fastest(lambda: target.copy_(source), device)
 
 
-def _fastest(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of the fastest of five."""
+def fastest(work: Callable[[], Any], device: torch.device, repeats: int = 5) -> float:
+    """Seconds of the fastest of some repeats."""
     times = []
-    for _ in range(5):
+    for _ in range(repeats):
         began = time.perf_counter()
         work()
         if device.type == "cuda":

@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,12 @@ from study.config import Config
 from study.plans import PLANS
 from study.train import devices, provenance
 from study.train.pack import Pack
+from tests.benchmarks.floor import fastest
 
 BATCH = 128
 TRAINED = {28: 60_000, 32: 50_000}  # images of an epoch of MNIST and of CIFAR-10
 TESTED = 10_000
+REPEATS = 2
 
 
 def main(
@@ -102,9 +103,9 @@ def measure(
     pack.epoch(1, [])  # compiles, records and warms up
     row["first_epoch_s"] = time.perf_counter() - began
     steps = pack.steps
-    row["ms_step"] = _timed(lambda: pack._train(2, []), device) * 1000 / steps
-    row["evaluation_s"] = _timed(lambda: pack.predict(pack.dataset.test.images), device)
-    row["states_s"] = _timed(lambda: pack.state(), device)
+    row["ms_step"] = fastest(lambda: pack._train(2, []), device, REPEATS) * 1000 / steps
+    row["evaluation_s"] = fastest(lambda: pack.predict(pack.dataset.test.images), device, REPEATS)
+    row["states_s"] = fastest(lambda: pack.state(), device, REPEATS)
     side = PLANS[network].size
     training = row["ms_step"] / 1000 * TRAINED[side] / BATCH
     row["epoch_s_model"] = (training + row["evaluation_s"] + row["states_s"]) / count
@@ -113,18 +114,6 @@ def measure(
     if device.type == "cuda":
         row["gpu_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
     return row
-
-
-def _timed(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of a piece of work, the better of two."""
-    seconds = []
-    for _ in range(2):
-        began = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def line(row: dict[str, Any]) -> str:
