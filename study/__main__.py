@@ -184,6 +184,7 @@ def report(
     runs: tyro.conf.Positional[tuple[Path, ...]],
     out: Path | None = None,
     target: float | None = None,
+    best_epoch: bool = False,
 ) -> int:
     """Report what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
 
@@ -192,6 +193,7 @@ def report(
         out: where the report goes (default: reports/NAME, or reports/NAME-NAME).
         target: test accuracy in percent to draw a line at, such as 99.4 (default: what the sweep
             file's description sets).
+        best_epoch: draw the mistakes of each run's best epoch, too, as published studies do.
     """
     from study.report import page
 
@@ -199,7 +201,7 @@ def report(
     if not runs:
         raise UsageError("report: give the folder of a sweep, such as runs/quickstart")
     out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
-    print(page.write(runs[0], out, target=target, compared_with=runs[1:]))
+    print(page.write(runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch))
     return 0
 
 

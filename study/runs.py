@@ -1,7 +1,8 @@
 """Write and read run folders.
 
     runs/<sweep>/<run>/   config.json  history.jsonl  summary.json  parameters.json  weights.pt
-                          misclassified.npz  misclassified.png  confusion.json  wandb/
+                          misclassified.npz  misclassified.png  misclassified_best.npz
+                          confusion.json  wandb/
 
 Accuracies are percent. Losses are mean cross-entropy without the L1 term.
 """
@@ -21,11 +22,14 @@ from study.errors import RunError, UsageError
 CONFIG, HISTORY, SUMMARY = "config.json", "history.jsonl", "summary.json"
 PARAMETERS, CONFUSION, WEIGHTS = "parameters.json", "confusion.json", "weights.pt"
 MISCLASSIFIED, GRID = "misclassified.npz", "misclassified.png"
+MISCLASSIFIED_BEST = "misclassified_best.npz"  # of the best epoch, where that is not the last
 CHECKPOINT = "checkpoint.pt"  # there while a run trains, and in one that was cut off
 WANDB = "wandb"  # the folder of its W&B run
 SEARCH = "search.json"  # beside the runs of a search: its method, metric and order
 # What is small enough to be uploaded with a run. Weights stay where they were trained.
-UPLOADED = (CONFIG, HISTORY, SUMMARY, PARAMETERS, CONFUSION, MISCLASSIFIED, GRID)
+UPLOADED = (
+    CONFIG, HISTORY, SUMMARY, PARAMETERS, CONFUSION, MISCLASSIFIED, MISCLASSIFIED_BEST, GRID,
+)  # fmt: skip
 
 FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
 DONE = (FINISHED, STOPPED)
@@ -74,10 +78,19 @@ class Run:
         """Whether the folder has a file; those of runs pulled from W&B may lack some."""
         return (self.path / file).is_file()
 
-    def misclassified(self) -> Misclassified:
-        """Read the test images that the run got wrong."""
-        with np.load(self.path / MISCLASSIFIED, allow_pickle=False) as arrays:
+    def misclassified(self, file: str = MISCLASSIFIED) -> Misclassified:
+        """Read the test images that the run got wrong, in its last epoch or its best."""
+        with np.load(self.path / file, allow_pickle=False) as arrays:
             return Misclassified(**{name: arrays[name] for name in arrays.files})
+
+    def misclassified_at_best(self) -> Misclassified | None:
+        """Read the test images that it got wrong in the epoch of its highest test accuracy; None
+        where that is not known."""
+        if self.summary["test_accuracy_best_epoch"] == len(self.history):
+            return self.misclassified() if self.has(MISCLASSIFIED) else None
+        if not self.has(MISCLASSIFIED_BEST):
+            return None
+        return self.misclassified(MISCLASSIFIED_BEST)
 
     def confusion(self) -> np.ndarray:
         """Read the test images by target (row), prediction (column): int64 [classes, classes]."""
@@ -214,10 +227,10 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
     files.write_json(path / SUMMARY, summary)
 
 
-def write_misclassified(path: Path, wrong: Misclassified) -> None:
+def write_misclassified(path: Path, wrong: Misclassified, name: str = MISCLASSIFIED) -> None:
     """Write the test images that a run got wrong."""
     arrays = dataclasses.asdict(wrong)
-    files.write(path / MISCLASSIFIED, lambda file: np.savez_compressed(file, **arrays))
+    files.write(path / name, lambda file: np.savez_compressed(file, **arrays))
 
 
 def write_failure(path: Path, config: Config, cause: str) -> None:

@@ -139,12 +139,16 @@ class Report:
 
 
 def build_report(
-    study: Study, folders: Sequence[Path], folder: Path, target: float | None = None
+    study: Study,
+    folders: Sequence[Path],
+    folder: Path,
+    target: float | None = None,
+    best_epoch: bool = False,
 ) -> Report:
     """Build the report of the study in run `folders`; its figures and tables go into `folder`.
 
     target: a test accuracy in percent to draw a line at, by default the one that the study's sweep
-    file sets.
+    file sets. best_epoch: whether to draw the mistakes of the best epochs, too.
 
     Raises:
         UsageError: `folder` cannot be written.
@@ -176,7 +180,7 @@ def build_report(
         published_figures=_drawn(published_figure.draw(figures, reproduced)),
         search=found,
         search_figures=searched,
-        details=[_detail(figures, variant) for variant in study.detailed],
+        details=[_detail(figures, variant, best_epoch) for variant in study.detailed],
         norms=_norm_figures(figures, study),
         runs=_run_rows(study, folder),
         states=Counter(run.state for run in study.all),
@@ -216,12 +220,14 @@ def _search_figures(folder: Path, study: Study, found: Search | None) -> list[Sa
     return _drawn(*figures)
 
 
-def _detail(folder: Path, variant: Variant) -> Detail:
+def _detail(folder: Path, variant: Variant, best_epoch: bool) -> Detail:
     """Draw the figures of a variant by itself."""
     figures = _drawn(
         train_test.draw(folder, variant),
         *misclassified.draw(folder, variant),
         confusion.draw(folder, variant),
+        misclassified.draw_at_best(folder, variant) if best_epoch else None,
+        confusion.draw_at_best(folder, variant) if best_epoch else None,
     )
     return Detail(variant.label, figures, classes.table(variant), variant.parameters)
 

@@ -16,7 +16,11 @@ from study.report.variants import collect
 
 
 def write(
-    sweep: Path, folder: Path, target: float | None = None, compared_with: Sequence[Path] = ()
+    sweep: Path,
+    folder: Path,
+    target: float | None = None,
+    compared_with: Sequence[Path] = (),
+    best_epoch: bool = False,
 ) -> Path:
     """Write the report of a sweep, compared with other sweeps; return its index.html.
 
@@ -24,12 +28,13 @@ def write(
         sweep, compared_with: folders of runs.
         folder: where the report goes.
         target: a test accuracy in percent, to draw a line at.
+        best_epoch: whether to draw the mistakes of the best epochs, too.
 
     Raises:
         UsageError: there is nothing to report, or `folder` cannot be written.
     """
     sweeps = [sweep, *compared_with]
-    return render(build_report(collect(*sweeps), sweeps, folder, target), folder)
+    return render(build_report(collect(*sweeps), sweeps, folder, target, best_epoch), folder)
 
 
 def render(report: Report, folder: Path) -> Path:

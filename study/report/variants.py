@@ -79,6 +79,19 @@ class Variant:
         """The confusion matrices of the seeds that kept theirs."""
         return [run.confusion() for run in self.runs if run.has(runs.CONFUSION)]
 
+    def confusions_at_best(self) -> list[np.ndarray]:
+        """The confusion matrices of the best epochs, of the seeds that kept theirs. What is right
+        of a class is what is not wrong of its test images."""
+        matrices = []
+        for run in self.runs:
+            wrong = run.misclassified_at_best() if run.has(runs.CONFUSION) else None
+            if wrong is not None:
+                images = run.confusion().sum(1)
+                matrix = np.zeros((len(images), len(images)), np.int64)
+                np.add.at(matrix, (wrong.target, wrong.predicted), 1)
+                matrices.append(matrix + np.diag(images - matrix.sum(1)))
+        return matrices
+
     def first_epoch_at_target(self, target: float) -> int | None:
         """The first epoch from which on the mean test accuracy stays at or above a target."""
         return stats.first_epoch_at_target(

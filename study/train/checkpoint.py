@@ -29,11 +29,12 @@ CPU = torch.device("cpu")
 @dataclass(frozen=True)
 class Checkpoint:
     """One moment of a run: the network's state, the optimizer's (see optimizer.State, tensors as
-    the parameters of one network) and the history."""
+    the parameters of one network), the history, and predictions.BestEpoch's (None: not known)."""
 
     network: dict[str, Tensor]
     optimizer: dict[str, list[Tensor]]
     history: list[dict[str, Any]]
+    best: dict[str, Tensor] | None = None
 
     def write(self, path: Path) -> None:
         """Write the checkpoint.
@@ -41,8 +42,7 @@ class Checkpoint:
         Raises:
             RunError: the disk does not take it (see files.write).
         """
-        content = {"network": self.network, "optimizer": self.optimizer, "history": self.history}
-        files.write(path, lambda file: torch.save(content, file))
+        files.write(path, lambda file: torch.save(vars(self), file))
 
 
 class PackCheckpoint:
@@ -69,10 +69,11 @@ class PackCheckpoint:
         network: dict[str, Tensor],
         optimizer: dict[str, list[Tensor]],
         histories: Sequence[Sequence[str]],
+        best: dict[str, Tensor],
     ) -> None:
         """Write the runs of these folders as they are now, in place of what was written before.
 
-        network, optimizer: as a Checkpoint's, but [runs, ...]; histories: lines of JSON.
+        network, optimizer, best: as a Checkpoint's, but [runs, ...]; histories: lines of JSON.
 
         Raises:
             RunError: the disk does not take it.
@@ -82,6 +83,7 @@ class PackCheckpoint:
             "network": network,
             "optimizer": optimizer,
             "histories": ["\n".join(lines) for lines in histories],
+            "best": best,
         }
         files.write(self.path, lambda file: torch.save(content, file))
 
@@ -124,13 +126,19 @@ def _one_of_pack(content: dict[str, Any], path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: of another run")
     k = folders.index(folder)
     return {
-        "network": {name: values[k].clone() for name, values in content["network"].items()},
+        "network": _row(content["network"], k),
         "optimizer": {
             name: [values[k].clone() for values in tensors]
             for name, tensors in content["optimizer"].items()
         },
         "history": [json.loads(line) for line in content["histories"][k].splitlines()],
+        "best": {name: values[k].clone() for name, values in content.get("best", {}).items()}
+        or None,
     }
+
+
+def _row(tensors: dict[str, Tensor], k: int) -> dict[str, Tensor]:
+    return {name: values[k].clone() for name, values in tensors.items()}
 
 
 def detach(folder: Path) -> None:

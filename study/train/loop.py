@@ -39,6 +39,7 @@ from study.train import (
 )
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
+from study.train.predictions import BestEpoch, Predictions
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -68,6 +69,7 @@ class Training:
         self.optimizer_state = kind.start(self.parameters)
         self.history: list[dict[str, float]] = []
         self.test_logits: Tensor | None = None  # after the last epoch
+        self.best = BestEpoch([[]], [None], len(self.dataset.test))
         self.mean = self._per_channel(self.dataset.spec.mean)
         self.std = self._per_channel(self.dataset.spec.std)
         self.labels = self._on_device(self.dataset.train.labels)
@@ -92,6 +94,7 @@ class Training:
                 row |= _scores(name, logits, torch.from_numpy(split.labels))
                 if name == "test":
                     self.test_logits = logits
+                    self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row["seconds"] = round(time.perf_counter() - began, 6)
         check_finite(row, self.config)
@@ -164,7 +167,9 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         """Return the run as it is now."""
-        return Checkpoint(self.network.state_dict(), self.optimizer_state, self.history)
+        return Checkpoint(
+            self.network.state_dict(), self.optimizer_state, self.history, self.best.row(0)
+        )
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
@@ -179,6 +184,7 @@ class Training:
             raise checkpoint.damaged(path) from error
         self.optimizer_state |= state.optimizer
         self.history = state.history
+        self.best = BestEpoch([state.history], [state.best], len(self.dataset.test))
 
 
 def train(
@@ -260,7 +266,8 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
         state,
         training.history,
         training.dataset,
-        logits.softmax(1).numpy(),
+        Predictions.of(logits.softmax(1).numpy()),
+        training.best.predictions(0),
         training.network.state_dict(),
         provenance.collect(training.device, threads=threads, path="loop", pack=1),
     )

@@ -29,6 +29,7 @@ from study.train import (
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
+from study.train.predictions import BestEpoch
 
 if TYPE_CHECKING:
     from study.train.kernel_network import KernelNetwork
@@ -78,6 +79,11 @@ class Pack:
         self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
         self.bank = self._upload_bank()
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
+        self.best = BestEpoch(
+            [checkpoint.history if checkpoint else [] for checkpoint in checkpoints],
+            [checkpoint.best if checkpoint else None for checkpoint in checkpoints],
+            len(self.dataset.test),
+        )
 
     def _upload_bank(self) -> Tensor:
         """Return the images on the device, uint8 [copies, N, C, H, W]: one copy after another, so
@@ -321,11 +327,12 @@ class Pack:
     def _scores(self, name: str, split: data.Split) -> Iterator[dict[str, float]]:
         """Each model's mean cross-entropy and accuracy in percent."""
         logits = self.predict(split.images)
-        if name == "test":
-            self.test_logits = logits
         labels = torch.from_numpy(split.labels).to(self.device).unsqueeze(1)
         logs = logits.log_softmax(2).gather(2, labels.unsqueeze(2).expand(-1, logits.shape[1], 1))
         right = (logits.argmax(2) == labels).sum(0).tolist()
+        if name == "test":
+            self.test_logits = logits
+            self.best.update([100 * count / len(labels) for count in right], logits)
         for loss, count in zip((-logs.mean(0)).flatten().tolist(), right):
             yield {f"{name}/loss": loss, f"{name}/accuracy": 100 * count / len(labels)}
 
@@ -354,6 +361,7 @@ class Pack:
     def select(self, models: Sequence[int]) -> None:
         """Go on with these models alone; the others cost nothing any more."""
         buffers, logits = self._buffers(), self.test_logits
+        self.best.select(models)
         self.configs = [self.configs[k] for k in models]
         rows = torch.tensor(models, device=self.device)
         self.weights = self.weights.detach()[rows].requires_grad_()

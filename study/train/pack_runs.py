@@ -32,6 +32,7 @@ from study.train import (
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint, PackCheckpoint
 from study.train.pack import Pack
+from study.train.predictions import Predictions
 
 PACK_SIZE = 64  # runs of a pack by default: from 32 on each takes as long
 MEMORY_SHARE = 0.8  # of the free memory that a pack may take
@@ -326,7 +327,7 @@ def _train_epoch(
 def _save(pack: Pack, members: Sequence[Member], shared: PackCheckpoint) -> None:
     """Write the members of a pack after a whole epoch."""
     folders, lines = [m.folder for m in members], [m.lines for m in members]
-    shared.write(folders, *pack.state(), lines)
+    shared.write(folders, *pack.state(), lines, pack.best.state)
 
 
 def _select(pack: Pack, members: list[Member]) -> list[Member]:
@@ -359,7 +360,8 @@ def _finish(
         try:
             results.write(
                 member.folder, member.config, state, member.history, pack.dataset,
-                probabilities[:, k], weights, source, member.picture,
+                Predictions.of(probabilities[:, k]), pack.best.predictions(k), weights, source,
+                member.picture,
             )  # fmt: skip
             member.ended = True
         except RunError as failure:

@@ -11,6 +11,7 @@ from study import datasets, files, runs
 from study.config import Config
 from study.runs import Misclassified, Run
 from study.train import checkpoint, data, image_grid, networks
+from study.train.predictions import Predictions
 
 IMAGES, DPI = 10, 130  # of misclassified.png
 
@@ -29,26 +30,30 @@ def write(
     state: str,
     history: list[dict[str, float]],
     dataset: data.Dataset,
-    probabilities: np.ndarray,
+    last: Predictions,
+    best: Predictions | None,
     weights: dict[str, Tensor],
     provenance: dict[str, Any],
     picture: bool = True,
 ) -> None:
     """Write the files of a run that ends; the summary last, since it says that the rest exists.
 
-    probabilities: float [N, classes] on the test images. weights: the network's state. provenance:
-    see provenance.collect; it goes into the summary. picture: whether to draw the misclassified
-    images, too.
+    last, best: of the test images in these epochs, None where not known. weights: the network's
+    state. provenance: see provenance.collect; it goes into the summary. picture: whether to draw
+    the misclassified images, too.
     """
     test, classes = dataset.test, dataset.spec.class_names
-    runs.write_misclassified(folder, misclassified(probabilities, test))
+    summary = _summary(config, state, history, dataset, provenance)
+    runs.write_misclassified(folder, misclassified(last, test))
+    if best is not None and summary["test_accuracy_best_epoch"] < len(history):
+        runs.write_misclassified(folder, misclassified(best, test), runs.MISCLASSIFIED_BEST)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
+    np.add.at(confusion, (test.labels, last.predicted), 1)
     files.write_json(folder / runs.CONFUSION, confusion.tolist())
     if picture:
         draw_misclassified(runs.read(folder))
     files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
-    runs.write_summary(folder, _summary(config, state, history, dataset, provenance))
+    runs.write_summary(folder, summary)
     checkpoint.remove(folder)
 
 
@@ -62,10 +67,9 @@ def draw_misclassified(run: Run) -> None:
     files.write(run.path / runs.GRID, lambda file: figure.savefig(file, dpi=DPI))
 
 
-def misclassified(probabilities: np.ndarray, test: data.Split) -> Misclassified:
+def misclassified(predictions: Predictions, test: data.Split) -> Misclassified:
     """Return the test images whose most probable class is not their own, the surest first."""
-    predicted = probabilities.argmax(1)
-    confidence = probabilities.max(1).astype(np.float32)
+    predicted, confidence = predictions.predicted.astype(np.int64), predictions.confidence
     index = np.flatnonzero(predicted != test.labels)
     index = index[np.argsort(-confidence[index], kind="stable")]
     return Misclassified(

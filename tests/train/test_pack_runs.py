@@ -490,10 +490,10 @@ def test_an_end_that_fails_for_one_leaves_the_others_theirs(tiny_pack, tmp_path,
     folders = [tmp_path / str(k) for k in range(3)]
     write = runs.write_misclassified
 
-    def full(path, wrong):
+    def full(path, wrong, *name):
         if path == folders[1]:
             raise RunError("no space")
-        write(path, wrong)
+        write(path, wrong, *name)
 
     monkeypatch.setattr(runs, "write_misclassified", full)
     first, failed, last = pack_runs.train(tiny_pack, folders)

@@ -19,12 +19,33 @@ DARK = 0.6  # of the greatest cell, from which words on a cell are white
 
 def draw(folder: Path, variant: Variant) -> SavedFigure | None:
     """Draw the mean over the seeds that kept theirs; None where none did."""
+    caption = (
+        "Test images by class and prediction, the mean over {}; on the diagonal the share of the"
+        " class that is right."
+    )
+    title, name = f"{variant.label}: confusion", f"confusion_{variant.file}"
+    return _draw(folder, variant, variant.confusions(), name, title, caption)
+
+
+def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
+    """Draw the mean over the seeds that kept their best epoch's; None where none did."""
+    title, name = f"{variant.label}: confusion, best epochs", f"confusion_best_{variant.file}"
+    caption = "As above, the mean over {}, each in the epoch of its highest test accuracy."
+    return _draw(folder, variant, variant.confusions_at_best(), name, title, caption)
+
+
+def _draw(
+    folder: Path,
+    variant: Variant,
+    matrices: list[np.ndarray],
+    name: str,
+    title: str,
+    caption: str,
+) -> SavedFigure | None:
     classes = variant.class_names
-    matrices = variant.confusions()
     if not matrices:
         return None
     mean = np.mean(matrices, axis=0)
-    name = f"confusion_{variant.file}"
     with matplotlib.rc_context(STYLE):
         side = max(5, 0.2 * len(classes))
         figure = Figure(figsize=(side + 1, side), layout="constrained")
@@ -35,12 +56,7 @@ def draw(folder: Path, variant: Variant) -> SavedFigure | None:
         axes.set(xlabel="predicted", ylabel="target")
         rows = [[classes[i], classes[j], images] for (i, j), images in np.ndenumerate(mean)]
         drawing.save(figure, folder, name, ["target", "predicted", "images"], rows)
-    return SavedFigure(
-        name,
-        f"{variant.label}: confusion",
-        f"Test images by class and prediction, the mean over {count(len(matrices), 'seed')}; on the"
-        " diagonal the share of the class that is right.",
-    )
+    return SavedFigure(name, title, caption.format(count(len(matrices), "seed")))
 
 
 def _draw_cells(axes: Axes, mean: np.ndarray) -> None:

@@ -46,6 +46,30 @@ def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
     ]
 
 
+def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
+    """Draw the ten most confident in the best epoch of the first seed that kept them."""
+    kept = ((run, run.misclassified_at_best()) for run in variant.runs)
+    run, wrong = next(((run, wrong) for run, wrong in kept if wrong), (None, None))
+    if run is None or wrong is None:
+        return None
+    epoch = run.summary["test_accuracy_best_epoch"]
+    title = (
+        f"{variant.label}, seed {run.config.seed}, its best epoch ({epoch}):"
+        f" {len(wrong.index)} test images wrong"
+    )
+    name = f"misclassified_best_{variant.file}"
+    rows = list(zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence))
+    with matplotlib.rc_context(STYLE):
+        figure = image_grid.draw_misclassified(wrong, variant.class_names, title, TEN)
+        drawing.save(figure, folder, name, HEADER, rows)
+    return SavedFigure(
+        name,
+        title,
+        "As above, in the epoch of the highest test accuracy. That epoch is chosen on these images,"
+        " so it flatters.",
+    )
+
+
 def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
     """Draw the images that all variants get wrong, and those that only one does.
 
