@@ -21,7 +21,6 @@ from study.errors import RunError, UsageError
 from study.runs import Run
 
 if TYPE_CHECKING:
-    from study.sweep.local import Outcome
     from study.tracking.logger import Mode
 
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
@@ -101,6 +100,7 @@ def sweep(
         storage: URL of a database that machines without a common folder share.
         online: log the runs to the W&B server, those already trained too.
     """
+    from study.cli import outcome
     from study.sweep import local, spec
 
     _check_at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
@@ -109,7 +109,7 @@ def sweep(
     plan = spec.read(file, set)
     print(f"{file}: {plan}", flush=True)
     folder = out / plan.name
-    outcome = local.run(
+    done = local.run(
         plan,
         folder,
         workers=workers,
@@ -121,7 +121,7 @@ def sweep(
         search_seed=search_seed,
         storage=storage,
     )
-    return _report_outcome(folder, outcome)
+    return outcome.report(folder, done)
 
 
 def rerun(
@@ -148,6 +148,7 @@ def rerun(
         online: log the runs to the W&B server.
     """
     from study import runs
+    from study.cli import outcome
     from study.sweep import local, spec
 
     _check_at_least_one(workers=workers, threads=threads)
@@ -155,29 +156,8 @@ def rerun(
     plan = spec.rerun(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
     mode: Mode = "online" if online else "offline"
     folder = out / plan.name
-    outcome = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
-    return _report_outcome(folder, outcome)
-
-
-def _report_outcome(folder: Path, outcome: "Outcome") -> int:
-    """Print what a sweep's command did, and return the exit code."""
-    for warning in outcome.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(
-        f"{folder}: {outcome.trained} runs trained now"
-        + (f" ({outcome.stopped} stopped early)" if outcome.stopped else "")
-        + f", {outcome.existing} were there, {len(outcome.failed)} failed,"
-        f" {outcome.remaining} left for later"
-        + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
-        + (f"; {outcome.by_other_workers} by other workers" if outcome.by_other_workers else "")
-        + (f"; {outcome.end_reason}" if outcome.end_reason else "")
-    )
-    if outcome.failed:
-        print("failed; the same command runs them again:", file=sys.stderr)
-        for run, cause in outcome.failed.items():
-            print(f"  {run}: {cause}", file=sys.stderr)
-        return 1
-    return 0
+    done = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
+    return outcome.report(folder, done)
 
 
 def report(

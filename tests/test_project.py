@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     "study.report.explain": "report/explain/test_explain.py",
     "study.report.figures": "report/figures/test_figures.py",
     "study.sweep.jobs": "sweep/test_local.py",
-    "study.sweep.progress": "sweep/test_local.py",
     "study.sweep.trials": "sweep/test_search.py",
     "study.sweep.worker": "sweep/test_local.py",
     "study.train.blocks": "train/test_networks.py",

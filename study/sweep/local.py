@@ -28,6 +28,8 @@ from study.tracking import client, logger
 from study.tracking.logger import Mode
 from study.train import augment, data, devices
 
+PATIENCE = 5  # seconds that a pool waits for messages before it looks after the rest
+
 
 @dataclass
 class Outcome:
@@ -169,7 +171,8 @@ class _Pool:
                 if not self.workers:
                     return
                 # The search has nothing new until a run ends here, or a lease ends elsewhere.
-                may_ask = self._receive(timeout=trials.RENEW)
+                may_ask = self._receive(timeout=PATIENCE)
+                self.progress.report(self.training)
                 if time.monotonic() > renewed + trials.RENEW:
                     self.search.renew()
                     renewed, may_ask = time.monotonic(), True
@@ -179,7 +182,8 @@ class _Pool:
     def _start_training(self) -> None:
         while self.free_slots and (work := self.queue.next_training(self.free_slots[0])):
             slot = self.free_slots.pop(0)
-            self.training.append(Worker(*work, slot, self.lines[slot]))
+            metric = self.search.sweep.metric
+            self.training.append(Worker(*work, slot, self.lines[slot], metric))
 
     def _start_logging(self) -> None:
         while (free := self.loggers - len(self.logging)) and (

@@ -2,12 +2,15 @@
 
 import sys
 import time
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
 from study import runs
 from study.planned import Metric, default_metric
-from study.sweep.worker import Task
+from study.sweep.worker import Task, Worker
+
+FIRST, EVERY = 5, 30  # seconds to the first line of a worker, and between two
 
 
 class Progress:
@@ -22,7 +25,12 @@ class Progress:
     ) -> None:
         self.epochs, self.runs, self.metric = epochs, runs, metric
         self.done_epochs = self.done_runs = 0
+        self.quiet, self.slots = quiet, position
+        self.ahead = 0.0  # of the epochs counted, those that the workers are in by now
         self.began = time.monotonic()
+        self.told = dict.fromkeys(range(position), self.began + FIRST - EVERY)
+        if quiet:
+            print(f"{runs} runs, {epochs} epochs, {position} at once", file=sys.stderr, flush=True)
         self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
                         smoothing=0.05, disable=quiet)  # fmt: skip
 
@@ -30,13 +38,22 @@ class Progress:
         self.done_epochs += 1
         self.bar.update()
 
+    def report(self, workers: Sequence[Worker]) -> None:
+        """Print how far the workers are, each every 30 seconds, where no terminal shows bars."""
+        self.ahead = sum(worker.epochs for worker in workers)
+        now = time.monotonic()
+        for worker in workers if self.quiet else ():
+            if worker.text and now >= self.told[worker.slot] + EVERY:
+                self.told[worker.slot] = now
+                print(worker.text + self._time_left(), file=sys.stderr, flush=True)
+
     def end_run(self, task: Task, cause: str | None) -> None:
         """Print how a run ended, and the time left."""
         self.done_runs += 1
         end = f"failed: {cause}" if cause else self._describe_end(task)
         line = f"{self.done_runs}/{self.runs}  {task.label}, seed {task.config.seed}: {end}"
-        if self.done_epochs and self.done_runs < self.runs:
-            line += f"  ({_duration(self._seconds_left())} left)"
+        if self.done_runs < self.runs:
+            line += self._time_left()
         self.bar.write(line, file=sys.stderr)
 
     def _describe_end(self, task: Task) -> str:
@@ -54,9 +71,13 @@ class Progress:
         last, best = history[-1][metric.name], metric.best(history) or 0.0
         return f"{metric.title} {metric.format(last)} ({metric.superlative} {metric.format(best)})"
 
-    def _seconds_left(self) -> float:
-        seconds_per_epoch = (time.monotonic() - self.began) / self.done_epochs
-        return max(0, self.epochs - self.done_epochs) * seconds_per_epoch
+    def _time_left(self) -> str:
+        """The time left, by the epochs so far; empty while there is none to go by."""
+        done = self.done_epochs + self.ahead
+        if not done:
+            return ""
+        seconds = max(0, self.epochs - done) * (time.monotonic() - self.began) / done
+        return f"  ({_duration(seconds)} left)"
 
 
 def _duration(seconds: float) -> str:

@@ -73,8 +73,6 @@ def suggest_params(
 class Search:
     """A sweep in progress, here and in the other commands that share its trial store.
 
-    existing: how many runs had been trained at the start.
-
     Raises:
         UsageError: a database that cannot be used, or a damaged journal.
         RunError: the database does not answer.
@@ -100,7 +98,12 @@ class Search:
         trusts_store = self.store.is_database and not self.is_grid
         self.done = names if trusts_store else self.done_here.copy()
         self.lost = set() if self.is_grid else names - self.done
-        self.existing = len(self.done)
+        self.done_before = frozenset(self.done)
+
+    @property
+    def existing(self) -> int:
+        """How many runs had been trained at the start."""
+        return len(self.done_before)
 
     def _is_done_here(self, name: str) -> bool:
         """Whether this machine's folder has a trained run; of a grid, one that is still in it."""
@@ -167,7 +170,7 @@ class Search:
     def count_by_other_workers(self) -> int:
         """Count the configurations that other workers train, or trained since the start."""
         self.store.release_expired()
-        return len(self._taken() - self.done - self.asked)
+        return len((self._taken() | self.done) - self.done_before - self.asked)
 
     def count_remaining(self) -> int:
         """Count the configurations that no worker has asked for yet."""

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from study import runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
-from study.planned import PARTS
+from study.planned import Metric, default_metric
 from study.sweep.trials import Trial
 from study.tracking import logger
 from study.tracking.logger import Mode
@@ -104,20 +104,30 @@ class PipeCallback(Callback):
 class Worker:
     """The command's side of a worker: its process, its job, its line on the terminal.
 
-    trials: a search's trial for each run, or None; running: the indices of the runs without an end;
-    trained: the runs that it has trained.
+    trials: a search's trial for each run, or None; metric: the sweep's own; running: the indices of
+    the runs without an end; trained: the runs that it has trained; epochs: how far its runs are in
+    the epoch that they train, all together; text: its line, empty until it trains.
     """
 
-    def __init__(self, job: Job, trials: Sequence[Trial | None], slot: int, line: tqdm) -> None:
+    def __init__(
+        self,
+        job: Job,
+        trials: Sequence[Trial | None],
+        slot: int,
+        line: tqdm,
+        metric: Metric | None = None,
+    ) -> None:
         context = multiprocessing.get_context("forkserver")
         self.job, self.trials, self.slot, self.line = job, trials, slot, line
+        self.metric, self.score = metric, ""
+        self.epochs, self.text = 0.0, ""
         self.running = set(range(len(job.tasks)))
         self.trained: list[Task] = []
         self.pipe, child_pipe = context.Pipe()
         self.process = context.Process(target=_run_job, args=(job, child_pipe), daemon=True)
         self.process.start()
         child_pipe.close()
-        self._show("starting")
+        self.line.set_description_str(f"{self._name()}: starting")
 
     def receive(self) -> list[Message]:
         """Receive the next message; of a process that died, the end of each run it left."""
@@ -145,20 +155,24 @@ class Worker:
     def _show_message(self, message: Message) -> None:
         if message.kind == "batch":
             epoch, share, loss, accuracy = message.content
-            self._show(f"{epoch} ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
+            self.epochs = share * len(self.running)
+            self._show(epoch, f" ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
         elif message.kind == "epoch" and message.run == 0:
-            row = message.content
-            part = "val" if "val/loss" in row else "test"  # whoever watches may choose by it
-            self._show(
-                f"{row['epoch']}  {PARTS[part]} loss {row[f'{part}/loss']:.4f}"
-                f"  {PARTS[part]} accuracy {row[f'{part}/accuracy']:.2f}"
-            )
+            self.epochs, row = 0.0, message.content
+            # Whoever watches may choose by what is shown.
+            metric = self.metric or default_metric("val/accuracy" in row)
+            self.score = f"  {metric.title} {metric.format(row[metric.name])}"
+            self._show(row["epoch"], "")
 
-    def _show(self, progress: str) -> None:
+    def _show(self, epoch: int, progress: str) -> None:
+        epochs = self.job.tasks[0].config.epochs
+        self.text = f"{self._name()}: epoch {epoch}/{epochs}{progress}{self.score}"
+        self.line.set_description_str(self.text)
+
+    def _name(self) -> str:
         first, others = self.job.tasks[0], len(self.job.tasks) - 1
         run = f"[{self.slot + 1}] {first.label}, seed {first.config.seed}"
-        run += f" and {others} more" if others else ""
-        self.line.set_description_str(f"{run}, {first.config.epochs} epochs: {progress}")
+        return run + (f" and {others} more" if others else "")
 
     def _end_killed(self, index: int) -> list[Message]:
         """End a run whose process was killed: write the cause, unless the run itself is whole."""

@@ -8,9 +8,11 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import logging
 import multiprocessing
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -23,6 +25,8 @@ from study import datasets, files
 from study.config import Config
 from study.errors import UsageError
 from study.train import data, seeds
+
+log = logging.getLogger(__name__)
 
 SMALL = 100_000  # images up to which starting processes takes longer than augmenting in this one
 GIGABYTE = 1e9
@@ -157,6 +161,11 @@ def prepare(config: Config) -> None:
     if not missing:
         return
     _check_room(config, bank, images.nbytes, len(missing))
+    if not sys.stderr.isatty():  # where a bar says so
+        log.info(
+            "making %d augmented copies of %s (%s), once for all its sweeps",
+            len(missing), config.dataset, config.augment,
+        )  # fmt: skip
     bar = tqdm(
         total=len(missing),
         desc=f"augmenting {config.dataset}, {config.augment}",

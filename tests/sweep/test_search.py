@@ -1,6 +1,7 @@
 """The searcher by itself: what it asks for, with runs whose figures are computed, not trained."""
 
 import errno
+import itertools
 import multiprocessing
 import os
 import signal
@@ -378,3 +379,19 @@ def test_what_we_rely_on_in_optuna(tmp_path):
         TrialState.COMPLETE,
         {},
     )
+
+
+def test_runs_that_another_command_trains_meanwhile_add_up(sweep, tmp_path):
+    one, two = Search(sweep(GRID), tmp_path), Search(sweep(GRID), tmp_path)
+    trained = [0, 0]
+    for turn in itertools.cycle([0, 1, 1]):
+        count = len(work((one, two)[turn], 1))
+        trained[turn] += count
+        if not count:
+            break
+    total = len(one.sweep.grid)
+    assert 0 < trained[0] < total
+    for search, count in zip((one, two), trained):
+        assert search.ask() is None
+        assert search.existing == search.count_remaining() == 0
+        assert count + search.count_by_other_workers() == total

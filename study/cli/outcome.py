@@ -1,0 +1,48 @@
+"""What a sweep's command did, as it ends: counts, causes, the best so far and the next command."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from study.errors import UsageError
+from study.sweep.local import Outcome
+
+
+def report(folder: Path, outcome: Outcome) -> int:
+    """Print the outcome of a sweep into a folder; return the exit code."""
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(
+        f"{folder}: {outcome.trained} runs trained now"
+        + (f" ({outcome.stopped} stopped early)" if outcome.stopped else "")
+        + f", {outcome.existing} were there, {len(outcome.failed)} failed,"
+        f" {outcome.remaining} left for later"
+        + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
+        + (f"; {outcome.by_other_workers} by other workers" if outcome.by_other_workers else "")
+        + (f"; {outcome.end_reason}" if outcome.end_reason else "")
+    )
+    if outcome.failed:
+        print("failed; the same command runs them again:", file=sys.stderr)
+        for run, cause in outcome.failed.items():
+            print(f"  {run}: {cause}", file=sys.stderr)
+    for line in _best(folder):
+        print(line)
+    return 1 if outcome.failed else 0
+
+
+def _best(folder: Path) -> list[str]:
+    """The configuration with the best mean, and the command that says what it is worth; nothing
+    where no run has finished."""
+    from study.report import variants
+
+    try:
+        study = variants.collect(folder)
+    except UsageError:  # no finished run here
+        return []
+    best = study.ranked()[0]
+    value = variants.in_words(best.last(study.rank_key), study.metric)
+    seeds = variants.count(len(best.runs), "seed")
+    lines = [f"best: {best.label}, {study.metric.title} {value} ({seeds})"]
+    if len(study.variants) == 1:
+        lines = [f"{best.label}: {study.metric.title} {value} ({seeds})"]
+    return [*lines, f"report: study report {shlex.quote(str(folder))}"]

@@ -1,0 +1,46 @@
+import dataclasses
+
+from study import planned
+from study.cli import outcome
+from study.config import Config
+from study.planned import Metric, Plan
+from study.sweep.local import Outcome
+from tests.report.conftest import made  # noqa: F401 (a fixture)
+
+
+def printed(folder, done, capsys):
+    code = outcome.report(folder, done)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def write_runs(made, config, *accuracies):  # noqa: F811
+    for seed, accuracy in enumerate(accuracies, 1):
+        made(dataclasses.replace(config, seed=seed), [90.0, accuracy], sweep="my sweep")
+
+
+def test_the_best_configuration_and_the_next_command_come_last(made, tmp_path, capsys):  # noqa: F811
+    folder = tmp_path / "runs/my sweep"
+    write_runs(made, Config(norm="batch"), 98.0, 98.2)
+    write_runs(made, Config(norm="layer"), 97.0, 97.4)
+    code, lines = printed(folder, Outcome(trained=3, existing=1), capsys)
+    assert code == 0
+    assert lines == [
+        f"{folder}: 3 runs trained now, 1 were there, 0 failed, 0 left for later",
+        "best: BN, test accuracy 98.10 ± 1.27 % (2 seeds)",
+        f"report: study report '{folder}'",
+    ]
+    plan = Plan("my sweep", "grid", Metric("test/loss", False, None), "0")
+    planned.write(folder, plan)
+    assert "best: BN, test loss" in printed(folder, Outcome(), capsys)[1][1]
+
+
+def test_one_configuration_is_not_the_best(made, tmp_path, capsys):  # noqa: F811
+    write_runs(made, Config(), 98.0)
+    _, lines = printed(tmp_path / "runs/my sweep", Outcome(trained=1), capsys)
+    assert lines[1] == "BN: test accuracy 98.00 % (1 seed)"
+
+
+def test_without_a_finished_run_nothing_is_the_best(tmp_path, capsys):
+    done = Outcome(failed={"runs/x/batch_s1 (BN)": "out of memory"}, remaining=2)
+    code, lines = printed(tmp_path / "none", done, capsys)
+    assert code == 1 and len(lines) == 1

@@ -1,0 +1,105 @@
+from types import SimpleNamespace
+
+import pytest
+
+from study import runs
+from study.config import Config
+from study.planned import Metric
+from study.sweep import progress, worker
+from study.sweep.progress import Progress
+from study.sweep.worker import Job, Message, Task, Worker
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that the test sets."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now.seconds)
+    return now
+
+
+class Silent:
+    def set_description_str(self, text):
+        self.text = text
+
+
+@pytest.fixture
+def made(monkeypatch, tmp_path):
+    """Make a worker without a process, for runs of 4 epochs."""
+    process = SimpleNamespace(start=lambda: None)
+    context = worker.multiprocessing.get_context("forkserver")
+    monkeypatch.setattr(type(context), "Process", lambda *_, **__: process)
+
+    def make(slot=0, count=1, metric=None):
+        tasks = [Task(Config(epochs=4, seed=seed + 1), "BN", tmp_path) for seed in range(count)]
+        job = Job(tuple(tasks), "mine", "project", "cpu", 1, "offline")
+        return Worker(job, [None] * count, slot, Silent(), metric)
+
+    return make
+
+
+def test_a_line_of_each_worker_after_five_seconds_then_every_thirty(clock, made, capfd):
+    shown = Progress(epochs=8, runs=2, position=2, quiet=True, metric=None)
+    workers = [made(slot) for slot in range(2)]
+    assert capfd.readouterr().err == "2 runs, 8 epochs, 2 at once\n"
+    shown.report(workers)
+    clock.seconds = 10
+    shown.report(workers)
+    assert capfd.readouterr().err == "", "nothing is trained yet"
+    for each in workers:
+        each._show_message(Message("batch", 0, (1, 0.25, 1.5, 60.0)))
+    shown.report(workers)
+    lines = capfd.readouterr().err.splitlines()
+    # half an epoch of eight took 10 seconds
+    left = "  (2 min left)"
+    assert lines == [
+        f"[{slot}] BN, seed 1: epoch 1/4 (25%)  loss 1.5000  accuracy 60.00{left}"
+        for slot in (1, 2)
+    ]
+    clock.seconds = 39
+    shown.report(workers)
+    assert capfd.readouterr().err == ""
+    clock.seconds = 40
+    shown.report(workers)
+    assert len(capfd.readouterr().err.splitlines()) == 2
+
+
+def test_a_worker_says_the_sweeps_own_metric(made):
+    row = {"epoch": 1, "val/loss": 0.5, "val/accuracy": 80.0, "test/accuracy": 79.0}
+    for metric, words in (
+        (Metric("val/loss", False, None), "validation loss 0.5000"),
+        (None, "validation accuracy 80.00"),
+    ):
+        one = made(metric=metric)
+        one._show_message(Message("epoch", 0, row))
+        assert one.text == f"[1] BN, seed 1: epoch 1/4  {words}"
+        one._show_message(Message("batch", 0, (2, 0.5, 0.4, 90.0)))
+        assert one.text.endswith(f"epoch 2/4 (50%)  loss 0.4000  accuracy 90.00  {words}")
+
+
+def test_a_pack_is_as_far_as_all_its_runs(clock, made, capfd):
+    shown = Progress(epochs=12, runs=3, position=1, quiet=True, metric=None)
+    pack = made(count=3)
+    pack._show_message(Message("batch", 0, (1, 0.5, 1.5, 60.0)))
+    clock.seconds = 15
+    shown.report([pack])
+    # 1.5 of 12 epochs in 15 s
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("[1] BN, seed 1 and 2 more: epoch 1/4") and "(2 min left)" in last
+
+
+def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd):
+    shown = Progress(epochs=8, runs=2, position=1, quiet=True, metric=None)
+    config = Config(epochs=4)
+    row = {"epoch": 1, "test/loss": 0.5, "test/accuracy": 80.0}
+    runs.write_config(tmp_path, config)
+    runs.write_history(tmp_path, [row])
+    runs.write_summary(tmp_path, {"state": runs.STOPPED, "epochs": 1})
+    clock.seconds = 10
+    shown.end_epoch()
+    shown.end_run(Task(config, "BN", tmp_path), None)
+    line = capfd.readouterr().err.splitlines()[-1]
+    # one epoch in 10 s, and the other run's four are left
+    assert line == (
+        "1/2  BN, seed 0: test accuracy 80.00 (highest 80.00), stopped at epoch 1  (40 s left)"
+    )
