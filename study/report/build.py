@@ -29,14 +29,27 @@ from study.report.figures import (
     misclassified,
     parallel,
     response,
+    styles,
     tradeoff,
     train_test,
     weights,
 )
 from study.report.figures import published as published_figure
 from study.report.figures.drawing import SavedFigure
-from study.report.text import across_sweeps, classes, findings, missing, published, search, steps
+from study.report.figures.final import Forest
+from study.report.figures.styles import Style
+from study.report.text import (
+    across_sweeps,
+    card,
+    classes,
+    findings,
+    missing,
+    published,
+    search,
+    steps,
+)
 from study.report.text.across_sweeps import AcrossSweeps
+from study.report.text.card import Card
 from study.report.text.findings import Finding
 from study.report.text.published import PublishedTable
 from study.report.text.search import Search
@@ -46,12 +59,16 @@ from study.runs import FINISHED, Run
 
 CURVES = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")  # drawn of every study
 FIGURES = "figures"  # the folder of the figures, in that of the report
+AT_A_GLANCE, GLANCE = 3, 240  # findings on top of the page, and the most letters of one
 
 
 @dataclass(frozen=True)
 class VariantRow:
-    """A variant in the table of variants, as text; chosen: the metric that ranks the variants."""
+    """A variant in the table of variants, as text; chosen: the metric that ranks the variants;
+    number: its place among them, by which the graphs name it; look: there too."""
 
+    number: int
+    look: Style
     label: str
     parameters: str
     seeds: int
@@ -87,6 +104,7 @@ class RunRow:
 class Detail:
     """The section of a variant: its figures, its scores by class and its layers."""
 
+    number: int
     label: str
     figures: list[SavedFigure]
     classes: list[list[str]]
@@ -98,9 +116,12 @@ class Report:
     """What the report of a study shows. Its figures and tables are files in its folder."""
 
     name: str
+    tried: str  # what was tried, in a line
     command: str  # that makes it again
     chosen_by: str  # the metric that ranks the variants, where that is not the test accuracy
+    cards: list[Card]
     findings: list[Finding]
+    forest: Forest
     variants: list[VariantRow]
     steps: Steps | None  # where the sweep file describes some
     compared: list[SavedFigure]
@@ -119,6 +140,27 @@ class Report:
     shared: dict[str, str]  # settings that all runs have in common
     provenance: dict[str, str]
     graphs: dict[str, live.Graph]
+
+    @property
+    def first_findings(self) -> list[Finding]:
+        """The few that are read at a glance, beside the cards, which say others."""
+        short = [each for each in self.findings if not each.in_card and len(each.text) <= GLANCE]
+        return short[:AT_A_GLANCE]
+
+    @property
+    def more_findings(self) -> list[Finding]:
+        """All that are not on top, in full."""
+        return [finding for finding in self.findings if finding not in self.first_findings]
+
+    @property
+    def on_top(self) -> list[SavedFigure]:
+        """The two graphs of the first screen: the metric that ranks, and another."""
+        return self.compared[1:3]
+
+    @property
+    def below(self) -> list[SavedFigure]:
+        """The other figures that compare the variants."""
+        return self.compared[3:]
 
     @property
     def search_title(self) -> str:
@@ -169,10 +211,13 @@ def build_report(
     searched = _search_figures(figures, study, found)
     return Report(
         name=study.name,
+        tried=card.tried(study),
         command=f"study report {shlex.join(map(str, folders))}",
         chosen_by="" if study.rank_key == TEST else study.metric.title,
+        cards=card.cards(study, pairs),
         findings=findings.summarize(study, pairs, target, missing.findings(study)),
-        variants=[_variant_row(study, variant) for variant in study.ranked()],
+        forest=final.forest(study),
+        variants=[_variant_row(study, variant) for variant in study.order],
         steps=steps.summarize(study),
         compared=compared,
         across_sweeps=across,
@@ -180,7 +225,7 @@ def build_report(
         published_figures=_drawn(published_figure.draw(figures, reproduced)),
         search=found,
         search_figures=searched,
-        details=[_detail(figures, variant, best_epoch) for variant in study.detailed],
+        details=[_detail(figures, study, variant, best_epoch) for variant in study.detailed],
         norms=_norm_figures(figures, study),
         runs=_run_rows(study, folder),
         states=Counter(run.state for run in study.all),
@@ -220,7 +265,7 @@ def _search_figures(folder: Path, study: Study, found: Search | None) -> list[Sa
     return _drawn(*figures)
 
 
-def _detail(folder: Path, variant: Variant, best_epoch: bool) -> Detail:
+def _detail(folder: Path, study: Study, variant: Variant, best_epoch: bool) -> Detail:
     """Draw the figures of a variant by itself."""
     figures = _drawn(
         train_test.draw(folder, variant),
@@ -229,7 +274,9 @@ def _detail(folder: Path, variant: Variant, best_epoch: bool) -> Detail:
         misclassified.draw_at_best(folder, variant) if best_epoch else None,
         confusion.draw_at_best(folder, variant) if best_epoch else None,
     )
-    return Detail(variant.label, figures, classes.table(variant), variant.parameters)
+    return Detail(
+        study.number(variant), variant.label, figures, classes.table(variant), variant.parameters
+    )
 
 
 def _norm_figures(folder: Path, study: Study) -> list[SavedFigure]:
@@ -248,6 +295,8 @@ def _variant_row(study: Study, variant: Variant) -> VariantRow:
     chosen = in_words(variant.last(study.rank_key), study.metric).removesuffix(" %")
     last5 = figures.get("test_accuracy_last5_min")
     return VariantRow(
+        number=study.number(variant),
+        look=styles.of(study, variant),
         label=variant.label,
         parameters=f"{figures['parameters']:,}",
         seeds=len(variant.runs),
@@ -263,7 +312,8 @@ def _variant_row(study: Study, variant: Variant) -> VariantRow:
 
 def _run_rows(study: Study, folder: Path) -> list[RunRow]:
     """All runs, duplicates too, with links from the report's folder."""
-    labelled = [(label, run) for label, group in study.runs.items() for run in group]
+    labels = dict.fromkeys([variant.label for variant in study.order] + list(study.runs))
+    labelled = [(label, run) for label in labels for run in study.runs[label]]
     labelled += [("a duplicate", run) for run in study.duplicates]
     return [
         RunRow(

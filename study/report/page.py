@@ -11,7 +11,7 @@ from PIL import Image
 
 from study import files
 from study.report.build import FIGURES, Report, build_report
-from study.report.figures import live
+from study.report.figures import live, styles
 from study.report.variants import collect
 
 
@@ -45,6 +45,7 @@ def render(report: Report, folder: Path) -> Path:
         "page.html.j2",
         report=report,
         plotly=live.plotly(),
+        palette=styles.PALETTE,
         embedded=lambda name: _embedded(folder / FIGURES / f"{name}.png"),
     )
     files.write_text(index, body)

@@ -22,8 +22,9 @@ from study.train import networks
 
 KIND = ("dataset", "network", "epochs")  # variants that differ in these are not ranked together
 TEST = "test_accuracy_last"  # the figure of a summary that variants are compared by
-SHOWN = 10  # variants with a colour of their own in figures
-DETAILED = 4  # variants with a section of their own where there are more than SHOWN
+SHOWN = 24  # variants with a look of their own in figures: so many can be told apart
+FEW = 10  # variants that each have a section of their own; of more only the best DETAILED
+DETAILED = 4
 DIGITS = 4  # significant digits of a long number in a label
 LONG = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")  # a number with more digits than a label should have
 MOST_NAMED = 8  # words of a list in a sentence
@@ -200,18 +201,26 @@ class Study:
 
     @functools.cached_property
     def shown(self) -> list[Variant]:
-        """The best variants, in the order of their settings: those with a colour in figures."""
-        best = self.ranked()[:SHOWN]
-        return [variant for variant in self.variants if variant in best]
+        """The best variants, the best first: those with a look of their own in figures."""
+        return self.order[:SHOWN]
+
+    @functools.cached_property
+    def order(self) -> list[Variant]:
+        """The variants as figures and tables list them: by kind, in each the best first."""
+        return [variant for family in self.families for variant in family]
+
+    def number(self, variant: Variant) -> int:
+        """The number by which figures name a variant: its place in their order, from 1."""
+        return self.order.index(variant) + 1
 
     @property
     def detailed(self) -> list[Variant]:
         """The variants with a section of their own, the best first: fewer where there are many."""
-        return self.ranked()[: DETAILED if self.hidden else SHOWN]
+        return self.order[:FEW] if len(self.variants) <= FEW else self.ranked()[:DETAILED]
 
     @property
     def hidden(self) -> int:
-        """How many variants have no colour of their own."""
+        """How many variants have no look of their own."""
         return len(self.variants) - len(self.shown)
 
     def ranked(self) -> list[Variant]:

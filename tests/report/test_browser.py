@@ -1,6 +1,7 @@
 """The page in a browser: nothing asked of the network, tables and graphs that work, paper."""
 
 import base64
+import itertools
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ GRAPHS_READY = """new Promise((done) => {
     ? done(document.querySelectorAll(".live").length) : setTimeout(wait, 50);
   wait();
 })"""
+OPEN_ALL = "document.querySelectorAll('details').forEach((folded) => { folded.open = true; })"
 LATER = "new Promise((done) => setTimeout(done, 500))"  # past the time of a double click
 LABELS = (
     "[...document.querySelectorAll('#variants-table tbody tr')].map((r) => r.cells[0].innerText)"
@@ -53,6 +55,7 @@ def opened(browser, made, tmp_path, quick):
 
 
 def test_the_page_works_in_a_browser(browser, opened):
+    browser.run(OPEN_ALL)
     assert browser.run(GRAPHS_READY) == 4  # accuracy and loss by epoch, of test and training
     address = opened.as_uri()
     assert {url for url in browser.requests if not url.startswith("data:")} == {address}
@@ -66,7 +69,7 @@ def test_the_page_works_in_a_browser(browser, opened):
     assert len(folders) == 7
     assert all(Path(unquote(link.removeprefix("file://"))).is_dir() for link in folders)
 
-    head = "document.querySelector('#variants-table th:nth-child(4) button').click()"
+    head = "document.querySelector('#variants-table th:nth-child(5) button').click()"
     browser.run(head)
     assert browser.run(LABELS) == ["LN", "GN", "BN + L1 2.5e-5 (sum)"]  # 99.22, 99.38, 99.39
     browser.run(head)
@@ -82,21 +85,27 @@ def test_the_page_works_in_a_browser(browser, opened):
     assert browser.run(visible) == 1
 
     graph = "document.querySelector('[data-graph=test_accuracy]')"
-    names = f"{graph}.data.filter((t) => t.showlegend !== false).map((t) => t.name)"
-    assert browser.run(names) == ["BN + L1 2.5e-5 (sum)", "LN", "GN"]
-    curves = f"{graph}.querySelectorAll('.scatterlayer .trace').length"
-    all_curves = browser.run(curves)
-    middle = """((box) => [box.x + box.width / 2, box.y + box.height / 2])"""
-    toggle = browser.run(
-        f"{middle}({graph}.querySelector('.legendtoggle').getBoundingClientRect())"
-    )
-    browser.click(*toggle)
-    assert browser.run(f"{LATER}.then(() => {curves})") < all_curves
+    names = f"{graph}.data.filter((t) => t.mode === 'lines+markers').map((t) => t.name)"
+    assert browser.run(names) == ["BN + L1 2.5e-5 (sum)", "GN", "LN"]  # the best first
+    shown = f"[...new Set({graph}.data.filter((t) => t.visible).map((t) => t.name))]"
+    labels = f"[...{graph}.querySelectorAll('.annotation')].map((a) => a.textContent)"
+    assert browser.run(labels) == [
+        "target 99.4",
+        "1  99.39 ± 0.13",
+        "2  99.38 ± 0.38",
+        "3  99.22 ± 0.25",
+    ]
+    legend = "document.querySelector('.legend [data-variant=GN]')"
+    browser.run(f"{legend}.click()")
+    assert browser.run(f"{LATER}.then(() => {shown})") == ["BN + L1 2.5e-5 (sum)", "LN"]
+    assert len(browser.run(labels)) == 3 and browser.run(f"{legend}.ariaPressed") == "false"
+    browser.run(f"{legend}.dispatchEvent(new MouseEvent('dblclick'))")
+    assert browser.run(f"{LATER}.then(() => {shown})") == ["GN"]
     last = f"[...{graph}.querySelectorAll('.scatterlayer .trace path.js-line')].at(-1)"
     x, y = browser.run(f"((box) => [box.right, box.top])({last}.getBoundingClientRect())")
-    browser.move(x - 2, y + 2)
+    browser.move(x - 1, y + 2)
     hover = browser.run(f"{LATER}.then(() => {graph}.querySelector('.hoverlayer').textContent)")
-    assert re.search(r"(GN|LN)99\.\d+ ± 0\.\d+", hover)
+    assert re.search(r"GNepoch 1099\.38 ± 0\.3\d+ %", hover)
 
     browser.media(scheme="dark")
     colours = browser.run(
@@ -116,3 +125,104 @@ def test_the_page_works_in_a_browser(browser, opened):
     )
     assert browser.run(shown) == "noneinline"
     assert browser.errors == []
+
+
+# The words that cover others, and those that leave the window or their graph; each a few letters.
+FAULTS = """(() => {
+  const words = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode, parent = node.parentElement;
+    if (!node.data.trim() || parent.closest("script, style") || !parent.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const text = node.data.trim().slice(0, 30), scroller = parent.closest(".wide");
+    const inside = scroller ? scroller.getBoundingClientRect() : null;
+    for (const { left, right, top, bottom } of range.getClientRects()) {
+      const box = { left, right, top, bottom };
+      if (inside) { // what a table that moves hides
+        box.right = Math.min(right, inside.right);
+        box.bottom = Math.min(bottom, inside.bottom);
+      }
+      if (box.left < box.right && box.top < box.bottom) words.push({ box, node, text });
+    }
+  }
+  const faults = [];
+  words.forEach((a, i) => {
+    for (const b of words.slice(i + 1)) {
+      const width = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left);
+      const height = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top);
+      if (a.node !== b.node && width > 2 && height > 4) faults.push(`${a.text} over ${b.text}`);
+    }
+    const place = a.node.parentElement.closest(".live");
+    const right = place ? place.getBoundingClientRect().right : innerWidth;
+    if (a.box.right > right + 2 || a.box.left < 0) faults.push(`${a.text} is cut`);
+  });
+  const wide = document.documentElement.scrollWidth;
+  if (wide > innerWidth) faults.push(`the page is ${wide} wide`);
+  return [...new Set(faults)].slice(0, 20);
+})()"""
+
+
+def quickstart(made) -> None:
+    for seed, (bn, ln, gn) in enumerate([(98.3, 95.3, 98.6), (98.9, 95.8, 98.6)], 1):
+        made(Config(l1=2.5e-5, seed=seed), curve(bn))
+        made(Config(norm="layer", seed=seed), curve(ln))
+        made(Config(norm="group", groups=5, seed=seed), curve(gn))
+
+
+def eight_of_one_epoch(made, sweep: str = "mine") -> None:
+    settings = itertools.product(("batch", "layer"), (0.0, 0.05), (0.05, 0.1))
+    for i, (norm, dropout, lr) in enumerate(settings):
+        for seed in (1, 2):
+            config = Config(norm=norm, dropout=dropout, lr=lr, epochs=1, seed=seed)
+            made(config, [30.0 + 5 * i + 9 * seed], sweep=sweep)
+
+
+def three_sweeps(made) -> None:
+    quickstart(made)
+    eight_of_one_epoch(made, "grid8")
+    for groups in (2, 5, 10):
+        made(Config(norm="group", groups=groups, epochs=3), [80.0, 90.0, 93.0], sweep="groups")
+
+
+def thirty(made) -> None:
+    for i in range(30):
+        norm = ("batch", "layer", "instance")[i % 3]
+        made(Config(norm=norm, l1=1e-5 * (i // 3), seed=1), curve(99.0 - 0.05 * i))
+
+
+def half_finished(made) -> None:
+    quickstart(made)
+    made(
+        Config(l1=2.5e-5, seed=3),
+        curve(50.0),
+        runs.FAILED,
+        cause="RuntimeError: out of memory " * 9,
+    )
+    made(Config(norm="layer", seed=3), curve(70.0)[:4], runs.RUNNING)
+    made(Config(norm="instance", seed=1), curve(80.0)[:4], runs.STOPPED)
+
+
+@pytest.mark.parametrize(
+    "case", [quickstart, eight_of_one_epoch, three_sweeps, thirty, half_finished]
+)
+def test_no_words_cover_others_or_are_cut(case, browser, made, tmp_path, quick):
+    case(made)
+    if case != quickstart:  # fewer pictures, which have no words
+        for path in tmp_path.glob("runs/*/*/*"):
+            if path.name in (runs.MISCLASSIFIED, runs.CONFUSION):
+                path.unlink()
+    folder = tmp_path / "runs"
+    others = [path for path in sorted(folder.iterdir()) if path.name != "mine"]
+    first, *others = [folder / "mine", *others] if (folder / "mine").is_dir() else others
+    index = page.write(first, tmp_path / "out", target=99.0, compared_with=others)
+    browser.media()
+    browser.size(1280, 30_000)  # all is in view
+    browser.open(index.as_uri())
+    browser.run(OPEN_ALL)
+    browser.run(GRAPHS_READY)
+    for width in (1280, 390):
+        browser.size(width, 30_000)
+        faults = browser.run(f"{LATER}.then(() => {FAULTS})")
+        assert not faults, f"at {width} pixels: {'; '.join(faults)}"

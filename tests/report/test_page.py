@@ -37,7 +37,8 @@ def test_a_report_has_all_its_parts(made, tmp_path):
         "figures", "index.html", "pairs.csv", "report.md", "results.csv",
     }  # fmt: skip
     html = index.read_text()
-    assert html.count("data:image/webp;base64,") == len(names)
+    assert html.count("data:image/webp;base64,") == len(names) - 1  # it lays out `final` itself
+    assert html.count('<svg class="strip look"') == 3
     assert not re.search(r'src="(?!data:)|href="https?:', html)  # one file, no network
     for words in ("BN + L1 2.5e-5 (sum)", "7,684", "GroupNorm(5, 10)", "99.39"):
         assert words in html

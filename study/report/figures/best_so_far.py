@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study.report import stats
-from study.report.figures import drawing, limits, response
+from study.report.figures import drawing, limits, response, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.text.search import SEVERAL, in_order
 from study.report.variants import Study
@@ -28,10 +28,10 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
-        axes.plot(*zip(*finished), "o", color=drawing.COLOURS[4], markersize=4, label="run")
+        axes.plot(*zip(*finished), "o", color=styles.COLOURS[4], markersize=4, label="run")
         response.draw_crosses(axes, [(i, y) for i, run, y in known if run.state == STOPPED])
         x, y = [*best, len(ordered)], [*best.values(), best[finished[-1][0]]]
-        axes.step(x, y, where="post", color=drawing.COLOURS[0], linewidth=1.6, label="best so far")
+        axes.step(x, y, where="post", color=styles.COLOURS[0], linewidth=1.6, label="best so far")
         points = [(i, stats.mean_interval([y])) for i, y in finished]
         response.set_limits(axes, points, limits.perfect_value(study.metric), values=False)
         axes.set(xlabel="run", ylabel=study.chosen_by)

@@ -1,6 +1,7 @@
-"""All variants' curves of a metric in one graph."""
+"""All variants' curves of a metric in one graph: a picture here, and live on the page."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -11,12 +12,15 @@ from matplotlib.figure import Figure
 
 from study.planned import metric_title
 from study.report import stats
-from study.report.figures import drawing
-from study.report.figures.drawing import GREY, SavedFigure, SideLabel
+from study.report.figures import drawing, styles
+from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import ACCURACY, LOSS, contenders, limits
+from study.report.figures.styles import Style
 from study.report.variants import Study, Variant
 
 HEADER = ("label", "seeds", "epoch", "mean", "low", "high")
+FULL = 0.6  # of the graph: what all bands together may cover
+MARKED = 8  # markers on a curve, about
 CHOSEN = {"test": ", chosen on the test set", "val": ", chosen on the validation images"}
 WHILE_TRAINING = (
     " Training figures are means over an epoch while the weights move, with dropout and"
@@ -24,101 +28,212 @@ WHILE_TRAINING = (
 )
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A variant's curve: of its seeds [seeds, epochs], their mean and its 95 % interval.
+
+    best: the index of the best epoch of the mean.
+    """
+
+    variant: Variant
+    look: Style
+    seeds: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    best: int
+
+    @property
+    def epochs(self) -> list[int]:
+        return self.variant.epochs
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the graph of a metric shows, as a picture and live.
+
+    window: the limits of its vertical axis; bands: whether intervals are drawn as bands, which
+    must leave room to see the lines, else thin lines of the seeds; target: a line's height.
+    """
+
+    metric: str
+    curves: list[Curve]
+    hidden: list[Variant]
+    window: tuple[float, float]
+    bands: bool
+    target: float | None
+
+    @property
+    def is_accuracy(self) -> bool:
+        return self.metric.endswith("accuracy")
+
+    @property
+    def title(self) -> str:
+        """The title of the vertical axis, with its unit."""
+        return f"{metric_title(self.metric)}{' (%)' if self.is_accuracy else ''}"
+
+    def format(self, value: float) -> str:
+        """A value as text: of an accuracy two digits, of a loss four."""
+        return f"{value:.{2 if self.is_accuracy else 4}f}"
+
+    def format_last(self, curve: Curve) -> str:
+        """The mean at the last epoch and half its interval, where it has one."""
+        half = (curve.high[-1] - curve.low[-1]) / 2
+        return self.format(curve.mean[-1]) + (
+            f" ± {self.format(half)}" if np.isfinite(half) else ""
+        )
+
+    def ends(self, curve: Curve) -> list[float]:
+        """What is drawn at a curve's last epoch: its mean, and its interval or its seeds."""
+        around = [curve.low[-1], curve.high[-1]] if self.bands else curve.seeds[:, -1].tolist()
+        return [float(value) for value in (curve.mean[-1], *around)]
+
+    @property
+    def caption(self) -> str:
+        """What its lines and marks mean."""
+        part = self.metric.partition("/")[0]
+        several = any(len(curve.seeds) > 1 for curve in self.curves)
+        words = ["Lines: mean over seeds."] if several else []
+        if self.bands and several:
+            words.append("Bands: 95 % t interval of the mean (none at one seed).")
+        elif several:
+            words.append(
+                "Thin lines: seeds, since bands of the 95 % intervals would fill the graph; the"
+                " labels have the interval at the last epoch."
+            )
+        if len(self.curves[0].epochs) > 1:
+            words.append(
+                f"Star: best epoch of the mean line{CHOSEN.get(part, '')}. The first epochs may"
+                " leave the axes, which show the later ones."
+            )
+        words.append("Triangles: beyond the axis at the last epoch.")
+        if self.hidden:
+            words.append(f"In grey: all but the best {len(self.curves)}.")
+        return " ".join(words) + (WHILE_TRAINING if part == "train" else "")
+
+
 def name(metric: str) -> str:
     """The name of the figure of a metric."""
     return metric.replace("/", "_")
 
 
+def marked(epochs: Sequence[int]) -> int:
+    """Every how many epochs a curve has a marker: all have one where they are few."""
+    return max(1, round(len(epochs) / MARKED))
+
+
+def graph(study: Study, metric: str, target: float | None = None) -> Graph | None:
+    """The graph of a metric such as test/loss; None where pulled runs lack it.
+
+    Of many variants only the best have curves of their own. `target`: a test accuracy.
+    """
+    curves = [_curve(study, variant, metric) for variant in study.shown]
+    if not any(np.isfinite(curve.mean[-1:]).any() for curve in curves):
+        return None
+    perfect = ACCURACY if metric.endswith("accuracy") else LOSS
+    best = [curves[i] for i in contenders([curve.mean[-1] for curve in curves], perfect)]
+    means, peaks = [curve.mean for curve in best], [curve.mean[curve.best] for curve in best]
+    ends = [end for curve in best for end in (curve.low[-1], curve.high[-1])]
+    window = limits(means, [*peaks, *ends], perfect)
+    bands = _covered(best, window) <= FULL
+    if not bands:
+        seeds = [end for curve in best for end in curve.seeds[:, -1]]
+        window = limits(means, [*peaks, *seeds], perfect)
+    if metric != "test/accuracy":
+        target = None
+    if target is not None:
+        margin = 0.05 * (window[1] - window[0])
+        window = min(window[0], target - margin), max(window[1], target + margin)
+    hidden = [variant for variant in study.variants if variant not in study.shown]
+    return Graph(metric, curves, hidden, window, bands, target)
+
+
 def draw(
     folder: Path, study: Study, metric: str, target: float | None = None
 ) -> SavedFigure | None:
-    """Draw the curves of a metric such as test/loss, each with its last value and best epoch; None
-    where pulled runs lack it.
-
-    Of many variants only the best have a colour and a label, and the others are grey. `target`
-    draws a line at a test accuracy.
-    """
-    if not any(np.isfinite(v.curves(metric)).all(axis=0)[-1:].any() for v in study.shown):
+    """Draw the curves of a metric, each with its last value and best epoch; None where pulled runs
+    lack it. `target` draws a line at a test accuracy."""
+    drawn = graph(study, metric, target)
+    if drawn is None:
         return None
-    accuracy = metric.endswith("accuracy")
-    part, title = metric.partition("/")[0], metric_title(metric)
     with matplotlib.rc_context(drawing.STYLE):
-        figure = Figure(**drawing.WIDE)
+        width, height = drawing.WIDE["figsize"]
+        size = (width, max(height, 1 + 0.16 * len(drawn.curves)))
+        figure = Figure(**drawing.WIDE | {"figsize": size})
         axes = figure.subplots()
-        hidden = [variant for variant in study.variants if variant not in study.shown]
-        lines = [np.column_stack([v.epochs, v.curves(metric).mean(axis=0)]) for v in hidden]
-        axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, zorder=0))
-        means = [_draw_curve(axes, study, variant, metric) for variant in study.shown]
-        perfect = ACCURACY if accuracy else LOSS
-        best = contenders([mean[-1] for mean in means], perfect)
-        peaks = [_best(means[i], metric) for i in best]
-        low, high = limits([means[i] for i in best], peaks, perfect)
-        axes.set_ylim(low, high)
-        if target is not None and metric == "test/accuracy":
-            _draw_target(axes, target)
-        axes.set(xlabel="epoch", ylabel=f"{title}{' (%)' if accuracy else ''}")
+        lines = [np.column_stack([v.epochs, v.curves(metric).mean(axis=0)]) for v in drawn.hidden]
+        grey = styles.GREY.colour
+        axes.add_collection(LineCollection(lines, colors=grey, linewidths=0.6, zorder=0))
+        axes.set_ylim(drawn.window)
+        for curve in drawn.curves:
+            _draw_curve(axes, drawn, curve)
+        if drawn.target is not None:
+            _draw_target(axes, drawn.target)
+        axes.set(xlabel="epoch", ylabel=drawn.title)
         drawing.set_integer_ticks(axes)
-        _draw_labels(axes, study, means, metric)
+        drawing.draw_side_labels(axes, _labels(drawn))
         rows = [row for variant in study.variants for row in _rows(variant, metric)]
         drawing.save(figure, folder, name(metric), HEADER, rows)
-    return SavedFigure(
-        name(metric),
-        f"{title[0].upper()}{title[1:]} by epoch",
-        "Lines: mean over seeds. Bands: 95 % t interval of the mean (none at one seed)."
-        f" Star: best epoch of the mean line{CHOSEN.get(part, '')}. The first epochs may leave the"
-        f" axes, which show the later ones.{WHILE_TRAINING if part == 'train' else ''}"
-        + (f" In grey: all but the best {len(study.shown)}." if study.hidden else ""),
-        axes.get_ylim(),
-    )
+    title = metric_title(metric)
+    heading = f"{title[0].upper()}{title[1:]} by epoch"
+    return SavedFigure(name(metric), heading, drawn.caption, drawn.window)
 
 
-def _draw_curve(axes: Axes, study: Study, variant: Variant, metric: str) -> np.ndarray:
-    """Draw a variant's mean with its band and its best epoch; return the mean."""
-    mean, low, high = stats.curve_interval(variant.curves(metric))
-    colour, dashes = drawing.line_style(study.shown.index(variant))
-    opacity = drawing.band_opacity(len(study.shown))
-    axes.plot(variant.epochs, mean, color=colour, linestyle=dashes, linewidth=1.5)
-    axes.fill_between(variant.epochs, low, high, color=colour, alpha=opacity, linewidth=0)
-    best = _best_index(mean, metric)
-    axes.plot(variant.epochs[best], mean[best], "*", color=colour, markersize=9)
-    return mean
+def _curve(study: Study, variant: Variant, metric: str) -> Curve:
+    seeds = variant.curves(metric)
+    mean, low, high = stats.curve_interval(seeds)
+    best = int(mean.argmax() if metric.endswith("accuracy") else mean.argmin())
+    return Curve(variant, styles.of(study, variant), seeds, mean, low, high, best)
 
 
-def _best_index(mean: np.ndarray, metric: str) -> int:
-    return int(mean.argmax() if metric.endswith("accuracy") else mean.argmin())
+def _covered(curves: Sequence[Curve], window: tuple[float, float]) -> float:
+    """The share of the graph that bands cover, in the later half of the epochs, each counted."""
+    low, high = window
+    share = 0.0
+    for curve in curves:
+        late = slice(len(curve.epochs) // 2, None)
+        heights = curve.high[late].clip(low, high) - curve.low[late].clip(low, high)
+        if np.isfinite(heights).any():
+            share += float(np.nanmean(heights)) / (high - low)
+    return share
 
 
-def _best(mean: np.ndarray, metric: str) -> float:
-    return mean[_best_index(mean, metric)]
+def _draw_curve(axes: Axes, graph: Graph, curve: Curve) -> None:
+    """Draw a mean with its band or its seeds, its best epoch, and what leaves the axis."""
+    epochs, look, colour = curve.epochs, curve.look, curve.look.colour
+    every = marked(epochs)
+    axes.plot(
+        epochs, curve.mean, linewidth=1.5, marker=look.marker, markersize=3.5, markevery=every,
+        **look.line,
+    )  # fmt: skip
+    if graph.bands:
+        opacity = drawing.band_opacity(len(graph.curves))
+        axes.fill_between(epochs, curve.low, curve.high, color=colour, alpha=opacity, linewidth=0)
+    elif len(curve.seeds) > 1:
+        axes.plot(epochs, curve.seeds.T, color=colour, linewidth=0.5, alpha=0.5)
+        if len(epochs) == 1:
+            axes.plot(epochs, curve.seeds.T, ".", color=colour, markersize=4, alpha=0.5)
+    if len(epochs) > 1:
+        axes.plot(epochs[curve.best], curve.mean[curve.best], "*", color=colour, markersize=9)
+    drawing.draw_beyond(axes, epochs[-1], graph.ends(curve), colour)
 
 
-def _draw_labels(axes: Axes, study: Study, means: Sequence[np.ndarray], metric: str) -> None:
-    """Label the curves that end inside the axes, and name those that end outside in the title."""
-    digits = 2 if metric.endswith("accuracy") else 4
-    low, high = axes.get_ylim()
-    labels, outside = [], []
-    for variant, mean in zip(study.shown, means):
-        if not low <= mean[-1] <= high:
-            outside.append(f"{variant.label} ({mean[-1]:.{digits}f})")
+def _labels(graph: Graph) -> list[SideLabel]:
+    """Labels of all curves: the last value, its interval, and the best epoch."""
+    between = "\n" if len(graph.curves) <= drawing.FEW_LABELS else ": "
+    labels = []
+    for curve in graph.curves:
+        if not np.isfinite(curve.mean[-1]):
             continue
-        score = stats.mean_interval(variant.curves(metric)[:, -1])
-        half = f" ± {score.half_width:.{digits}f}" if np.isfinite(score.half_width) else ""
-        best = _best_index(mean, metric)
-        text = (
-            f"{variant.label}\nlast {mean[-1]:.{digits}f}{half},"
-            f" best {mean[best]:.{digits}f} at {variant.epochs[best]}"
-        )
-        labels.append(SideLabel(text, drawing.colour(study, variant), None, mean[-1]))
-    drawing.draw_side_labels(axes, labels)
-    if outside:
-        title = f"outside the axis at the end: {', '.join(outside)}"
-        axes.set_title(title, fontsize=8, loc="left", wrap=True)
+        text = f"{curve.variant.label}{between}last {graph.format_last(curve)}"
+        if len(curve.epochs) > 1:
+            best = graph.format(curve.mean[curve.best])
+            text += f", best {best} at {curve.epochs[curve.best]}"
+        labels.append(SideLabel(text, curve.look.colour, None, curve.mean[-1]))
+    return labels
 
 
 def _draw_target(axes: Axes, target: float) -> None:
-    low, high = axes.get_ylim()
-    margin = 0.05 * (high - low)
-    axes.set_ylim(min(low, target - margin), max(high, target + margin))
     axes.axhline(target, color="0.4", linestyle=":", linewidth=1)
     axes.annotate(
         f"target {target:g}",

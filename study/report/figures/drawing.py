@@ -15,16 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
 
 from study import files
+from study.report.figures.styles import Style
 from study.report.stats import Interval
-from study.report.variants import Study, Variant
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # matplotlib 3.9 has none
 
-# Okabe & Ito's colours, which colour-blind readers tell apart; yellow is too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
-DASHES = ("-", "--", "-.", ":")
-GREY = "0.75"  # of variants without a colour of their own
 STYLE: "dict[RcKeyType, Any]" = {
     "pdf.fonttype": 42,  # TrueType: text stays text
     "font.size": 9,
@@ -35,6 +31,7 @@ STYLE: "dict[RcKeyType, Any]" = {
     "savefig.dpi": 150,
 }
 FEW_BANDS = 4
+FEW_LABELS = 8  # beside the axes, up to which they are larger and may have two lines
 WIDE: dict[str, Any] = {
     "figsize": (9.5, 4.6),
     "layout": "constrained",
@@ -46,23 +43,15 @@ NARROW: dict[str, Any] = {"figsize": (7.2, 4.2), "layout": "constrained"}
 class SavedFigure:
     """A figure on disk: `name`.png, .pdf and .csv in a folder, with its title and caption.
 
-    window: the limits of its vertical axis, for the graph that the page has in its place.
+    window: the limits of its vertical axis, for the graph that the page has in its place; photos:
+    whether it shows images, whose own light and dark a dark page keeps.
     """
 
     name: str
     title: str
     caption: str
     window: tuple[float, float] | None = None
-
-
-def line_style(i: int) -> tuple[str, str]:
-    """The colour and the dashes of the i-th curve, told apart in grey too."""
-    return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
-
-
-def colour(study: Study, variant: Variant) -> str:
-    """The colour of a variant in all figures of its study."""
-    return line_style(study.shown.index(variant))[0] if variant in study.shown else GREY
+    photos: bool = False
 
 
 def band_opacity(bands: int) -> float:
@@ -71,12 +60,13 @@ def band_opacity(bands: int) -> float:
 
 
 def draw_points(
-    axes: Axes, x: Sequence[float], scores: Sequence[Interval], colour: str, label: str = ""
+    axes: Axes, x: Sequence[float], scores: Sequence[Interval], look: Style, label: str = ""
 ) -> None:
     """Draw means with their intervals, which one seed has none of."""
     axes.errorbar(
         x, [score.mean for score in scores], [score.half_width for score in scores],
-        fmt="o", color=colour, markersize=4.5, capsize=3, linewidth=1, label=label or None,
+        fmt=look.marker, color=look.colour, markersize=4.5, capsize=3, linewidth=1,
+        label=label or None,
     )  # fmt: skip
 
 
@@ -90,16 +80,32 @@ class SideLabel(NamedTuple):
 
 
 def set_integer_ticks(axes: Axes) -> None:
-    """Put the ticks of the horizontal axis at whole numbers."""
+    """Put the ticks of the horizontal axis at whole numbers; a single one has room beside it."""
+    first, last = axes.dataLim.intervalx
+    if first == last:
+        axes.set_xlim(first - 0.5, last + 0.5)
+    low, high = axes.get_xlim()
     locator = AutoLocator()
-    locator.set_params(integer=True)
-    axes.xaxis.set_major_locator(locator)
+    locator.set_params(integer=True, min_n_ticks=1)
+    axes.set_xticks([tick for tick in locator.tick_values(low, high) if low <= tick <= high])
+
+
+def draw_beyond(axes: Axes, x: float, values: Iterable[float], colour: str) -> None:
+    """Draw a triangle at the edge of the vertical axis that values leave."""
+    low, high = axes.get_ylim()
+    finite = [value for value in values if np.isfinite(value)]
+    for edge, marker, left in (
+        (low, "v", any(value < low for value in finite)),
+        (high, "^", any(value > high for value in finite)),
+    ):
+        if left:
+            axes.plot(x, edge, marker, color=colour, markersize=5, clip_on=False, zorder=4)
 
 
 def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
     """Write labels right of the axes, near their points, so that none covers another."""
     low, high = axes.get_ylim()
-    size = 8 if len(labels) <= 8 else 7
+    size = 8 if len(labels) <= FEW_LABELS else 7
     lines = max((label.text.count("\n") + 1 for label in labels), default=1)
     # Of the axes, in points.
     height = 0.78 * 72 * axes.figure.bbox.height / axes.figure.dpi

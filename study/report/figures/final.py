@@ -1,7 +1,8 @@
 """The variants one below the other, the best on top: the metric that ranks them, at the last
-epoch."""
+epoch. A picture here; the page lays out the same `Forest` by itself."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +10,98 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from study.report.figures import drawing
+from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import contenders, limits, perfect_value
-from study.report.variants import TEST, Study, Variant, percent
+from study.report.figures.styles import Style
+from study.report.stats import Interval
+from study.report.variants import TEST, Study, Variant, in_words, percent
 
 MOST_ROWS = 30
+MOST_TICKS = 6
 HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant: its number in the study's order, its mean and interval, and its seeds' values."""
+
+    number: int
+    variant: Variant
+    look: Style
+    score: Interval
+    seeds: list[float]
+    words: str
+    test: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Forest:
+    """What the forest plot shows: rows, the best on top, on an axis from `low` to `high`.
+
+    cut: how many variants it leaves out, since they are too many or lack the metric.
+    """
+
+    title: str
+    rows: list[Row]
+    low: float
+    high: float
+    cut: int
+    by_test: bool  # whether the metric is the test accuracy itself
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round values on the axis."""
+        values = MaxNLocator(MOST_TICKS, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
+        return [float(value) for value in values if self.low <= value <= self.high]
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all variants have as many parameters."""
+        return len({row.parameters for row in self.rows}) == 1
+
+    def place(self, value: float) -> str:
+        """Where a value lies on the axis: from 0% to 100%, which are its edges."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{100 * min(max(share, 0), 1):.2f}%"
+
+    def beyond(self, row: Row) -> tuple[bool, bool]:
+        """Whether anything of a row leaves the axis to the left, and to the right."""
+        ends = [end for end in (*row.score[:3], *row.seeds) if np.isfinite(end)]
+        return min(ends) < self.low, max(ends) > self.high
+
+
+def forest(study: Study) -> Forest:
+    """The best variants on an axis made for those that come close to the best."""
+    known = [variant for variant in study.order if variant.values(study.rank_key)]
+    best = set(study.ranked()[:MOST_ROWS])
+    rows = [_row(study, variant) for variant in known if variant in best]
+    perfect = perfect_value(study.metric)
+    close = [rows[i].score for i in contenders([row.score.mean for row in rows], perfect)]
+    bounds = [bound for score in close for bound in (score.low, score.high)]
+    low, high = limits([[score.mean] for score in close], bounds, perfect)
+    cut = len(study.variants) - len(rows)
+    return Forest(study.chosen_by, rows, low, high, cut, study.rank_key == TEST)
 
 
 def draw(folder: Path, study: Study) -> SavedFigure:
     """Draw each variant's seeds, mean and interval; beside them test accuracy and parameters."""
-    best = [variant for variant in study.ranked() if variant.values(study.rank_key)][:MOST_ROWS]
-    by_kind = [variant for family in study.families for variant in family]
-    from_below = [variant for variant in by_kind if variant in best][::-1]
+    drawn = forest(study)
     with matplotlib.rc_context(drawing.STYLE):
-        size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(from_below))
+        size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(drawn.rows))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
-        _draw_variants(axes, study, from_below)
-        axes.set(ylim=(-0.6, len(from_below) - 0.4), xlabel=study.chosen_by)
-        axes.set_yticks(range(len(from_below)), [variant.label for variant in from_below])
+        axes.set_xlim(drawn.low, drawn.high)
+        for y, row in enumerate(drawn.rows[::-1]):
+            _draw_row(axes, drawn, row, y)
+        axes.set(ylim=(-0.6, len(drawn.rows) - 0.4), xlabel=drawn.title)
+        labels = [row.variant.label for row in drawn.rows[::-1]]
+        axes.set_yticks(range(len(labels)), labels)
         axes.grid(False, axis="y")
-        rows = [row for variant in by_kind for row in _rows(study, variant)]
+        rows = [row for variant in study.order for row in _cells(study, variant)]
         header = [*HEADER, study.metric.name.replace("/", "_")]
         drawing.save(figure, folder, "final", header, rows)
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
@@ -41,39 +110,39 @@ def draw(folder: Path, study: Study) -> SavedFigure:
     return SavedFigure(
         "final",
         f"{study.metric.title.capitalize()} at the last epoch",
-        "Diamonds: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
+        "Large marks: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
         f" {study.metric.superlative} on top{order}; beside it the test accuracy. Triangles: beyond"
         f" the axis.{cut}",
     )
 
 
-def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> None:
-    scores = [variant.last(study.rank_key) for variant in variants]
-    perfect = perfect_value(study.metric)
-    best = [scores[i] for i in contenders([score.mean for score in scores], perfect)]
-    bounds = [bound for score in best for bound in (score.low, score.high)]
-    low, high = limits([[score.mean] for score in best], bounds, perfect)
-    axes.set_xlim(low, high)
-    for y, (variant, score) in enumerate(zip(variants, scores)):
-        axes.annotate(
-            f"{percent(variant.last(TEST))}  {variant.parameters['total']:,} parameters",
-            (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,
-            annotation_clip=False,
-        )  # fmt: skip
-        colour = drawing.colour(study, variant)
-        if not low <= score.mean <= high:
-            edge, marker = (low, "<") if score.mean < low else (high, ">")
+def _row(study: Study, variant: Variant) -> Row:
+    score = variant.last(study.rank_key)
+    return Row(
+        study.number(variant), variant, styles.of(study, variant), score,
+        list(variant.values(study.rank_key).values()), in_words(score, study.metric),
+        percent(variant.last(TEST)), variant.parameters["total"],
+    )  # fmt: skip
+
+
+def _draw_row(axes: Axes, drawn: Forest, row: Row, y: int) -> None:
+    axes.annotate(
+        f"{row.test}  {row.parameters:,} parameters",
+        (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,
+        annotation_clip=False,
+    )  # fmt: skip
+    colour, score = row.look.colour, row.score
+    axes.plot(row.seeds, [y] * len(row.seeds), "o", color=colour, markersize=3.5, alpha=0.45)
+    axes.plot(score.mean, y, row.look.marker, color=colour, markersize=5.5)
+    if np.isfinite(score.half_width):
+        axes.plot([score.low, score.high], [y, y], color=colour, linewidth=1.6)
+    for left, edge, marker in zip(drawn.beyond(row), (drawn.low, drawn.high), "<>"):
+        if left:
             axes.plot(edge, y, marker, color=colour, markersize=6, clip_on=False)
-            continue
-        seeds = list(variant.values(study.rank_key).values())
-        axes.plot(seeds, [y] * len(seeds), "o", color=colour, markersize=3.5, alpha=0.45)
-        axes.plot(score.mean, y, "D", color=colour, markersize=5)
-        if np.isfinite(score.half_width):
-            axes.plot([score.low, score.high], [y, y], color=colour, linewidth=1.6)
 
 
-def _rows(study: Study, variant: Variant) -> list[list[Any]]:
-    """A row a seed."""
+def _cells(study: Study, variant: Variant) -> Sequence[list[Any]]:
+    """The variant's rows of the csv, one a seed."""
     score = variant.last(study.rank_key)
     shared = [variant.label, variant.parameters["total"], score.n, *score[:3]]
     return [[*shared, seed, value] for seed, value in variant.values(study.rank_key).items()]

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study.report.axis import Axis
-from study.report.figures import drawing
+from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Study, count, listed
 
@@ -52,7 +52,7 @@ def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure | No
         figure = Figure(figsize=(7.2, 0.9 + 0.35 * len(bars)), layout="constrained")
         axes = figure.subplots()
         names, values = list(bars)[::-1], [max(value, 0) for value in bars.values()][::-1]
-        colours = [drawing.COLOURS[0] if name in found else drawing.GREY for name in names]
+        colours = [styles.COLOURS[0] if name in found else styles.GREY.colour for name in names]
         axes.barh(names, values, color=colours, height=0.6)
         offset: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
         for i, value in enumerate(values):

@@ -1,28 +1,34 @@
 """The graphs of the page that show values under the pointer, as plotly.js reads them.
 
-Each stands in the place of a picture, which remains for paper and where no script runs.
+Each stands in the place of a picture, which remains for paper and where no script runs, and shows
+what the picture shows. The page's script adds the labels, which must keep apart.
 """
 
 import base64
 import functools
 import gzip
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from study import runs
-from study.planned import metric_title
-from study.report import stats
 from study.report.axis import Axis, varying
-from study.report.figures import curves, drawing, response, tradeoff
-from study.report.figures.drawing import SavedFigure
-from study.report.variants import TEST, Study, Variant
+from study.report.figures import curves, response, styles, tradeoff
+from study.report.figures.curves import Curve
+from study.report.figures.drawing import SavedFigure, band_opacity
+from study.report.figures.limits import contenders, perfect_value
+from study.report.figures.styles import Style
+from study.report.stats import Interval
+from study.report.variants import TEST, Study
 
-PLOTLY_DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
-GREY = "#999999"
-Window = tuple[float, float] | None  # the limits of the vertical axis
-Graph = dict[str, Any]  # plotly's data and layout
+Window = tuple[float, float]  # the limits of the vertical axis
+Trace = dict[str, Any]
+# plotly's data and layout; `labels` beside points, each of a variant by its `name`; `toggles`:
+# whether the page's legend switches its variants off.
+Graph = dict[str, Any]
+GREY = styles.GREY.colour
 
 
 @functools.cache
@@ -37,92 +43,194 @@ def build(
     study: Study, figures: Sequence[SavedFigure], target: float | None = None
 ) -> dict[str, Graph]:
     """Build the graphs, by the names of the figures in whose place they stand."""
-    windows = {figure.name: figure.window for figure in figures}
+    windows = {figure.name: figure.window for figure in figures if figure.window}
     graphs = {}
     for metric in runs.METRICS:
-        if (name := curves.name(metric)) in windows:
-            at = target if metric == "test/accuracy" else None
-            graphs[name] = _curves(study, metric, windows[name], at)
+        drawn = curves.graph(study, metric, target) if curves.name(metric) in windows else None
+        if drawn:
+            graphs[curves.name(metric)] = _curves(study, drawn)
     varied = varying(study)
     for axis in varied:
         if (name := response.name(axis)) in windows:
             graphs[name] = _response(study, axis, varied, windows[name])
     for cost, title in tradeoff.COSTS.items():
         if (name := tradeoff.name(cost)) in windows:
-            graphs[name] = _points(
-                study, study.variants, functools.partial(tradeoff.value, cost=cost), TEST,
-                windows[name], {"title": title}, "test accuracy at the last epoch (%)",
-            )  # fmt: skip
+            graphs[name] = _tradeoff(study, cost, title, windows[name])
     return graphs
 
 
-def _curves(study: Study, metric: str, window: Window, target: float | None) -> Graph:
-    lines: list[dict[str, Any]] = []
-    bands: list[dict[str, Any]] = []  # behind all lines
-    for variant in study.shown:
-        mean, low, high = map(_plain, stats.curve_interval(variant.curves(metric)))
-        colour, dashes = drawing.line_style(study.shown.index(variant))
-        group = {"legendgroup": variant.label, "name": variant.label, "x": variant.epochs}
-        if any(value is not None for value in low):
-            band: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-            band |= {"showlegend": False} | group
-            fill = _transparent(colour, drawing.band_opacity(len(study.shown)))
-            bands += [band | {"y": low}, band | {"y": high, "fill": "tonexty", "fillcolor": fill}]
-        half = [None if a is None or b is None else (b - a) / 2 for a, b in zip(low, high)]
-        lines.append(
-            group
-            | {"mode": "lines", "y": mean}
-            | {"line": {"color": colour, "dash": PLOTLY_DASHES[dashes], "width": 2}}
-            | {"hovertemplate": [_hover(variant.label, m, h) for m, h in zip(mean, half)]}
+def _curves(study: Study, graph: curves.Graph) -> Graph:
+    behind: list[Trace] = [_grey_curves(study, graph)] if graph.hidden else []
+    lines: list[Trace] = []
+    labels = []
+    for curve in graph.curves:
+        own = {"legendgroup": curve.variant.label, "name": curve.variant.label}
+        behind += [own | trace for trace in _spread(graph, curve)]
+        lines += [own | trace for trace in _line(graph, curve)]
+        number, look = study.number(curve.variant), curve.look
+        lines += [
+            own | trace
+            for trace in _beyond(curve.epochs[-1], graph.ends(curve), look, graph.window)
+        ]
+        labels.append(
+            {
+                "name": curve.variant.label,
+                "text": f"{number}  {graph.format_last(curve)}",
+                "short": f"{number}  {graph.format(curve.mean[-1])}",
+                "color": look.colour,
+                "x": curve.epochs[-1],
+                "y": _plain([curve.mean[-1]])[0],
+            }
         )
-    if study.hidden:
-        bands.insert(0, _grey_curves(study, metric))
-    last = max(variant.epochs[-1] for variant in study.variants)
+    first = min(curve.epochs[0] for curve in graph.curves)
+    last = max(curve.epochs[-1] for curve in graph.curves)
+    room = 0.02 * (last - first) or 0.5
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "epoch"}, "dtick": max(1, round(last / 10))},
-        "yaxis": {"title": {"text": metric_title(metric)}, "range": window},
+        "xaxis": {
+            "title": {"text": "epoch"}, "range": [first - room, last + room],
+            "dtick": max(1, round((last - first) / 8)), "tick0": first,
+        },
+        "yaxis": {"title": {"text": graph.title}, "range": graph.window},
+    }  # fmt: skip
+    if graph.target is not None:
+        across = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
+        line = {"y0": graph.target, "y1": graph.target, "line": {"color": GREY, "dash": "dot"}}
+        layout["shapes"] = [across | line]
+        words = {"text": f"target {graph.target:g}", "xref": "paper", "x": 0, "y": graph.target}
+        anchor = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
+        layout["annotations"] = [words | anchor]
+    return {"data": behind + lines, "layout": layout, "labels": labels, "toggles": True}
+
+
+def _spread(graph: curves.Graph, curve: Curve) -> list[Trace]:
+    """A curve's band, or its seeds as one trace with gaps."""
+    quiet: Trace = {"hoverinfo": "skip", "showlegend": False}
+    colour = curve.look.colour
+    if len(curve.seeds) < 2:
+        return []
+    if graph.bands:
+        edge = quiet | {"mode": "lines", "line": {"width": 0}, "x": curve.epochs}
+        fill = {
+            "fill": "tonexty",
+            "fillcolor": _transparent(colour, band_opacity(len(graph.curves))),
+        }
+        return [edge | {"y": _plain(curve.low)}, edge | {"y": _plain(curve.high)} | fill]
+    thin = {
+        "line": {"color": colour, "width": 0.7},
+        "opacity": 0.55,
+        "marker": {"color": colour, "size": 4},
     }
-    if target is not None:
-        line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": target, "y1": target}
-        layout["shapes"] = [line | {"line": {"color": GREY, "dash": "dot", "width": 1}}]
-    return {"data": bands + lines, "layout": layout}
+    x = [*curve.epochs, None] * len(curve.seeds)
+    y = [value for seed in curve.seeds for value in (*_plain(seed), None)]
+    mode = "lines" if len(curve.epochs) > 1 else "markers"
+    return [quiet | thin | {"mode": mode, "x": x, "y": y}]
 
 
-def _grey_curves(study: Study, metric: str) -> dict[str, Any]:
-    """The means of the variants without a colour, as one trace with gaps."""
+def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
+    """A curve's mean with its markers, and a star at its best epoch."""
+    look, unit = curve.look, " %" if graph.is_accuracy else ""
+    every = curves.marked(curve.epochs)
+    sizes = [6 if i % every == 0 else 0 for i in range(len(curve.epochs))]
+    halves = (curve.high - curve.low) / 2
+    words = [
+        _hover(f"{curve.variant.label}<br>epoch {epoch}", mean, half, unit)
+        for epoch, mean, half in zip(curve.epochs, _plain(curve.mean), _plain(halves))
+    ]
+    line: Trace = {
+        "mode": "lines+markers",
+        "x": curve.epochs,
+        "y": _plain(curve.mean),
+        "line": {"color": look.colour, "dash": look.dash, "width": 2},
+        "marker": {
+            "color": look.colour,
+            "symbol": look.symbol,
+            "size": sizes,
+            "line": {"width": 0},
+        },
+        "hovertemplate": words,
+    }
+    if len(curve.epochs) < 2:
+        return [line]
+    epoch, best = curve.epochs[curve.best], _plain([curve.mean[curve.best]])
+    told = f"best: {best[0]:.6g}{unit} at epoch {epoch}"
+    star = {
+        "mode": "markers",
+        "x": [epoch],
+        "y": best,
+        "showlegend": False,
+        "marker": {"color": look.colour, "symbol": "star", "size": 13},
+        "hovertemplate": f"{curve.variant.label}<br>{told}<extra></extra>",
+    }
+    return [line, star]
+
+
+def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> list[Trace]:
+    """Triangles at the edges that values leave, which are told under the pointer."""
+    low, high = window
+    traces = []
+    for edge, symbol, left in (
+        (low, "triangle-down", [value for value in values if value < low]),
+        (high, "triangle-up", [value for value in values if value > high]),
+    ):
+        if left:
+            told = ", ".join(f"{value:.6g}" for value in left)
+            traces.append(
+                {
+                    "mode": "markers",
+                    "x": [x],
+                    "y": [edge],
+                    "cliponaxis": False,
+                    "showlegend": False,
+                    "marker": {"color": look.colour, "symbol": symbol, "size": 8},
+                    "hovertemplate": f"beyond the axis: {told}<extra></extra>",
+                }
+            )
+    return traces
+
+
+def _grey_curves(study: Study, graph: curves.Graph) -> Trace:
+    """The means of the variants without a look, as one trace with gaps."""
     x: list[Any] = []
     y: list[Any] = []
-    for variant in study.variants:
-        if variant not in study.shown:
-            x += [*variant.epochs, None]
-            y += [*_plain(variant.curves(metric).mean(axis=0)), None]
+    for variant in graph.hidden:
+        x += [*variant.epochs, None]
+        y += [*_plain(variant.curves(graph.metric).mean(axis=0)), None]
     return {
         "mode": "lines",
         "x": x,
         "y": y,
         "hoverinfo": "skip",
         "name": f"{study.hidden} others",
+        "showlegend": False,
         "line": {"color": GREY, "width": 0.5},
     }
 
 
 def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) -> Graph:
+    """Points by family, as in the picture; their variants are named under the pointer."""
     points, stopped = response.points_on(study, axis), response.stopped_on(study, axis)
-    positions, labels = zip(*axis.ticks())
-    x_of = {point.variant.label: point.x for point in points}
-    graph = _points(
-        study, [point.variant for point in points], lambda variant: x_of[variant.label],
-        study.rank_key, window,
-        {"title": axis.title, "tickvals": positions, "ticktext": labels}, study.chosen_by,
-    )  # fmt: skip
     others = [other.name for other in varied if other != axis]
-    for line in response.joined(points, others):
-        x, y = map(_plain, zip(*line))
-        trace = {"mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "showlegend": False}
-        graph["data"].insert(0, trace | {"line": {"color": GREY, "width": 1}})
+    scores = [point.score.mean for point in points]
+    close = {points[i].variant for i in contenders(scores, perfect_value(study.metric))}
+    behind: list[Trace] = []
+    traces: list[Trace] = []
+    families = response.by_family(points, axis, others)
+    for i, (family, members) in enumerate(families.items()):
+        look = styles.nth(i)
+        own = {"name": family, "legendgroup": family}
+        thin = {"mode": "lines", "hoverinfo": "skip", "showlegend": False, "opacity": 0.6}
+        for line in response.joined(members, others):
+            x, y = map(_plain, zip(*line))
+            behind.append(own | thin | {"x": x, "y": y, "line": {"color": look.colour, "width": 1}})
+        shown = [point for point in members if point.variant in close]
+        named = [(point.variant.label, point.x, point.score) for point in shown]
+        traces.append(own | _points(named, look, 8))
+        for point in members:
+            ends = point.score[:3] if point.variant in close else point.score[:1]
+            traces += [own | trace for trace in _beyond(point.x, ends, look, window)]
     if stopped:
         x, y = map(_plain, zip(*(response.stopped_at(study, axis, run) for run in stopped)))
-        graph["data"].append(
+        traces.append(
             {
                 "mode": "markers",
                 "name": "stopped early",
@@ -132,63 +240,73 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
                 "hovertemplate": [f"{run.path.name}, stopped<extra></extra>" for run in stopped],
             }
         )
-    return graph
+    positions, words = zip(*response.ticks(axis))
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": axis.title}, "tickvals": positions, "ticktext": words},
+        "yaxis": {"title": {"text": study.chosen_by}, "range": window},
+        "showlegend": len(families) > 1 or bool(stopped),
+    }
+    if (at := response.gap(axis)) is not None:
+        upright = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": at, "x1": at}
+        layout["shapes"] = [upright | {"line": {"color": GREY, "dash": "dot", "width": 1}}]
+    return {"data": behind + traces, "layout": layout, "labels": [], "toggles": False}
 
 
-def _points(
-    study: Study,
-    variants: Sequence[Variant],
-    x_of: Callable[[Variant], float],
-    key: str,
-    window: Window,
-    axis: dict[str, Any],
-    title: str,
-) -> Graph:
-    """Variants as points with their intervals: a trace for each with a colour, one for the rest."""
-    shown = [variant for variant in variants if variant in study.shown]
-    rest = [variant for variant in variants if variant not in study.shown]
-    traces = [
-        _trace([variant], variant.label, x_of, key, drawing.colour(study, variant), 9)
-        for variant in shown
-    ]
+def _tradeoff(study: Study, cost: str, title: str, window: Window) -> Graph:
+    """Variants as points with their intervals: a trace for each with a look, one for the rest."""
+    known = [v for v in study.order if v.values(TEST) and np.isfinite(tradeoff.value(v, cost))]
+    log = tradeoff.is_log([tradeoff.value(variant, cost) for variant in known])
+    traces: list[Trace] = []
+    labels = []
+    rest = []
+    for variant in known:
+        x, score, look = (
+            tradeoff.value(variant, cost),
+            variant.last(TEST),
+            styles.of(study, variant),
+        )
+        if variant not in study.shown:
+            rest.append((variant.label, x, score))
+            continue
+        own = {"name": variant.label, "legendgroup": variant.label}
+        traces.append(own | _points([(variant.label, x, score)], look, 9))
+        traces += [own | trace for trace in _beyond(x, score[:3], look, window)]
+        text = f"{study.number(variant)}  {score.mean:.2f}"
+        at = {"x": math.log10(x) if log else x, "y": _plain([score.mean])[0]}
+        words = {"name": variant.label, "text": text, "short": text, "color": look.colour}
+        labels.append(words | at)
     if rest:
-        traces.append(_trace(rest, "others", x_of, key, GREY, 6))
-    xaxis = axis | {"title": {"text": axis["title"]}}
-    yaxis = {"title": {"text": title}, "range": window}
-    return {"data": traces, "layout": {"xaxis": xaxis, "yaxis": yaxis}}
+        traces.insert(0, {"name": "others"} | _points(rest, styles.GREY, 6))
+    layout = {
+        "xaxis": {"title": {"text": title}, "type": "log" if log else "linear"},
+        "yaxis": {"title": {"text": "test accuracy at the last epoch (%)"}, "range": window},
+    }
+    return {"data": traces, "layout": layout, "labels": labels, "toggles": True}
 
 
-def _trace(
-    variants: Sequence[Variant],
-    name: str,
-    x_of: Callable[[Variant], float],
-    key: str,
-    colour: str,
-    size: int,
-) -> dict[str, Any]:
-    scores = [variant.last(key) for variant in variants]
+def _points(points: Sequence[tuple[str, float, Interval]], look: Style, size: int) -> Trace:
+    """Labelled points with their intervals, which one seed has none of."""
+    labels, x, scores = zip(*points) if points else ((), (), ())
     means = _plain([score.mean for score in scores])
     halves = _plain([score.half_width for score in scores])
-    labels = [variant.label for variant in variants]
-    trace = {
+    trace: Trace = {
         "mode": "markers",
-        "name": name,
-        "x": _plain([x_of(variant) for variant in variants]),
+        "x": _plain(x),
         "y": means,
-        "marker": {"color": colour, "size": size},
+        "marker": {"color": look.colour, "symbol": look.symbol, "size": size},
         "hovertemplate": [_hover(*point) for point in zip(labels, means, halves)],
     }
     if any(half is not None for half in halves):
-        trace["error_y"] = {"array": halves, "thickness": 1.2, "color": colour}
+        trace["error_y"] = {"array": halves, "thickness": 1.2, "color": look.colour}
     return trace
 
 
-def _hover(label: str, mean: float | None, half: float | None) -> str:
+def _hover(label: str, mean: float | None, half: float | None, unit: str = "") -> str:
     """Words under the pointer; plotly lets no tag through but a few of its own, and no script."""
     if mean is None:
         return ""
     interval = f" ± {half:.4g}" if half is not None else ""
-    return f"{label}<br>{mean:.6g}{interval}<extra></extra>"
+    return f"{label}<br>{mean:.6g}{interval}{unit}<extra></extra>"
 
 
 def _plain(values: Any) -> list[float | None]:

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from study.report.axis import Axis
-from study.report.figures import drawing
+from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Study, Variant
 
@@ -33,7 +33,7 @@ def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure:
         width = 1.2 if len(lines) <= MANY else 0.5
         paths = [list(enumerate(line)) for line in lines]
         axes.add_collection(LineCollection(paths, colors=colours, linewidths=width, alpha=0.8))
-        axes.plot(lines[-1], color=drawing.COLOURS[1], linewidth=2.2, label="the best")
+        axes.plot(lines[-1], color=styles.COLOURS[1], linewidth=2.2, label="the best")
         for x, axis in enumerate(varied):
             for position, label in axis.ticks():
                 _draw_tick(axes, x, axis.fraction(position), label)

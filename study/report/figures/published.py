@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from study.report import stats
 from study.report.figures import drawing
-from study.report.figures.drawing import COLOURS, SavedFigure
+from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import limits
+from study.report.figures.styles import COLOURS
 from study.report.text.published import Reproduced
 
 COLUMNS = 3

@@ -3,7 +3,6 @@
 A configuration counts by its mean over seeds at the last epoch.
 """
 
-import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from study.config import NORM_LABELS, Config
 from study.report import stats
 from study.report.axis import Axis
-from study.report.figures import drawing
+from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import ACCURACY, contenders, limits, perfect_value
 from study.report.variants import Study, Variant
@@ -50,9 +49,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
     if len({point.x for point in points}) < SEVERAL:
         return None
     others = [other.name for other in varied if other != axis]
-    families = defaultdict(list)
-    for point in points:
-        families[_family(point.variant.config, axis.name, others)].append(point)
+    families = by_family(points, axis, others)
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
@@ -60,17 +57,21 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
             axes, [(point.x, point.score) for point in points], perfect_value(study.metric)
         )
         inside = {points[i].variant.label for i in within}
-        for (family, members), colour in zip(families.items(), itertools.cycle(drawing.COLOURS)):
+        for i, (family, members) in enumerate(families.items()):
+            look = styles.nth(i)
             for line in joined(members, others):
-                axes.plot(*zip(*line), color=colour, linewidth=1, alpha=0.6)
+                axes.plot(*zip(*line), color=look.colour, linewidth=1, alpha=0.6)
             shown = [point for point in members if point.variant.label in inside]
             scores = [point.score for point in shown]
-            drawing.draw_points(axes, [point.x for point in shown], scores, colour, family)
+            drawing.draw_points(axes, [point.x for point in shown], scores, look, family)
         draw_crosses(axes, [stopped_at(study, axis, run) for run in stopped])
         _draw_ticks(axes, axis)
         axes.set(xlabel=axis.title, ylabel=study.chosen_by)
         if len(families) > 1 or stopped:
             axes.legend(frameon=False, fontsize=8)
+        for point in points:
+            if point.variant.label in inside:
+                drawing.draw_beyond(axes, point.x, point.score[1:3], "0.3")
         header = ["label", axis.name, "state", "seeds", "mean", "low", "high"]
         drawing.save(figure, folder, name(axis), header, _rows(study, axis, points, stopped))
     return SavedFigure(
@@ -110,6 +111,14 @@ def stopped_on(study: Study, axis: Axis) -> list[Run]:
 def stopped_at(study: Study, axis: Axis, run: Run) -> tuple[float, float]:
     """The position and the metric of a run that was stopped early."""
     return axis.position(getattr(run.config, axis.name)), run.summary[study.rank_key]
+
+
+def by_family(points: Sequence[Point], axis: Axis, others: Sequence[str]) -> dict[str, list[Point]]:
+    """The points by what their colour stands for."""
+    families: dict[str, list[Point]] = defaultdict(list)
+    for point in points:
+        families[_family(point.variant.config, axis.name, others)].append(point)
+    return families
 
 
 def _family(config: Config, setting: str, others: Sequence[str]) -> str:
@@ -163,19 +172,30 @@ def set_limits(
     return inside
 
 
+def ticks(axis: Axis) -> list[tuple[float, str]]:
+    """The setting's ticks, without those too close to the one before."""
+    kept: list[tuple[float, str]] = []
+    for x, label in axis.ticks():
+        if not kept or axis.fraction(x) - axis.fraction(kept[-1][0]) > TICK_GAP:
+            kept.append((x, label))
+    return kept
+
+
+def gap(axis: Axis) -> float | None:
+    """Where a log axis is broken, between 0 and its least value; None where it is not."""
+    if not (axis.log and 0 in axis.values):
+        return None
+    return (axis.zero + axis.position(min(value for value in axis.values if value > 0))) / 2
+
+
 def _draw_ticks(axes: Axes, axis: Axis) -> None:
     """Draw the setting's ticks, and the gap between 0 and a log axis."""
-    ticks: list[tuple[float, str]] = []
-    for x, label in axis.ticks():
-        if not ticks or axis.fraction(x) - axis.fraction(ticks[-1][0]) > TICK_GAP:
-            ticks.append((x, label))
-    positions, labels = zip(*ticks)
+    positions, labels = zip(*ticks(axis))
     axes.set_xticks(positions, labels)
     if len("".join(labels)) > 45:
         axes.tick_params(axis="x", rotation=35)
-    if axis.log and 0 in axis.values:
-        first = axis.position(min(value for value in axis.values if value > 0))
-        axes.axvline((axis.zero + first) / 2, color="0.5", linestyle=":", linewidth=1)
+    if (x := gap(axis)) is not None:
+        axes.axvline(x, color="0.5", linestyle=":", linewidth=1)
 
 
 def _rows(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from study.report import stats
 from study.report.axis import LOG_RATIO
-from study.report.figures import drawing
+from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import ACCURACY, LOSS, limits
 from study.report.variants import Variant
@@ -46,7 +46,7 @@ def _draw_metric(
     """Draw a metric of each part of the data; return the rows of the csv."""
     rows: list[list[Any]] = []
     means, bounds = [], []
-    for part, colour in zip(parts, drawing.COLOURS):
+    for part, colour in zip(parts, styles.COLOURS):
         mean, low, high = stats.curve_interval(variant.curves(f"{part}/{metric}"))
         axes.plot(variant.epochs, mean, color=colour, label=part)
         axes.fill_between(variant.epochs, low, high, color=colour, alpha=0.15, linewidth=0)

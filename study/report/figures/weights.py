@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from study import runs
 from study.config import number
-from study.report.figures import drawing
+from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.variants import Study
 
@@ -41,11 +41,11 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
             near = float((sizes < NEAR).mean())
             l1_words = f"L1 {number(float(f'{l1:.4g}'))}"
             name = f"{reduction}, {l1_words}" if reduction else l1_words
-            colour, dashes = drawing.line_style(i)
-            axes.plot(middles, 100 * at_most, color=colour, linestyle=dashes)
+            look = styles.nth(i)
+            axes.plot(middles, 100 * at_most, **look.line)
             median = middles[np.argmin(abs(at_most - 0.5))]
             text = f"{name}\n{near:.0%} below {number(NEAR)}"
-            labels.append(SideLabel(text, colour, median, 50))
+            labels.append(SideLabel(text, look.colour, median, 50))
             shared = [name, len(files[reduction, l1]), len(sizes), near]
             rows += [[*shared, *point] for point in zip(BINS[1:], at_most)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)

@@ -4,6 +4,7 @@ At most twelve, those that matter first. Every sentence holds its figures and na
 they are in. Stopped and failed runs are counted, and are in no mean.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,10 +34,14 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence, and the file of the report that its figures are in."""
+    """A sentence, and the file of the report that its figures are in.
+
+    in_card: whether the cards on top of the report say it too.
+    """
 
     text: str
     source: str
+    in_card: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,9 @@ def summarize(
     findings: list[Finding | None] = [*first]
     for family in ranked:
         with_best = [pair for pair in compared if pair.one is family[0]]
-        findings += [_best(study, family), _next(with_best), _rest(with_best)]
+        told = [each for each in (_best(study, family), _next(with_best)) if each]
+        findings += [dataclasses.replace(each, in_card=True) for each in told]
+        findings.append(_rest(with_best))
     findings += [_unranked(study, ranked), _chosen_on_test(study), _failed_to_learn(study)]
     findings += [*_left_out(study), _images(compared)]
     if target is not None:
@@ -169,11 +176,11 @@ def _next(with_best: Sequence[Pair]) -> Finding | None:
         f"{together} {_ends(contrast.interval)}"
     )
     if contrast.told_apart:
-        return Finding(f"{text}: told apart ({_p(contrast.p)}).", "pairs.csv")
+        return Finding(f"{text}: told apart ({format_p(contrast.p)}).", "pairs.csv")
     furthest = max(abs(contrast.interval.low), abs(contrast.interval.high))
     return Finding(
-        f"{text}: not told apart ({_p(contrast.p)}). What the interval excludes is a difference of"
-        f" more than {furthest:.2f} points either way.",
+        f"{text}: not told apart ({format_p(contrast.p)}). What the interval excludes is a"
+        f" difference of more than {furthest:.2f} points either way.",
         "pairs.csv",
     )
 
@@ -190,12 +197,13 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
     for apart in (True, False):
         others = [
             f"{p.two.label} {p.contrast.interval.mean:+.2f} ({_ends(p.contrast.interval)},"
-            f" {_p(p.contrast.p)})"
+            f" {format_p(p.contrast.p)})"
             for p in known
             if p.contrast.told_apart == apart
         ]
         if others:
-            sentences.append(f"{'Told' if apart else 'Not told'} apart from it: {listed(others)}.")
+            told = f"{'Told' if apart else 'Not told'} apart from {with_best[0].one.label}"
+            sentences.append(f"{told}: {listed(others)}.")
     unit = "In points of the best less the other, with the 95 % interval for all pairs together."
     return Finding(" ".join([*sentences, unit]), "pairs.csv")
 
@@ -333,5 +341,6 @@ def _ends(interval: stats.Interval) -> str:
     return f"{interval.low:+.2f} to {interval.high:+.2f}"
 
 
-def _p(p: float) -> str:
+def format_p(p: float) -> str:
+    """A p as text."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -2,22 +2,20 @@ import numpy as np
 
 from study.config import Config
 from study.report import variants
-from study.report.figures import curves, drawing
+from study.report.figures import curves
 from tests.report.conftest import run, spread
 from tests.report.figures.conftest import many, study
 
 
 def test_of_many_variants_the_best_have_a_colour(saved, tmp_path):
-    made = study(*many(14))
+    made = study(*many(28))
     assert len(made.shown) == variants.SHOWN and made.hidden == 4
-    assert made.ranked()[0] in made.shown and made.ranked()[-1] not in made.shown
+    assert made.shown == made.ranked()[: variants.SHOWN]
     caption = curves.draw(tmp_path, made, "test/accuracy").caption
-    assert "In grey: all but the best 10." in caption
+    assert "In grey: all but the best 24." in caption
     figure, rows = saved["test_accuracy"]
     assert len(figure.axes[0].collections[0].get_segments()) == 4  # in grey
-    assert len({row["label"] for row in rows}) == 14  # the csv has all
-    looks = [drawing.line_style(i) for i in range(variants.SHOWN)]
-    assert len(set(looks)) == variants.SHOWN
+    assert len({row["label"] for row in rows}) == 28  # the csv has all
 
 
 def test_a_ruined_variant_leaves_the_axis_and_is_named(saved, tmp_path):
@@ -28,7 +26,28 @@ def test_a_ruined_variant_leaves_the_axis_and_is_named(saved, tmp_path):
     [axes] = saved["test_accuracy"][0].axes
     low, high = axes.get_ylim()
     assert low < 99.3 and high > 99.5 and high - low < 2
-    assert "outside the axis at the end: BN + L1 0.1 (sum) (11.35)" in axes.get_title("left")
+    [triangle] = [line for line in axes.lines if line.get_marker() == "v"]
+    assert triangle.get_xydata().tolist() == [[10, low]]
+    assert axes.texts[-1].get_text() == "BN + L1 0.1 (sum)\nlast 11.35, best 11.35 at 10"
+
+
+def test_bands_that_would_fill_the_graph_are_lines_of_the_seeds(saved, tmp_path):
+    wide = study(*spread(Config(), 98.0, 99.5), *spread(Config(norm="layer"), 98.5, 99.5))
+    caption = curves.draw(tmp_path, wide, "test/accuracy").caption
+    [axes] = saved["test_accuracy"][0].axes
+    assert "Thin lines: seeds" in caption
+    assert sum(line.get_linewidth() == 0.5 for line in axes.lines) == 4
+    narrow = study(*spread(Config(), *np.linspace(99.49, 99.51, 5)), *spread(Config(lr=1.0), 97.0))
+    assert "Bands: 95 %" in curves.draw(tmp_path, narrow, "test/accuracy").caption
+
+
+def test_one_epoch_is_a_marker_on_an_axis_with_room(saved, tmp_path):
+    one = run(Config(), 99.0, 1)
+    del one.history[1:]
+    curves.draw(tmp_path, study(one), "test/accuracy")
+    [axes] = saved["test_accuracy"][0].axes
+    assert axes.get_xlim() == (0.5, 1.5) and axes.get_xticks().tolist() == [1]
+    assert axes.lines[0].get_marker() == "o"
 
 
 def test_the_label_has_the_last_value_its_interval_and_the_best_epoch(saved, tmp_path):

@@ -8,7 +8,7 @@ from tests.report.figures.conftest import many, overlaps, study
 
 
 def test_no_label_covers_another(saved, tmp_path):
-    made = study(*many(14))
+    made = study(*many(28))
     curves.draw(tmp_path, made, "test/accuracy", 99.4)
     curves.draw(tmp_path, made, "test/loss")
     final.draw(tmp_path, made)

@@ -9,7 +9,7 @@ import pytest
 from study import runs
 from study.config import Config
 from study.report import variants
-from study.report.figures import live
+from study.report.figures import curves, live
 from study.report.figures.drawing import SavedFigure
 from tests.report.conftest import run, spread
 
@@ -19,41 +19,69 @@ def figures(*names: str) -> list[SavedFigure]:
 
 
 def test_the_curves_have_their_bands_behind_them():
-    study = variants.gather({"mine": [*spread(Config(), 99.4, 99.5), run(Config(lr=0.1), 99.0, 1)]})
+    ones = [*spread(Config(), 99.4, 99.41), run(Config(lr=0.1), 97.0, 1)]
+    study = variants.gather({"mine": ones})
     made = live.build(study, figures("test_accuracy", "final"), target=99.4)
     assert list(made) == ["test_accuracy"]
-    low, high, bn, other = made["test_accuracy"]["data"]
+    low, high, bn, _, other, _ = made["test_accuracy"]["data"]
     assert (bn["name"], other["name"]) == ("BN, lr 0.05", "BN, lr 0.1")
     assert low["legendgroup"] == high["legendgroup"] == bn["name"]  # switched off together
-    assert bn["y"][-1] == pytest.approx(99.45) and bn["x"][-1] == 10
-    assert high["y"][-1] - bn["y"][-1] == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert "99.45 ± 0.6353" in bn["hovertemplate"][-1]
-    layout = made["test_accuracy"]["layout"]
-    assert layout["yaxis"]["range"] == (98.0, 100.0) and layout["shapes"][0]["y0"] == 99.4
+    assert bn["y"][-1] == pytest.approx(99.405) and bn["x"][-1] == 10
+    assert high["y"][-1] - bn["y"][-1] == pytest.approx(12.706 * 0.005, rel=1e-3)
+    assert "epoch 10<br>99.405 ± 0.06353 %" in bn["hovertemplate"][-1]
     json.dumps(made, allow_nan=False)
+
+
+def test_the_live_curves_show_what_the_picture_shows(saved, tmp_path):
+    ones = [*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1)]
+    study = variants.gather({"mine": [*ones, run(Config(l1=0.1), 11.35, 1)]})
+    picture = curves.draw(tmp_path, study, "test/accuracy", target=99.4)
+    graph = live.build(study, [picture], target=99.4)["test_accuracy"]
+    [axes] = saved["test_accuracy"][0].axes
+    assert graph["layout"]["yaxis"]["range"] == axes.get_ylim()
+    assert graph["layout"]["yaxis"]["title"]["text"] == axes.get_ylabel() == "test accuracy (%)"
+    assert graph["layout"]["annotations"][0]["text"] == "target 99.4"
+    stars = [trace for trace in graph["data"] if trace.get("marker", {}).get("symbol") == "star"]
+    drawn = [line.get_xydata() for line in axes.lines if line.get_marker() == "*"]
+    assert [(star["x"][0], star["y"][0]) for star in stars] == [
+        tuple(point.round(5).tolist()) for [point] in drawn
+    ]
+    triangles = [line.get_xydata()[0].tolist() for line in axes.lines if line.get_marker() == "v"]
+    beyond = [trace for trace in graph["data"] if trace.get("cliponaxis") is False]
+    assert [[each["x"][0], each["y"][0]] for each in beyond] == triangles and triangles
+    assert [label["text"] for label in graph["labels"]] == [
+        "1  99.45 ± 0.64", "2  99.20 ± 1.27", "3  11.35",
+    ]  # fmt: skip
+
+
+def test_one_epoch_has_markers_on_an_axis_with_room():
+    one = run(Config(), 99.0, 1)
+    del one.history[1:]
+    graph = live.build(variants.gather({"mine": [one]}), figures("test_accuracy"))["test_accuracy"]
+    [line] = graph["data"]
+    assert "markers" in line["mode"] and line["marker"]["size"] == [6]
+    assert graph["layout"]["xaxis"]["range"] == [0.5, 1.5]
 
 
 def test_a_response_has_points_lines_and_stopped_runs():
     made = [run(Config(l1=l1), last, 1) for l1, last in ((0.0, 99.0), (1e-5, 99.2), (1e-3, 98.0))]
     study = variants.gather({"mine": [*made, run(Config(l1=1e-2), 60.0, 1, runs.STOPPED)]})
     graph = live.build(study, figures("response_l1"))["response_l1"]
-    line, *points, stopped = graph["data"]
+    line, points, stopped = graph["data"]
     assert line["mode"] == "lines" and line["y"] == [99.0, 99.2, 98.0]
     assert line["x"][0] < line["x"][1] == -5 and line["x"][2] == -3  # 0 left of the log axis
-    assert [point["y"] for point in points] == [[99.0], [99.2], [98.0]]
+    assert points["y"] == [99.0, 99.2, 98.0] and "BN + L1 0.001 (sum)" in points["hovertemplate"][2]
     assert (stopped["x"], stopped["y"]) == ([-2], [60.0])
     assert graph["layout"]["xaxis"]["ticktext"][0] == "0"
 
 
 def test_of_many_variants_all_but_the_best_are_grey():
     study = variants.gather(
-        {"mine": [run(Config(lr=0.01 * i), 90 + i / 4, 1) for i in range(1, 15)]}
+        {"mine": [run(Config(lr=0.01 * i), 90 + i / 8, 1) for i in range(1, 29)]}
     )
-    curves = live.build(study, figures("test_accuracy"))["test_accuracy"]["data"]
-    assert curves[0]["name"] == "4 others" and curves[0]["y"].count(None) == 4
-    assert len(curves) == 1 + variants.SHOWN
-    points = live.build(study, figures("response_lr"))["response_lr"]["data"]
-    assert len(next(trace for trace in points if trace.get("name") == "others")["x"]) == 4
+    traces = live.build(study, figures("test_accuracy"))["test_accuracy"]["data"]
+    assert traces[0]["name"] == "4 others" and traces[0]["y"].count(None) == 4
+    assert sum("lines+markers" in trace["mode"] for trace in traces) == variants.SHOWN
 
 
 def test_the_library_is_plotlys():

@@ -62,7 +62,7 @@ def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
         *spread(GN, 97.62, 98.74, 97.99),
     )  # fmt: skip
     assert re.search(
-        r"Not told apart from it: GN \+1\.14 \(-\d\.\d+ to \+\d\.\d+, p = 0\.", texts[2]
+        r"Not told apart from BN: GN \+1\.14 \(-\d\.\d+ to \+\d\.\d+, p = 0\.", texts[2]
     )
 
 
@@ -97,7 +97,7 @@ def test_all_pairs_of_a_kind_are_compared_together():
     bn_ln = compared[0]
     assert bn_ln.contrast.interval.mean == pytest.approx(bn_ln.difference.interval.mean)
     texts = findings.summarize(made, compared)
-    assert texts[2].text.startswith("Told apart from it: GN +2.00 (+1.")
+    assert texts[2].text.startswith("Told apart from BN: GN +2.00 (+1.")
     row = dict(zip(findings.PAIRS, bn_ln.row(), strict=True))
     assert row["low"] == bn_ln.difference.interval.low
     assert row["family_low"] == bn_ln.contrast.interval.low
@@ -240,4 +240,4 @@ def test_what_is_ahead_on_the_test_images_alone_is_not_called_behind():
     gn = seeds(Config(norm="group", **holdout), 99.4, 98.02, 98.0, 98.01)
     texts = sentences(*bn, *ln, *gn)
     assert texts[1].startswith("LN is next") and "the difference is -0.50 points" in texts[1]
-    assert texts[2].startswith("Told apart from it: GN +1.00 (+0.9")
+    assert texts[2].startswith("Told apart from BN: GN +1.00 (+0.9")

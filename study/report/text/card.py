@@ -1,0 +1,156 @@
+"""What won, or what is level, at a glance: the cards on top of the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from study.report.axis import varying
+from study.report.text.findings import MOST, MOST_FAMILIES, Pair, format_p
+from study.report.variants import KIND, TEST, Study, Variant, count, in_words, listed, percent
+
+WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to tell
+MOST_TIED = 3  # variants of a tie that a card lists
+
+
+@dataclass(frozen=True)
+class Line:
+    """A variant on a card, as text: `score` by the metric that ranks, with its interval; `facts`
+    that set it apart from the others on the card."""
+
+    number: int
+    label: str
+    score: str
+    facts: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """The best variant of a kind, or those not told apart from it; how sure that is in `verdict`.
+
+    kind: what sets this kind apart from others, empty where there is one; measured: what the
+    scores are, and what all its variants cost; outcome: WON, TIE or OPEN.
+    """
+
+    heading: str
+    kind: str
+    measured: str
+    lines: list[Line]
+    verdict: str
+    outcome: str
+
+
+def cards(study: Study, compared: Sequence[Pair]) -> list[Card]:
+    """Build a card for each kind that the findings rank."""
+    several = [family for family in study.families if len(family) > 1]
+    ranked = several[:MOST_FAMILIES] or study.families[:1]
+    return [
+        _card(study, family, [pair for pair in compared if pair.one is family[0]])
+        for family in ranked
+    ]
+
+
+def tried(study: Study) -> str:
+    """What was tried, in a line: how many variants and runs, on what, and what varied."""
+    configs = [group[0].config for group in study.runs.values()]
+    places = dict.fromkeys(
+        f"{config.dataset}, {config.network}, {count(config.epochs, 'epoch')}" for config in configs
+    )
+    varied = [axis.title for axis in varying(study)]
+    words = f"{count(len(study.runs), 'variant')}, {count(len(study.all), 'run')} on "
+    words += "; ".join(list(places)[:2]) + (" and more" if len(places) > 2 else "")
+    return f"{words}. Varied: {listed(varied)}." if varied else f"{words}."
+
+
+def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) -> Card:
+    best = family[0]
+    level = [pair.two for pair in with_best if _known(pair) and not pair.contrast.told_apart]
+    outcome, heading, verdict = _verdict(family, with_best, len(level))
+    shown = [best, *level][:MOST_TIED]
+    if len(level) >= MOST_TIED:
+        verdict += f" {len(level) + 1 - MOST_TIED} more are level."
+    kinds = [name for name in KIND if len({getattr(v.config, name) for v in study.variants}) > 1]
+    return Card(
+        heading,
+        ", ".join(f"{name} {getattr(best.config, name)}" for name in kinds),
+        f"{_measured(study, shown)} {_cost(shown)}",
+        [_line(study, variant, shown) for variant in shown],
+        verdict,
+        outcome,
+    )
+
+
+def _line(study: Study, variant: Variant, shown: Sequence[Variant]) -> Line:
+    facts = [] if study.rank_key == TEST else [f"test accuracy {percent(variant.last(TEST))}"]
+    if len({each.parameters["total"] for each in shown}) > 1:
+        facts.append(f"{variant.parameters['total']:,} parameters")
+    score = in_words(variant.last(study.rank_key), study.metric)
+    return Line(study.number(variant), variant.label, score, ", ".join(facts))
+
+
+def _measured(study: Study, shown: Sequence[Variant]) -> str:
+    """What the scores are: means over how many seeds."""
+    seeds = [len(variant.values(study.rank_key)) for variant in shown]
+    over = _range(f"{min(seeds)}", f"{max(seeds)}")
+    interval = ", ± half its 95 % interval" if max(seeds) > 1 else ""
+    words = f"{study.metric.title} at the last epoch over {over} seed{'s' * (max(seeds) > 1)}"
+    return f"Mean {words}{interval}."
+
+
+def _cost(shown: Sequence[Variant]) -> str:
+    """What the variants cost: their parameters, where they have as many, and seconds."""
+    sizes = {variant.parameters["total"] for variant in shown}
+    words = [f"{sizes.pop():,} parameters"] if len(sizes) == 1 else []
+    seconds = [variant.last("seconds").mean for variant in shown]
+    if np.isfinite(seconds).all():
+        words.append(f"{_range(f'{min(seconds):.0f}', f'{max(seconds):.0f}')} s to train a run")
+    return f"{', '.join(words)}." if words else ""
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def _known(pair: Pair) -> bool:
+    """Whether the seeds of a pair are enough to tell a difference from chance."""
+    return bool(np.isfinite(pair.contrast.p))
+
+
+def _verdict(
+    family: Sequence[Variant], with_best: Sequence[Pair], level: int
+) -> tuple[str, str, str]:
+    """The outcome, the heading of a card, and its verdict: by how much the best is ahead, and
+    whether its seeds tell it apart from the others, with `level` of which it is level."""
+    n = len(family)
+    if n < 2:
+        return OPEN, "The only variant", "There is nothing to compare it with."
+    known = [pair for pair in with_best if _known(pair)]
+    if not known:
+        few = "Too few common seeds to tell a difference from chance: train more seeds."
+        return OPEN, f"First of {n} variants", few
+    unknown = [pair.two.label for pair in with_best if not _known(pair)]
+    too_few = f" Too few common seeds with {listed(unknown)}." if unknown else ""
+    ahead = [p.two.label for p in known if p.contrast.told_apart and p.contrast.interval.mean < 0]
+    if ahead:  # of a study ranked by another metric
+        return OPEN, f"First of {n} variants", f"In test accuracy it is behind {listed(ahead)}."
+    if level:
+        more = "or more " if level + 1 == MOST < n else ""
+        heading = f"A tie: {level + 1} {more}of {n} variants"
+        first = next(pair for pair in known if not pair.contrast.told_apart)
+        difference = _difference(first, "the second")
+        words = f"Their seeds do not tell them apart: the first is {difference}.{too_few}"
+        return TIE, heading, words
+    difference = _difference(known[0], known[0].two.label)
+    if unknown:
+        return OPEN, f"First of {n} variants", f"It is {difference}.{too_few}"
+    others = "all others" if n <= MOST else f"the next {MOST - 1}"
+    return WON, f"Best of {n} variants", f"Its seeds tell it apart from {others}: {difference}."
+
+
+def _difference(pair: Pair, other: str) -> str:
+    """How far the one of a pair is ahead of the `other`, with the interval."""
+    interval = pair.contrast.interval
+    return (
+        f"{interval.mean:+.2f} points of test accuracy over {other} (95 % interval"
+        f" {interval.low:+.2f} to {interval.high:+.2f}, {format_p(pair.contrast.p)})"
+    )

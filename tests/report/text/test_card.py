@@ -1,0 +1,70 @@
+"""The cards on top: a winner, a tie, or too few seeds to tell."""
+
+from study.config import Config
+from study.report.text import card, findings
+from tests.report.conftest import run, spread
+from tests.report.figures.conftest import study
+
+BN, LN, GN = (Config(norm=norm) for norm in ("batch", "layer", "group"))
+
+
+def cards(*all_runs):
+    made = study(*all_runs)
+    return card.cards(made, findings.pairs(made))
+
+
+def test_a_winner_has_its_score_cost_and_lead():
+    [won] = cards(*spread(BN, 99.4, 99.42, 99.41), *spread(LN, 97.3, 97.28, 97.31))
+    assert (won.outcome, won.heading) == (card.WON, "Best of 2 variants")
+    assert [(line.number, line.label, line.score) for line in won.lines] == [
+        (1, "BN", "99.41 ± 0.02 %")
+    ]
+    assert won.verdict.startswith("Its seeds tell it apart from all others: +2.11 points")
+    assert won.measured == (
+        "Mean test accuracy at the last epoch over 3 seeds, ± half its 95 % interval."
+        " 7,684 parameters, 300 s to train a run."
+    )
+
+
+def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
+    near = [*spread(BN, 99.4, 99.1, 99.3), *spread(GN, 99.2, 99.3, 99.2)]
+    [tie] = cards(*near, *spread(LN, 90.0, 90.1, 90.2))
+    assert (tie.outcome, tie.heading) == (card.TIE, "A tie: 2 of 3 variants")
+    assert [line.label for line in tie.lines] == ["BN", "GN"]
+    many = [spread(Config(lr=lr / 100), 99.4, 99.1 + lr / 100) for lr in range(1, 31)]
+    [tie] = cards(*(each for group in many for each in group))
+    assert tie.heading == "A tie: 20 or more of 30 variants" and len(tie.lines) == card.MOST_TIED
+    assert "17 more are level." in tie.verdict
+
+
+def test_too_few_seeds_tell_nothing():
+    [one] = cards(*spread(BN, 99.4), *spread(LN, 90.0))
+    assert one.outcome == card.OPEN and "Too few common seeds" in one.verdict
+    [some] = cards(*spread(BN, 99.4, 99.41), *spread(LN, 90.0, 90.1), *spread(GN, 99.0))
+    assert some.outcome == card.OPEN and "over LN" in some.verdict
+    assert "Too few common seeds with GN." in some.verdict
+    [alone] = cards(*spread(BN, 99.4))
+    assert (alone.heading, alone.outcome) == ("The only variant", card.OPEN)
+
+
+def test_the_best_by_validation_may_be_behind_on_the_test_images():
+    made = []
+    for config, last, chosen in ((BN, 97.0, 99.0), (LN, 99.0, 98.0)):
+        for seed in (1, 2, 3):
+            value = last + seed * (100 - last) / 100
+            made.append(
+                run(Config(norm=config.norm, holdout=100), value, seed, val_accuracy_last=chosen)
+            )
+    [behind] = cards(*made)
+    assert behind.lines[0].label.startswith("BN") and "it is behind LN" in behind.verdict
+    assert behind.lines[0].facts.startswith("test accuracy 97.06")
+
+
+def test_other_epochs_have_a_card_of_their_own_and_what_was_tried_names_them():
+    made = [*spread(BN, 99.4), *spread(LN, 99.0)]
+    longer = [*spread(Config(epochs=12), 99.4), *spread(Config(norm="layer", epochs=12), 99.0)]
+    both = cards(*made, *longer)
+    assert [each.kind for each in both] == ["epochs 12", "epochs 20"]
+    words = card.tried(study(*made, *longer))
+    assert words.startswith("4 variants, 4 runs on ") and "12 epochs" in words
+    assert words.endswith("Varied: norm, epochs.")
