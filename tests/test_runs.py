@@ -32,7 +32,7 @@ def test_the_misclassified_grid_shows_ten_images(tiny_run):
     figure = image_grid.draw_misclassified(tiny_run.misclassified(), "0123456789", "mistakes", 10)
     (axes,) = figure.axes
     assert len(axes.images) == 10
-    assert sum("< " in words.get_text() for words in axes.texts) == 10
+    assert sum(" as " in words.get_text() for words in axes.texts) == 10
 
 
 def test_a_path_that_is_no_run_folder_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from study.runs import Misclassified
 ROW = 5  # misclassified images in a row
 INCHES = 1.05  # of an image with the gap beside it, which is 1 in the units below
 GAP, WORDS = 0.08, 0.36  # between images; the words above one
+LINE = 17  # letters of a line above an image
 
 
 class Cell(NamedTuple):
@@ -24,14 +25,20 @@ class Cell(NamedTuple):
 def draw_misclassified(
     wrong: Misclassified, classes: Sequence[str], title: str, count: int
 ) -> Figure:
-    """Draw the most confident misclassified images: predicted < target, and the confidence."""
+    """Draw the most confident misclassified images: target as prediction, and the confidence."""
     cells = [
-        Cell(pixels, f"{classes[predicted]}\n< {classes[target]}, {confidence:.0%}")
+        Cell(pixels, mistake(classes[target], classes[predicted], confidence))
         for pixels, target, predicted, confidence in zip(
             wrong.pixels[:count], wrong.target, wrong.predicted, wrong.confidence
         )
     ]
     return draw(cells, ROW, title)
+
+
+def mistake(target: str, predicted: str, confidence: float) -> str:
+    """Return the words above a misclassified image, such as `8 as 1, 98 %`, in lines that fit."""
+    words = f"{target} as {predicted}, {100 * confidence:.0f} %"
+    return words if len(words) <= LINE else words.replace(" as ", "\nas ", 1)
 
 
 def draw(cells: Sequence[Cell], columns: int, title: str = "") -> Figure:

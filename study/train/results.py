@@ -61,7 +61,7 @@ def draw_misclassified(run: Run) -> None:
     """Draw the most confident misclassified images of a run from its other files."""
     wrong, images = run.misclassified(), run.confusion().sum()
     title = f"The most confident mistakes of {len(wrong.index)} in {images:,} test images"
-    title += ": predicted < target"
+    title += ": target as prediction"
     classes = datasets.spec(run.config.dataset).class_names
     figure = image_grid.draw_misclassified(wrong, classes, title, IMAGES)
     files.write(run.path / runs.GRID, lambda file: figure.savefig(file, dpi=DPI))

@@ -29,7 +29,7 @@ def test_a_report_has_all_its_parts(made, tmp_path):
     names += ["normalization_4x4", "normalization_2x3"]
     for label in ("bn_l1_2.5e-5_sum", "ln", "gn"):
         names += [f"train_test_{label}", f"confusion_{label}"]
-        names += [f"misclassified_{label}", f"misclassified_25_{label}"]
+        names += [f"misclassified_{label}"]
     expected = {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")}
     expected |= {"normalization.xlsx"}
     assert {path.name for path in (out / "figures").iterdir()} == expected

@@ -1,5 +1,6 @@
 """A variant's confusion matrix, without the images that are right."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from study.report.variants import Variant, count
 
 STYLE = drawing.STYLE | {"axes.grid": False}
 DARK = 0.6  # of the greatest cell, from which words on a cell are white
+MOST_PRECISE = 20  # classes up to which cells have a decimal place
+CELL = 0.75  # of the figure's side: what all cells together take, beside the words
+LARGEST, WIDTH = 8.0, 0.65  # points: words in cells; the width of a letter, in its size
 
 
 def draw(folder: Path, variant: Variant) -> SavedFigure | None:
     """Draw the mean over the seeds that kept theirs; None where none did."""
     caption = (
         "Test images by class and prediction, the mean over {}; on the diagonal the share of the"
-        " class that is right."
+        " class that is right, in percent."
     )
     title, name = f"{variant.label}: confusion", f"confusion_{variant.file}"
     return _draw(folder, variant, variant.confusions(), name, title, caption)
@@ -50,25 +54,43 @@ def _draw(
         side = max(5, 0.2 * len(classes))
         figure = Figure(figsize=(side + 1, side), layout="constrained")
         axes = figure.subplots()
-        _draw_cells(axes, mean)
-        axes.set_xticks(range(len(classes)), classes, rotation=45 if len(classes[0]) > 2 else 0)
-        axes.set_yticks(range(len(classes)), classes)
+        cell = 72 * CELL * side / len(classes)
+        _draw_cells(axes, mean, cell)
+        _draw_classes(axes, classes, cell)
         axes.set(xlabel="predicted", ylabel="target")
         rows = [[classes[i], classes[j], images] for (i, j), images in np.ndenumerate(mean)]
         drawing.save(figure, folder, name, ["target", "predicted", "images"], rows)
     return SavedFigure(name, title, caption.format(count(len(matrices), "seed")))
 
 
-def _draw_cells(axes: Axes, mean: np.ndarray) -> None:
-    """Draw a colour and a number for what is wrong, and the share of what is right."""
+def _draw_cells(axes: Axes, mean: np.ndarray, cell: float) -> None:
+    """Draw a colour and a number for what is wrong, and the share of what is right.
+
+    cell: the width of a cell in points, in which the longest word fits.
+    """
     wrong = mean * (1 - np.eye(len(mean)))
     axes.imshow(wrong, cmap="Blues", vmin=0, vmax=max(wrong.max(), 1))
-    centred: dict[str, Any] = {"ha": "center", "va": "center"}
-    for target, predicted in zip(*np.nonzero(wrong)):
-        images = wrong[target, predicted]
-        colour = "white" if images > DARK * wrong.max() else "black"
-        text = number(round(images, 1))
-        axes.annotate(text, (predicted, target), fontsize=7, color=colour, **centred)
-    for i, row in enumerate(mean):
-        text = f"{100 * row[i] / max(row.sum(), 1):.1f}%"
-        axes.annotate(text, (i, i), fontsize=6, color="0.45", **centred)
+    digits = 1 if len(mean) <= MOST_PRECISE else 0
+    shares = 100 * mean.diagonal() / mean.sum(axis=1).clip(1)
+    right = [f"{share:.{digits}f}{'%' * digits}" for share in shares]
+    told = {
+        (target, predicted): number(round(float(wrong[target, predicted]), digits))
+        for target, predicted in zip(*np.nonzero(wrong))
+    }
+    longest = max(map(len, [*right, *told.values()]))
+    size = min(LARGEST, 0.9 * cell / (WIDTH * longest))
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
+    for (target, predicted), text in told.items():
+        if text != "0":
+            colour = "white" if wrong[target, predicted] > DARK * wrong.max() else "black"
+            axes.annotate(text, (predicted, target), color=colour, **centred)
+    for i, text in enumerate(right):
+        axes.annotate(text, (i, i), color="0.45", **centred)
+
+
+def _draw_classes(axes: Axes, classes: Sequence[str], cell: float) -> None:
+    """Name the rows and the columns; names wider than a cell stand upright below."""
+    size = min(9, 0.8 * cell)
+    upright = WIDTH * size * max(map(len, classes)) > cell
+    axes.set_yticks(range(len(classes)), classes, fontsize=size)
+    axes.set_xticks(range(len(classes)), classes, fontsize=size, rotation=90 * upright)

@@ -1,6 +1,7 @@
 """The images that the networks get wrong: a variant's own, and those of all or of one alone."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,44 +11,36 @@ import numpy as np
 from study import runs
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study, Variant
+from study.report.variants import FEW, Study, Variant
+from study.runs import Misclassified
 from study.train import image_grid
 from study.train.image_grid import Cell
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # matplotlib 3.9 has none
 
-TEN, SQUARE = 10, 25  # images of the two grids of a variant
+MOST = 25  # images of a variant's grid; the first ten are also in the folder of its run
 COLUMNS = 10  # of the grid that compares variants, in each row its name first
 STYLE: "dict[RcKeyType, Any]" = {"pdf.fonttype": 42, "savefig.dpi": 130}
 HEADER = ("index", "target", "predicted", "confidence")
 
 
 def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
-    """Draw the ten and the 25 most confident of the first seed that kept its images."""
-    classes = variant.class_names
+    """Draw the 25 most confident of the first seed that kept its images."""
     run = next((run for run in variant.runs if run.has(runs.MISCLASSIFIED)), None)
     if run is None:
         return []
     wrong = run.misclassified()
-    rows = list(zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence))
     title = f"{variant.label}, seed {run.config.seed}: {len(wrong.index)} test images wrong"
-    ten, square = f"misclassified_{variant.file}", f"misclassified_25_{variant.file}"
-    with matplotlib.rc_context(STYLE):
-        for name, count, listed in ((ten, TEN, rows), (square, SQUARE, rows[:SQUARE])):
-            figure = image_grid.draw_misclassified(wrong, classes, title, count)
-            drawing.save(figure, folder, name, HEADER, listed)
-    caption = "confidence is the softmax of the predicted class. The csv lists"
-    return [
-        SavedFigure(
-            ten, title, f"The ten most confident mistakes: predicted < target; {caption} all."
-        ),
-        SavedFigure(square, f"{title}, 25 of them", f"Predicted < target; {caption} them."),
-    ]
+    name = f"misclassified_{variant.file}"
+    _draw(folder, variant, wrong, name, title)
+    most = f"The {MOST} most confident mistakes: " if len(wrong.index) > MOST else ""
+    caption = f"{most}target as prediction, and the softmax of the prediction. The csv lists all."
+    return [SavedFigure(name, title, caption[0].upper() + caption[1:], photos=True)]
 
 
 def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
-    """Draw the ten most confident in the best epoch of the first seed that kept them."""
+    """Draw the same of the best epoch of the first seed that kept it."""
     kept = ((run, run.misclassified_at_best()) for run in variant.runs)
     run, wrong = next(((run, wrong) for run, wrong in kept if wrong), (None, None))
     if run is None or wrong is None:
@@ -58,16 +51,19 @@ def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
         f" {len(wrong.index)} test images wrong"
     )
     name = f"misclassified_best_{variant.file}"
+    _draw(folder, variant, wrong, name, title)
+    caption = (
+        "As above, in the epoch of the highest test accuracy. That epoch is chosen on these images,"
+        " so it flatters."
+    )
+    return SavedFigure(name, title, caption, photos=True)
+
+
+def _draw(folder: Path, variant: Variant, wrong: Misclassified, name: str, title: str) -> None:
     rows = list(zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence))
     with matplotlib.rc_context(STYLE):
-        figure = image_grid.draw_misclassified(wrong, variant.class_names, title, TEN)
+        figure = image_grid.draw_misclassified(wrong, variant.class_names, title, MOST)
         drawing.save(figure, folder, name, HEADER, rows)
-    return SavedFigure(
-        name,
-        title,
-        "As above, in the epoch of the highest test accuracy. That epoch is chosen on these images,"
-        " so it flatters.",
-    )
 
 
 def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
@@ -75,23 +71,25 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
 
     None below two variants that kept their images, and over several data sets.
     """
-    if len({variant.config.dataset for variant in study.shown}) > 1:
+    compared = study.shown[:FEW]
+    if len({variant.config.dataset for variant in compared}) > 1:
         return None
-    classes = study.shown[0].class_names
-    images = _misclassified_images(study)
-    groups = _groups({v.label: wrong for v in study.shown if (wrong := _usual(v)) is not None})
+    classes = compared[0].class_names
+    images = _misclassified_images(compared)
+    groups = _groups({v.label: wrong for v in compared if (wrong := _usual(v)) is not None})
     by_confidence = {
         name: sorted(wrong, key=lambda i: (-images[i].confidence, i))
         for name, wrong in groups.items()
     }
-    if not by_confidence:
-        return None
     cells: list[Cell] = []
     for name, indices in by_confidence.items():
         kept = [(i, images[i]) for i in indices if images[i].pixels is not None]
         shown = [Cell(image.pixels, f"{i}: {classes[image.target]}") for i, image in kept]
         row = [Cell(None, f"{name}: {len(indices)}"), *shown[: COLUMNS - 1]]
-        cells += row + [Cell(None, "")] * (COLUMNS - len(row))
+        if shown:
+            cells += row + [Cell(None, "")] * (COLUMNS - len(row))
+    if not cells:
+        return None
     rows = [
         [name, i, classes[images[i].target]] for name, wrong in by_confidence.items() for i in wrong
     ]
@@ -103,7 +101,9 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
         "Images that all variants get wrong, and those that only one does",
         "A variant gets an image wrong where more than half of its seeds do. Above each image: its"
         " index in the test set and its class; the most confident mistakes first, of those whose"
-        " pixels a run kept. The csv lists all.",
+        " pixels a run kept. The csv lists all."
+        + (f" Of the best {FEW} variants." if len(study.variants) > FEW else ""),
+        photos=True,
     )
 
 
@@ -115,12 +115,12 @@ class _Image(NamedTuple):
     pixels: np.ndarray | None  # where a run kept them
 
 
-def _misclassified_images(study: Study) -> dict[int, _Image]:
-    """Index -> image, of all runs of the variants shown."""
+def _misclassified_images(variants: Sequence[Variant]) -> dict[int, _Image]:
+    """Index -> image, of all runs of variants."""
     pixels: dict[int, np.ndarray] = {}
     targets: dict[int, int] = {}
     confidence: Counter[int] = Counter()
-    kept = [run for v in study.shown for run in v.runs if run.has(runs.MISCLASSIFIED)]
+    kept = [run for v in variants for run in v.runs if run.has(runs.MISCLASSIFIED)]
     for wrong in (run.misclassified() for run in kept):
         index = wrong.index.tolist()
         pixels |= dict(zip(index, wrong.pixels))

@@ -5,7 +5,7 @@ from study.config import Config
 from study.report.figures import confusion, misclassified
 from study.runs import Misclassified
 from tests.report.conftest import run
-from tests.report.figures.conftest import kept, study
+from tests.report.figures.conftest import kept, overlaps, study
 
 
 def test_the_images_all_get_wrong_and_those_only_one_does(saved, tmp_path):
@@ -23,14 +23,29 @@ def test_the_images_all_get_wrong_and_those_only_one_does(saved, tmp_path):
     assert misclassified.draw_shared(tmp_path, study(kept(tmp_path, bn, 1, [1]))) is None
 
 
+def test_a_row_without_images_is_left_out(saved, tmp_path):
+    bn, ln = Config(), Config(norm="layer")
+    made = study(kept(tmp_path, bn, 1, [1, 2]), kept(tmp_path, ln, 1, [1, 4]))
+    [layer] = [variant for variant in made.variants if variant.label == "LN"]
+    wrong = layer.runs[0].misclassified()
+    bare = dataclasses.replace(wrong, pixels=wrong.pixels[:1])  # of 1 alone, which both get wrong
+    runs.write_misclassified(layer.runs[0].path, bare)
+    misclassified.draw_shared(tmp_path, made)
+    figure, rows = saved["misclassified_by"]
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert "only BN: 1" in words and "only LN: 1" not in words
+    assert rows[-1]["wrong_for"] == "only LN"
+
+
 def test_the_grids_of_a_variant_are_of_its_most_confident(saved, tmp_path):
     [variant] = study(kept(tmp_path, Config(), 1, list(range(30)))).variants
-    assert [figure.name for figure in misclassified.draw(tmp_path, variant)] == [
-        "misclassified_bn", "misclassified_25_bn",
-    ]  # fmt: skip
-    [axes] = saved["misclassified_25_bn"][0].axes
-    assert len(axes.images) == 25 and axes.texts[1].get_text() == "1\n< 0, 100%"
-    assert len(saved["misclassified_bn"][0].axes[0].images) == 10
+    [figure] = misclassified.draw(tmp_path, variant)  # no image twice
+    assert figure.name == "misclassified_bn" and figure.photos
+    assert figure.caption.startswith("The 25 most confident mistakes: target as prediction")
+    picture, rows = saved["misclassified_bn"]
+    [axes] = picture.axes
+    assert len(axes.images) == 25 and axes.texts[1].get_text() == "0 as 1, 100 %"
+    assert len(rows) == 30 and overlaps(picture) == []
     nothing = study(run(Config(), 99.0, 1)).variants[0]
     assert misclassified.draw(tmp_path, nothing) == []
 
