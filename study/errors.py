@@ -1,6 +1,7 @@
 """The two errors that end a command, a line a fault, and one line for any other error."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -12,6 +13,17 @@ class UsageError(ValueError):
 
     Exit code 2.
     """
+
+
+class DamagedError(UsageError):
+    """A file of ours that does not hold what was written: cut, overwritten, or of another run.
+
+    path: the file; why: what is wrong with it, in a line.
+    """
+
+    def __init__(self, path: Path, why: object, remedy: str) -> None:
+        self.path, self.why = path, "; ".join(str(why).splitlines())
+        super().__init__(f"{path}: is damaged ({self.why}): {remedy}")
 
 
 class Faults:

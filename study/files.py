@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from study.errors import RunError, UsageError
+from study.errors import DamagedError, RunError, UsageError
 
 LOCK = ".lock"
 PROBE = ".probe"
+TEMPORARY = ".tmp"  # the end of the name of a file that is being written
+MOVE_AWAY = "move it away and run the command again"  # the remedy for a damaged file
 
 
 def data_folder() -> Path:
@@ -35,7 +37,7 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
 
 
-def write(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
+def write(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
     """Write a file so that a reader never sees half of it.
 
     `fill` builds the content in memory, so that a library never meets a full disk halfway. The
@@ -49,7 +51,9 @@ def write(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=".", suffix=TEMPORARY, delete=False
+        ) as file:
             temporary = Path(file.name)
             file.write(content.getbuffer())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -77,19 +81,23 @@ def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
-    """Append a JSON object to a file with one a line: by one write, so that a reader never sees
-    half of it, and far quicker than writing a long file again.
+    """Append a JSON object to a file that is there, with one a line: by one write, so that a reader
+    never sees half of it, and far quicker than writing a long file again.
 
     Raises:
-        RunError: the disk is full or cannot be written; the file is as before.
+        RunError: the file is gone; or the disk is full or cannot be written, and it is as before.
     """
     line = json.dumps(row, allow_nan=False).encode() + b"\n"
     try:
-        with open(path, "ab", buffering=0) as file:
-            before = file.tell()
+        with open(path, "r+b", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
             if file.write(line) < len(line):  # the disk took a part
                 file.truncate(before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path}: is gone, deleted or moved by another program: run the command again"
+        ) from error
     except OSError as error:
         raise RunError(_write_error(path, error)) from error
 
@@ -100,7 +108,7 @@ def link(path: Path, target: Path) -> None:
     Raises:
         RunError: the disk does not take it.
     """
-    temporary = path.with_name(f".{path.name}")
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(os.path.relpath(target, path.parent))
@@ -109,12 +117,27 @@ def link(path: Path, target: Path) -> None:
         raise RunError(_write_error(path, error)) from error
 
 
+def move(path: Path, target: Path) -> None:
+    """Move a file or a folder to another place on the same disk, whose folder is made.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    except OSError as error:
+        raise RunError(_write_error(target, error)) from error
+
+
 def _write_error(path: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free / 1e6
         reason += f"; {free:.0f} MB free"
-    return f"{path}: cannot be written ({reason}): make room or choose another folder with --out"
+    in_cache = path.absolute().is_relative_to(cache_folder().absolute())
+    option = "STUDY_CACHE" if in_cache else "--out"
+    return f"{path}: cannot be written ({reason}): make room or choose another folder with {option}"
 
 
 @functools.cache
@@ -124,35 +147,38 @@ def _umask() -> int:
     return mask
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, remedy: str = MOVE_AWAY) -> Any:
+    """Read a JSON file. remedy: what the user does where it is damaged.
 
     Raises:
-        UsageError: it cannot be read, or is damaged.
+        UsageError: it cannot be read; DamagedError, which is one, where it is no JSON.
     """
+    return _decode(_read(path), path, remedy)
+
+
+def read_json_lines(path: Path, remedy: str = MOVE_AWAY) -> list[Any]:
+    """Read a file with JSON in each line, an absent one as empty; see `read_json`."""
+    lines = _read(path).splitlines() if path.is_file() else []
+    return [_decode(line, path, remedy) for line in lines]
+
+
+def _read(path: Path) -> bytes:
     try:
-        return _decode(path.read_text(), path)
+        return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file with one JSON object a line; an absent file has none.
-
-    Raises:
-        UsageError: it is damaged.
-    """
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [_decode(line, path) for line in lines]
-
-
-def _decode(body: str, path: Path) -> Any:
+def _decode(body: bytes, path: Path, remedy: str) -> Any:
+    """Decode JSON as we write it: in UTF-8, without the NaN and Infinity that Python would take."""
     try:
-        return json.loads(body)
-    except ValueError as error:
-        raise UsageError(
-            f"{path}: is damaged ({error}); delete it and run the sweep again"
-        ) from error
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(path, error, remedy) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def check_writable(folder: Path) -> None:
@@ -172,19 +198,21 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Lock a folder while working in it. The operating system frees the lock of a dead process.
+    """Lock a folder while working in it, and clear what killed processes left half-written there.
+    The operating system frees the lock of a dead process.
 
     Raises:
-        UsageError: another process has locked it.
+        UsageError: another process has locked it, or it cannot be locked.
     """
     check_writable(folder)
-    with open(folder / LOCK, "w") as lock:
+    with _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
                 f"{folder}: another process is training this run; wait for it"
             ) from error
+        clear(folder)
         try:
             yield
         finally:
@@ -193,3 +221,41 @@ def claim(folder: Path) -> Iterator[None]:
                 if [entry.name for entry in folder.iterdir()] == [LOCK]:
                     (folder / LOCK).unlink()
                     folder.rmdir()
+
+
+@contextlib.contextmanager
+def share(folder: Path) -> Iterator[bool]:
+    """Work in a folder that other commands may share; yield whether this one is alone there.
+
+    Raises:
+        UsageError: it cannot be locked.
+    """
+    with _open_lock(folder) as lock:
+        alone = True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # others are there, or this file system has no locks
+            alone = False
+        with contextlib.suppress(OSError):
+            if alone:
+                clear(folder)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield alone
+
+
+def clear(folder: Path) -> None:
+    """Remove the files that processes were writing as they died."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+def _open_lock(folder: Path) -> BinaryIO:
+    """Open the lock of a folder, which is never written: what a link leads to would be lost."""
+    path = folder / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be locked ({error.strerror}): remove it and run the command again"
+        ) from error
+    return open(descriptor, "rb")

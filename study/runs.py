@@ -4,20 +4,23 @@
                           misclassified.npz  misclassified.png  misclassified_best.npz
                           confusion.json  wandb/
 
-Accuracies are percent. Losses are mean cross-entropy without the L1 term.
+Accuracies are percent. Losses are mean cross-entropy without the L1 term. A folder that is read is
+checked (schema.py).
 """
 
 import contextlib
 import dataclasses
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from study import files
+from study import files, schema
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import DamagedError, RunError, UsageError
 
 CONFIG, HISTORY, SUMMARY = "config.json", "history.jsonl", "summary.json"
 PARAMETERS, CONFUSION, WEIGHTS = "parameters.json", "confusion.json", "weights.pt"
@@ -31,10 +34,13 @@ UPLOADED = (
     CONFIG, HISTORY, SUMMARY, PARAMETERS, CONFUSION, MISCLASSIFIED, MISCLASSIFIED_BEST, GRID,
 )  # fmt: skip
 
-FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped", "failed", "running"
-DONE = (FINISHED, STOPPED)
+FINISHED, STOPPED, FAILED, RUNNING = schema.STATES
+DONE = schema.DONE
 METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
+IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(?:-.*)?$")  # ends `name`; W&B's id may follow
+ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
+REMEDY = "run its sweep again, which sets it aside"
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,9 @@ class Run:
 
     def parameters(self) -> dict[str, Any]:
         """Read the layer table, as networks.parameter_table made it."""
-        return files.read_json(self.path / PARAMETERS)
+        table = files.read_json(self.path / PARAMETERS, REMEDY)
+        self._check(PARAMETERS, schema.check_parameters, table)
+        return table
 
     def has(self, file: str) -> bool:
         """Whether the folder has a file; those of runs pulled from W&B may lack some."""
@@ -80,8 +88,15 @@ class Run:
 
     def misclassified(self, file: str = MISCLASSIFIED) -> Misclassified:
         """Read the test images that the run got wrong, in its last epoch or its best."""
-        with np.load(self.path / file, allow_pickle=False) as arrays:
-            return Misclassified(**{name: arrays[name] for name in arrays.files})
+        path = self.path / file
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
+        # AttributeError: an array alone, without names. Of what is no archive: anything.
+        except Exception as error:
+            raise DamagedError(path, error, REMEDY) from error
+        self._check(file, schema.check_misclassified, arrays, self.config)
+        return Misclassified(**arrays)
 
     def misclassified_at_best(self) -> Misclassified | None:
         """Read the test images that it got wrong in the epoch of its highest test accuracy; None
@@ -94,7 +109,28 @@ class Run:
 
     def confusion(self) -> np.ndarray:
         """Read the test images by target (row), prediction (column): int64 [classes, classes]."""
-        return np.array(files.read_json(self.path / CONFUSION), dtype=np.int64)
+        counts = files.read_json(self.path / CONFUSION, REMEDY)
+        return self._check(CONFUSION, schema.check_confusion, counts, self.config)
+
+    def check(self) -> None:
+        """Check the files that are read when they are needed.
+
+        Raises:
+            DamagedError: one does not hold what was written.
+        """
+        reads = {
+            PARAMETERS: self.parameters,
+            CONFUSION: self.confusion,
+            MISCLASSIFIED: self.misclassified,
+            MISCLASSIFIED_BEST: lambda: self.misclassified(MISCLASSIFIED_BEST),
+            WEIGHTS: lambda: self._check(WEIGHTS, schema.check_weights, self.path / WEIGHTS),
+        }
+        for file, read in reads.items():
+            if self.has(file):
+                read()
+
+    def _check(self, file: str, check: Callable[..., Any], *content: Any) -> Any:
+        return _checked(self.path / file, check, *content)
 
 
 def name(config: Config) -> str:
@@ -103,44 +139,86 @@ def name(config: Config) -> str:
 
 
 def read(path: str | Path) -> Run:
-    """Read a run folder.
+    """Read a run folder, and check all its files.
 
     Raises:
-        UsageError: the path is no run folder, or a file in it is damaged.
+        UsageError: the path is no run folder; DamagedError, which is one, where a file in it does
+            not hold what was written, or its configuration is gone.
     """
     path = Path(path)
-    if not (path / CONFIG).is_file():
+    if not holds_run(path):
         raise UsageError(f"{path}: no run folder (it has no {CONFIG})")
-    return Run(path, read_config(path), read_history(path), read_summary(path))
+    if not (path / CONFIG).is_file():
+        raise DamagedError(path, f"it has no {CONFIG}", REMEDY)
+    config = read_config(path)
+    # The summary first: of a run that ends meanwhile the history is then as long as it says.
+    has_summary, summary = (path / SUMMARY).is_file(), read_summary(path)
+    history = read_history(path)
+    _checked(path / HISTORY, schema.check_history, history, config)
+    if has_summary:
+        _checked(path / SUMMARY, schema.check_summary, summary, history)
+    run = Run(path, config, history, summary)
+    run.check()
+    return run
+
+
+def _checked(path: Path, check: Callable[..., Any], *content: Any) -> Any:
+    """Return what a check of a file's content returns; where it finds a fault, name the file."""
+    try:
+        return check(*content)
+    except ValueError as error:
+        raise DamagedError(path, error, REMEDY) from error
 
 
 def read_config(path: Path) -> Config:
     """Read the configuration of a run folder.
 
     Raises:
-        UsageError: the file is damaged, or has settings that are not allowed.
+        DamagedError: it has settings that are not allowed, or is not that of the folder's name.
     """
-    return Config.from_sweep(files.read_json(path / CONFIG))
+    content = files.read_json(path / CONFIG, REMEDY)
+    config = _checked(path / CONFIG, schema.check_config, content)
+    named = IDENTITY.search(path.resolve().name)
+    if named and named[1] != config.identity:
+        raise DamagedError(path / CONFIG, f"of another run, {name(config)}", REMEDY)
+    return config
+
+
+def read_done(path: Path) -> Run | None:
+    """Read a run that has nothing left to train; None where there is none that is whole."""
+    try:
+        run = read(path) if (path / SUMMARY).is_file() else None
+    except UsageError:
+        return None
+    return run if run and run.done else None
 
 
 def is_done(path: Path) -> bool:
-    """Whether a folder holds a run with nothing left to train.
-
-    Raises:
-        UsageError: a damaged file in it.
-    """
-    return (path / SUMMARY).is_file() and read(path).done
+    """Whether a folder holds a run, whole, with nothing left to train."""
+    return read_done(path) is not None
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Read the history in a run folder; empty where there is none yet."""
-    return files.read_json_lines(path / HISTORY)
+    """Read the history in a run folder, unchecked; empty where there is none yet."""
+    return files.read_json_lines(path / HISTORY, REMEDY)
+
+
+def count_epochs(path: Path) -> int:
+    """Count the epochs in a run folder's history; none where it cannot be read."""
+    with contextlib.suppress(UsageError):
+        return len(read_history(path))
+    return 0
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """Read the summary in a run folder; empty where there is none yet."""
+    """Read the summary in a run folder, unchecked; empty where there is none yet."""
     file = path / SUMMARY
-    return files.read_json(file) if file.is_file() else {}
+    return files.read_json(file, REMEDY) if file.is_file() else {}
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a folder has a file of a run, its configuration or another."""
+    return any((path / file).is_file() for file in (CONFIG, HISTORY, SUMMARY))
 
 
 def scores(history: list[dict[str, float]]) -> dict[str, float]:
@@ -194,7 +272,7 @@ def find_readable(folder: str | Path) -> tuple[list[Run], dict[str, str]]:
     found: list[Run] = []
     unread: dict[str, str] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if not any((path / name).is_file() for name in (CONFIG, HISTORY, SUMMARY, CHECKPOINT)):
+        if ASIDE.fullmatch(path.name) or not (holds_run(path) or (path / CHECKPOINT).is_file()):
             continue
         try:
             found.append(read(path))

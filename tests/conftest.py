@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 
-from study import files
+from study import files, runs
 from study.__main__ import main
 from study.config import Config
 from study.report.figures import drawing
-from study.train import augment, data, loop
+from study.tracking import logger
+from study.train import augment, data, loop, results
 from tests.machines import machine, server  # noqa: F401 (fixtures)
 
 if not torch.cuda.is_available():
@@ -103,3 +105,33 @@ def tiny(config: Config) -> Config:
     """The configuration on digits, for one short epoch."""
     holdout = min(config.holdout, 100)
     return dataclasses.replace(config, dataset="digits", epochs=1, batch_size=256, holdout=holdout)
+
+
+def write_run(folder: Path, config: Config, state: str = runs.FINISHED) -> runs.Run:
+    """Write the folder of a run on ten classes with all that a trained one has, without training;
+    its numbers are made up."""
+    rng = np.random.default_rng(config.seed)
+    history = [
+        {"epoch": epoch, "train/loss": 1 / epoch, "train/accuracy": 90.0}
+        | {"test/loss": 0.5, "test/accuracy": 80.0 + epoch, "lr": 0.1, "seconds": 1.0}
+        | ({"val/loss": 0.5, "val/accuracy": 80.0} if config.holdout else {})
+        for epoch in range(1, config.epochs + 1)
+    ]
+    results.begin(folder, config, history)
+    wrong = np.arange(7)
+    runs.write_misclassified(
+        folder,
+        runs.Misclassified(
+            index=wrong, target=wrong, predicted=wrong + 1,
+            confidence=np.linspace(0.9, 0.3, 7, dtype=np.float32),
+            pixels=rng.integers(0, 255, (7, 1, 28, 28)).astype(np.uint8),
+        ),
+    )  # fmt: skip
+    files.write_json(folder / runs.CONFUSION, (36 * np.eye(10, dtype=int)).tolist())
+    weights = {"weight": torch.full((4,), 0.1 * config.seed)}
+    files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
+    files.write_text(folder / runs.WANDB / logger.MARKS["offline"], "p/id")
+    figures = {"epochs": len(history), "parameters": 7684, **runs.scores(history)}
+    cause = {"cause": "made up"} if state == runs.FAILED else {}
+    runs.write_summary(folder, {"state": state, **figures, **cause})
+    return runs.read(folder)

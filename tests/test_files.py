@@ -28,7 +28,9 @@ def test_json_and_lines_are_read_back(tmp_path):
 
 def test_an_appended_line_is_whole_or_not_there(tmp_path, monkeypatch):
     path = tmp_path / "rows.jsonl"
-    files.append_json_line(path, {"epoch": 1})
+    with pytest.raises(RunError, match="is gone"):  # with the folder of a run, say
+        files.append_json_line(path, {"epoch": 1})
+    files.write_json_lines(path, [{"epoch": 1}])
     files.append_json_line(path, {"epoch": 2})
     assert files.read_json_lines(path) == [{"epoch": 1}, {"epoch": 2}]
 

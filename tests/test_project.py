@@ -24,8 +24,8 @@ def test_conda_users_get_the_same_dependencies():
 
 # Imports point to the left: docs/extending.md says what stands where.
 ORDER = (
-    "errors", "fields", "files", "own_data", "datasets", "plans", "config", "planned", "runs",
-    "train", "report", "tracking", "sweep", "cli", "__main__",
+    "errors", "fields", "files", "own_data", "datasets", "plans", "config", "planned", "schema",
+    "runs", "train", "report", "tracking", "sweep", "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
     "stats", "contrasts", "variants", "axis", "results", "text", "figures", "explain", "build",
@@ -43,7 +43,6 @@ TESTED_ELSEWHERE = {
     "study.sweep.worker": "sweep/test_local.py",
     "study.train.blocks": "train/test_networks.py",
     "study.train.callback": "train/test_loop.py",
-    "study.train.checkpoint": "train/test_loop.py",
     "study.train.devices": "train/test_loop.py",
     "study.train.image_grid": "test_runs.py",
     "study.train.pack": "train/test_pack_runs.py",

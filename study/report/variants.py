@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from study.planned import Metric, Plan, default_metric
 from study.report import stats
 from study.runs import FINISHED, Run
 from study.train import networks
+
+log = logging.getLogger(__name__)
 
 KIND = ("dataset", "network", "epochs")  # variants that differ in these are not ranked together
 TEST = "test_accuracy_last"  # the figure of a summary that variants are compared by
@@ -275,7 +278,13 @@ def collect(*folders: Path) -> Study:
         raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")
     read = {name: runs.find_readable(path) for name, path in zip(names, folders)}
     plans = {name: plan for name, path in zip(names, folders) if (plan := planned.read(path))}
-    unread = {path: why for _, left in read.values() for path, why in left.items()}
+    unread = {
+        run if len(folders) == 1 else f"{name}/{run}": why
+        for name, (_, left) in read.items()
+        for run, why in left.items()
+    }
+    for run, why in unread.items():
+        log.warning("left out: %s: %s", run, why)
     study = gather({name: found for name, (found, _) in read.items()}, plans, unread)
     for name, path in zip(names, folders):
         if not any(variant.sweep == name for variant in study.variants):

@@ -79,7 +79,7 @@ class JobQueue:
         epochs = sum(config.epochs for config in configs)
         if self.search.is_grid:
             folders = [self.out / runs.name(config) for config in configs]
-            epochs -= sum(len(runs.read_history(folder)) for folder in folders)
+            epochs -= sum(map(runs.count_epochs, folders))
         return epochs
 
     def _pack_size(self, config: Config, device: str) -> int:

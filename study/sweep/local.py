@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from study import files, planned, runs
 from study.config import Config
+from study.errors import UsageError
 from study.sweep import trials
 from study.sweep.jobs import JobQueue
 from study.sweep.progress import Progress
@@ -227,23 +228,26 @@ class _Pool:
             self.outcome.warnings.append(f"{task.folder}: {content}")
         elif kind == "end":
             self._end_run(worker, index, content)
-            if not worker.job.after_pack:
-                self.progress.end_run(task, content)
 
     def _end_run(self, worker: Worker, index: int, cause: str | None) -> None:
         job, task, trial = worker.job, worker.job.tasks[index], worker.trials[index]
-        if cause is not None:
-            self.outcome.failed[f"{task.folder} ({task.label})"] = cause
+        result = cause or _read_end(task.folder)
+        if isinstance(result, str):
+            self.outcome.failed[f"{task.folder} ({task.label})"] = result
             if trial:
-                self.search.fail(trial, cause)
+                self.search.fail(trial, result)
         elif trial is None:
             self.outcome.logged += not job.after_pack and logger.is_recorded(task.folder, job.mode)
         else:
-            run = runs.read(task.folder)
-            self.outcome.trained += 1
-            self.outcome.stopped += run.state == runs.STOPPED
-            self.search.complete(trial, run)
+            if index in worker.began:
+                self.outcome.trained += 1
+                self.outcome.stopped += result.state == runs.STOPPED
+            else:  # it was there, though the search did not know of it
+                self.outcome.existing += 1
+            self.search.complete(trial, result)
             worker.trained.append(task)
+        if not job.after_pack:
+            self.progress.end_run(task, result)
 
     def _close(self) -> None:
         for worker in self.workers:
@@ -251,3 +255,11 @@ class _Pool:
         self.search.close()
         for line in [*self.lines, self.progress.bar]:
             line.close()
+
+
+def _read_end(folder: Path) -> runs.Run | str:
+    """Read a run that has ended; where its folder was damaged or deleted meanwhile, say why not."""
+    try:
+        return runs.read(folder)
+    except UsageError as error:
+        return str(error)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from study import runs
 from study.planned import Metric, default_metric
+from study.runs import STOPPED, Run
 from study.sweep.worker import Task, Worker
 
 FIRST, EVERY = 5, 30  # seconds to the first line of a worker, and between two
@@ -47,21 +47,20 @@ class Progress:
                 self.told[worker.slot] = now
                 print(worker.text + self._time_left(), file=sys.stderr, flush=True)
 
-    def end_run(self, task: Task, cause: str | None) -> None:
-        """Print how a run ended, and the time left."""
+    def end_run(self, task: Task, result: Run | str) -> None:
+        """Print how a run ended, or the cause of its failure, and the time left."""
         self.done_runs += 1
-        end = f"failed: {cause}" if cause else self._describe_end(task)
+        end = f"failed: {result}" if isinstance(result, str) else self._describe_end(result)
         line = f"{self.done_runs}/{self.runs}  {task.label}, seed {task.config.seed}: {end}"
         if self.done_runs < self.runs:
             line += self._time_left()
         self.bar.write(line, file=sys.stderr)
 
-    def _describe_end(self, task: Task) -> str:
-        run = runs.read(task.folder)
+    def _describe_end(self, run: Run) -> str:
         early = ""
-        if run.state == runs.STOPPED:
+        if run.state == STOPPED:
             early = f", stopped at epoch {len(run.history)}"
-            self.epochs -= task.config.epochs - len(run.history)
+            self.epochs -= run.config.epochs - len(run.history)
         return f"{self._describe_score(run.history)}{early}"
 
     def _describe_score(self, history: list[dict[str, float]]) -> str:

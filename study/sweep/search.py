@@ -107,14 +107,10 @@ class Search:
 
     def _is_done_here(self, name: str) -> bool:
         """Whether this machine's folder has a trained run; of a grid, one that is still in it."""
-        if self.is_grid:
-            try:
-                config = runs.read_config(self.out / name)
-            except UsageError:  # of another grid; if of this one, it is told when its turn comes
-                return False
-            if runs.name(config) != name or config not in self.sweep.grid:
-                return False
-        return runs.is_done(self.out / name)
+        run = runs.read_done(self.out / name)
+        if run is None or not self.is_grid:
+            return run is not None
+        return runs.name(run.config) == name and run.config in self.sweep.grid
 
     def study_name(self) -> str:
         """Return the name of Optuna's study: what changes the search begins another study.

@@ -89,6 +89,9 @@ class PipeCallback(Callback):
     def __init__(self, pipe: Connection, index: int, stoppable: bool) -> None:
         self.pipe, self.index, self.stoppable = pipe, index, stoppable
 
+    def warn(self, message: str) -> None:
+        self.pipe.send(Message("warning", self.index, message))
+
     def begin(self, history: list[dict[str, float]]) -> None:
         self.pipe.send(Message("begin", self.index, history))
 
@@ -105,8 +108,9 @@ class Worker:
     """The command's side of a worker: its process, its job, its line on the terminal.
 
     trials: a search's trial for each run, or None; metric: the sweep's own; running: the indices of
-    the runs without an end; trained: the runs that it has trained; epochs: how far its runs are in
-    the epoch that they train, all together; text: its line, empty until it trains.
+    the runs without an end; began: the indices of those that it trains, and did not find done;
+    trained: the runs that it has trained; epochs: how far its runs are in the epoch that they
+    train, all together; text: its line, empty until it trains.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class Worker:
         self.metric, self.score = metric, ""
         self.epochs, self.text = 0.0, ""
         self.running = set(range(len(job.tasks)))
+        self.began: set[int] = set()
         self.trained: list[Task] = []
         self.pipe, child_pipe = context.Pipe()
         self.process = context.Process(target=_run_job, args=(job, child_pipe), daemon=True)
@@ -138,6 +143,8 @@ class Worker:
             left, self.running = sorted(self.running), set()
             return [message for index in left for message in self._end_killed(index)]
         self._show_message(message)
+        if message.kind == "begin":
+            self.began.add(message.run)
         if message.kind == "end":
             self.running.remove(message.run)
         return [message]

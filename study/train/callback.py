@@ -1,8 +1,16 @@
 """The calls that training makes on whoever follows a run."""
 
+import logging
+
+log = logging.getLogger(__name__)
+
 
 class Callback:
-    """Follows a run. This one does nothing; subclasses override what they need."""
+    """Follows a run. This one logs its warnings; subclasses override what they need."""
+
+    def warn(self, message: str) -> None:
+        """Called with a line for the user, at any time."""
+        log.warning("%s", message)
 
     def begin(self, history: list[dict[str, float]]) -> None:
         """Called before the first epoch, with the history so far: not empty where a run goes on."""

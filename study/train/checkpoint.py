@@ -6,12 +6,18 @@ holds all runs of the pack and is replaced by one rename an epoch, so that a kil
 leaves them all at one epoch. A run that leaves the pack gets a file of its own (`detach`): at once
 where the pack ends, with the next command where it was killed. The last to leave removes the
 pack's.
+
+A file ends with the checksum of what stands before it, in which a flipped bit shows.
 """
 
 import contextlib
+import functools
+import io
 import json
+import mmap
 import os
 import uuid
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +27,12 @@ import torch
 from torch import Tensor
 
 from study import files, runs
-from study.errors import RunError, UsageError
+from study.errors import DamagedError, RunError, UsageError, first_line
 
 CPU = torch.device("cpu")
+MARK = b"crc32:"  # stands before the checksum, 8 hexadecimal digits
+SEAL = len(MARK) + 8  # bytes at the end of a file
+UNSEALED = b"PK\x05\x06"  # stands 22 bytes before the end of a file that has no checksum yet
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Checkpoint:
         Raises:
             RunError: the disk does not take it (see files.write).
         """
-        files.write(path, lambda file: torch.save(vars(self), file))
+        files.write(path, lambda file: _save(vars(self), file))
 
 
 class PackCheckpoint:
@@ -85,7 +94,7 @@ class PackCheckpoint:
             "histories": ["\n".join(lines) for lines in histories],
             "best": best,
         }
-        files.write(self.path, lambda file: torch.save(content, file))
+        files.write(self.path, lambda file: _save(content, file))
 
     def leave(self, folders: Sequence[Path]) -> None:
         """Give each of these runs that has not ended a checkpoint of its own.
@@ -98,14 +107,48 @@ class PackCheckpoint:
         _remove_unlinked(self.path, folders)
 
 
+def _save(content: dict[str, Any], file: io.BytesIO) -> None:
+    """Save content with its checksum behind it, which torch and zip readers pass over."""
+    torch.save(content, file)
+    with file.getbuffer() as body:
+        seal = MARK + b"%08x" % zlib.crc32(body)
+    file.write(seal)
+
+
+def _load(path: Path, device: torch.device) -> dict[str, Any]:
+    """Load what `_save` wrote, of a pack without reading what nobody asks for.
+
+    Raises:
+        DamagedError: it is not as it was written.
+    """
+    try:
+        status = path.stat()
+        _check_seal(path.resolve(), status.st_mtime_ns, status.st_size)
+        return torch.load(path, map_location=device, weights_only=True, mmap=path.is_symlink())
+    except Exception as error:  # of bytes that are anything torch raises anything
+        raise damaged(path, first_line(error)) from error
+
+
+@functools.lru_cache(maxsize=8)
+def _check_seal(path: Path, _time: int, _size: int) -> None:
+    """Check the bytes of a file against its checksum: of a pack's file once for all its runs."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content[-SEAL:].startswith(MARK):
+            with memoryview(content) as body, body[:-SEAL] as sealed:
+                if content[-8:] != b"%08x" % zlib.crc32(sealed):
+                    raise ValueError("its checksum does not agree")
+        elif content[-22:-18] != UNSEALED:
+            raise ValueError("it is cut")
+
+
 def read(path: Path, device: torch.device) -> Checkpoint:
     """Read a checkpoint, its tensors on the device.
 
     Raises:
-        UsageError: it is damaged.
+        DamagedError: it is damaged.
     """
+    content = _load(path, device)
     try:
-        content = torch.load(path, map_location=device, weights_only=True, mmap=path.is_symlink())
         if "folders" in content:
             content = _one_of_pack(content, path)
         if "momentum" in content:  # written before there were optimizers; empty: it had none
@@ -113,7 +156,7 @@ def read(path: Path, device: torch.device) -> Checkpoint:
             content["optimizer"] = {"momentum": momentum} if momentum else {}
         return Checkpoint(**content)
     except Exception as error:
-        raise damaged(path) from error
+        raise damaged(path, first_line(error)) from error
 
 
 def _one_of_pack(content: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -123,7 +166,7 @@ def _one_of_pack(content: dict[str, Any], path: Path) -> dict[str, Any]:
     if not path.is_symlink():  # copied by a tool that follows links
         folders, folder = [Path(name).name for name in folders], path.resolve().parent.name
     if folders.count(folder) != 1:
-        raise ValueError(f"{path}: of another run")
+        raise ValueError("of another run")
     k = folders.index(folder)
     return {
         "network": _row(content["network"], k),
@@ -132,8 +175,7 @@ def _one_of_pack(content: dict[str, Any], path: Path) -> dict[str, Any]:
             for name, tensors in content["optimizer"].items()
         },
         "history": [json.loads(line) for line in content["histories"][k].splitlines()],
-        "best": {name: values[k].clone() for name, values in content.get("best", {}).items()}
-        or None,
+        "best": _row(content["best"], k) if "best" in content else None,
     }
 
 
@@ -171,23 +213,15 @@ def remove(folder: Path) -> None:
 
 def _folders(shared: Path) -> list[Path]:
     """Return the folders of the runs in a pack's file."""
-    content = torch.load(shared, map_location=CPU, weights_only=True, mmap=True)
-    return [shared.parent / name for name in content["folders"]]
+    return [shared.parent / name for name in _load(shared, CPU)["folders"]]
 
 
 def _remove_unlinked(shared: Path, folders: Sequence[Path]) -> None:
     """Remove a pack's file unless it is the checkpoint of one of these runs that has not ended."""
     links = (folder / runs.CHECKPOINT for folder in folders)
     linked = (path for path in links if path.is_symlink() and path.resolve() == shared.resolve())
-    if all(_has_ended(path.parent) for path in linked):
+    if all(runs.is_done(path.parent) for path in linked):
         shared.unlink(missing_ok=True)
-
-
-def _has_ended(folder: Path) -> bool:
-    try:
-        return runs.is_done(folder)
-    except UsageError:  # damaged: for whoever trains it
-        return False
 
 
 def _relative(folder: Path, shared: Path) -> str:
@@ -195,6 +229,6 @@ def _relative(folder: Path, shared: Path) -> str:
     return os.path.relpath(folder.resolve(), shared.resolve().parent)
 
 
-def damaged(path: Path) -> UsageError:
+def damaged(path: Path, why: object) -> DamagedError:
     """Return the error for a checkpoint that cannot be used."""
-    return UsageError(f"{path}: is damaged; delete it to train this run anew")
+    return DamagedError(path, why, "train the run again, which sets it aside")

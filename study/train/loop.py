@@ -26,13 +26,13 @@ from study.fields import number
 from study.runs import Run
 from study.train import (
     augment,
-    checkpoint,
     data,
     devices,
     l1,
     networks,
     optimizer,
     provenance,
+    recovery,
     results,
     schedule,
     seeds,
@@ -171,17 +171,9 @@ class Training:
             self.network.state_dict(), self.optimizer_state, self.history, self.best.row(0)
         )
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            UsageError: it is damaged.
-        """
-        state = checkpoint.read(path, self.device)
-        try:
-            self.network.load_state_dict(state.network)
-        except RuntimeError as error:
-            raise checkpoint.damaged(path) from error
+    def restore(self, state: Checkpoint) -> None:
+        """Go on from a checkpoint, which is of such a network."""
+        self.network.load_state_dict(state.network)
         self.optimizer_state |= state.optimizer
         self.history = state.history
         self.best = BestEpoch([state.history], [state.best], len(self.dataset.test))
@@ -208,38 +200,20 @@ def train(
     picked = devices.pick(device)
     devices.prepare(picked, config, threads)
     with files.claim(folder):
-        if done := find_done(config, folder):
+        if done := recovery.find_done(config, folder, callback):
             return done
         with recording_failure(folder, config, picked):
             training = Training(config, picked)
-            _begin(training, folder)
+            _begin(training, folder, callback)
             state = _train_epochs(training, folder, callback)
             _finish(training, folder, state, threads)
     return runs.read(folder)
 
 
-def find_done(config: Config, folder: Path) -> Run | None:
-    """Return the run in a folder where nothing is left to train, else None.
-
-    Raises:
-        UsageError: another run is there.
-    """
-    if not (folder / runs.CONFIG).is_file():
-        return None
-    run = runs.read(folder)
-    if run.config != config:
-        raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
-    if not run.done:
-        return None
-    checkpoint.remove(folder)
-    return run
-
-
-def _begin(training: Training, folder: Path) -> None:
+def _begin(training: Training, folder: Path, callback: Callback) -> None:
     """Restore the checkpoint, and write what is known before the next epoch."""
-    checkpoint.detach(folder)
-    if (folder / runs.CHECKPOINT).is_file():
-        training.restore(folder / runs.CHECKPOINT)
+    if state := recovery.find_checkpoint(training.config, folder, training.device, callback):
+        training.restore(state)
     results.begin(folder, training.config, training.history)
 
 

@@ -27,6 +27,7 @@ from study.train import (
     loop,
     networks,
     provenance,
+    recovery,
     results,
 )
 from study.train.callback import Callback
@@ -155,7 +156,6 @@ class Member:
     def begin(self) -> None:
         """Find where it goes on from, and write what is known before the next epoch."""
         try:
-            checkpoint.detach(self.folder)
             self._restore()
             results.begin(self.folder, self.config, self.history)
         except (UsageError, RunError) as error:
@@ -164,15 +164,16 @@ class Member:
         self.callback.begin(self.history)
 
     def restore(self) -> None:
-        """Go back to the last whole epoch that is written, or fail where it cannot be read."""
+        """Go back to the last whole epoch that is written."""
         try:
             self._restore()
-        except UsageError as error:
-            self.fail(RunError(str(error)))
+        except RunError as error:
+            self.fail(error)
 
     def _restore(self) -> None:
-        path = self.folder / runs.CHECKPOINT
-        self.state = checkpoint.read(path, checkpoint.CPU) if path.is_file() else None
+        self.state = recovery.find_checkpoint(
+            self.config, self.folder, checkpoint.CPU, self.callback
+        )
         self.history = self.state.history if self.state else []
         self.lines = [json.dumps(row) for row in self.history]
 
@@ -226,7 +227,8 @@ def train(
     with contextlib.ExitStack() as claims:
         for member in members:
             claims.enter_context(files.claim(member.folder))
-            member.ended = loop.find_done(member.config, member.folder) is not None
+            done = recovery.find_done(member.config, member.folder, member.callback)
+            member.ended = done is not None
         data.load(configs[0])
         augment.prepare(configs[0])
         going = [member for member in members if not member.ended]

@@ -33,7 +33,8 @@ def made(tmp_path, tiny_run):
         ]
         runs.write_history(path, history)
         same = ("parameters", "versions", "device", "threads", "path", "pack")
-        summary = {"state": state} | {key: tiny_run.summary[key] for key in same}
+        summary = {"state": state, "epochs": len(history)}
+        summary |= {key: tiny_run.summary[key] for key in same}
         files.write_json(path / runs.SUMMARY, summary | runs.scores(history) | more)
         return path
 

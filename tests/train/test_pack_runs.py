@@ -282,15 +282,6 @@ def test_out_of_memory_for_a_single_one_names_the_remedy(tmp_path, monkeypatch):
     assert runs.read(tmp_path / "b").state == "failed"
 
 
-def test_a_damaged_checkpoint_fails_its_run_alone(tmp_path):
-    configs = pack_of(epochs=1)[:2]
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / runs.CHECKPOINT).write_bytes(b"no checkpoint")
-    failed, run = pack_runs.train(configs, [tmp_path / "bad", tmp_path / "good"])
-    assert isinstance(failed, RunError) and "is damaged" in str(failed)
-    assert run.state == "finished"
-
-
 def test_on_a_cpu_a_sweep_packs_nothing_by_itself():
     assert pack_runs.default_size(Config(), "cpu") == 1
     assert pack_runs.default_size(Config(), "cuda:1") > 30
@@ -484,6 +475,28 @@ def test_a_pack_that_is_left_gives_each_run_its_own_checkpoint(tiny_pack, tmp_pa
         path = folder / runs.CHECKPOINT
         assert path.is_file() and not path.is_symlink()
         assert len(checkpoint.read(path, torch.device("cpu")).history) == 2
+
+
+def test_a_damaged_checkpoint_of_one_is_set_aside_and_it_starts_anew(tiny_pack, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / runs.CHECKPOINT).write_bytes(b"no checkpoint")
+    pair = pack_runs.train(tiny_pack[:2], [tmp_path / "bad", tmp_path / "good"])
+    assert [run.state for run in pair] == [runs.FINISHED] * 2
+    assert (tmp_path / "bad.damaged" / runs.CHECKPOINT).read_bytes() == b"no checkpoint"
+
+
+def test_a_folder_that_goes_while_it_trains_fails_its_run_alone(tiny_pack, tmp_path):
+    folders = [tmp_path / str(k) for k in range(2)]
+
+    class Delete(Callback):
+        def epoch(self, row):
+            if row["epoch"] == 1:
+                shutil.rmtree(folders[0])
+
+    lost, done = pack_runs.train(tiny_pack[:2], folders, callbacks=[Delete(), Callback()])
+    assert isinstance(lost, RunError) and "is gone" in str(lost) and done.done
+    assert runs.read(folders[0]).state == runs.FAILED
+    assert [run.done for run in pack_runs.train(tiny_pack[:2], folders)] == [True, True]
 
 
 def test_an_end_that_fails_for_one_leaves_the_others_theirs(tiny_pack, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What the L1 lambda does to the weights: their sizes, and the share of them near zero."""
 
+import logging
 from pathlib import Path
 
 import matplotlib
@@ -9,9 +10,12 @@ from matplotlib.figure import Figure
 
 from study import runs
 from study.config import number
+from study.errors import describe
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.variants import Study
+
+log = logging.getLogger(__name__)
 
 NEAR = 1e-3  # a weight below this counts as near zero
 MOST = 10  # lambdas drawn, spread evenly over all
@@ -36,6 +40,8 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         middles = np.sqrt(BINS[1:] * BINS[:-1])
         for i, (reduction, l1) in enumerate(chosen):
             sizes = np.concatenate([_sizes(path) for path in files[reduction, l1]])
+            if not len(sizes):
+                continue
             sizes = np.clip(sizes, BINS[0], BINS[-1])
             at_most = np.searchsorted(np.sort(sizes), BINS[1:], side="right") / len(sizes)
             near = float((sizes < NEAR).mean())
@@ -76,12 +82,18 @@ def _files_by_lambda(study: Study) -> dict[tuple[str, float], list[Path]]:
 
 
 def _sizes(path: Path) -> np.ndarray:
-    """|w| of all parameters in a file of weights, without BatchNorm's running statistics."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return np.concatenate(
-        [
+    """|w| of all parameters in a file of weights, without BatchNorm's running statistics.
+
+    Empty where the file is damaged, which is no reason to leave the run out: all else of it is not.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        sizes = [
             tensor.float().abs().ravel().numpy()
             for name, tensor in state.items()
             if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
         ]
-    )
+        return np.concatenate(sizes)
+    except Exception as error:  # of bytes that are anything torch raises anything
+        log.warning("%s: is damaged (%s): not in the figure of the weights", path, describe(error))
+        return np.empty(0, np.float32)

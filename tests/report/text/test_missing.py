@@ -82,4 +82,4 @@ def test_folders_that_cannot_be_read_are_named_and_the_others_reported(made, tmp
     assert len(study.all) == 1
     [text] = sentences(study)
     assert text.startswith("Not read, and in no count or mean: 2 run folders: bare (")
-    assert "no run folder (it has no config.json)" in text and "history.jsonl: is damaged" in text
+    assert "is damaged (it has no config.json)" in text and "history.jsonl: is damaged" in text

@@ -1,0 +1,63 @@
+"""A run folder is read by one function that trusts nothing."""
+
+import pytest
+
+from study import runs
+from study.config import Config
+from study.errors import DamagedError
+from tests.conftest import write_run
+from tests.damage import DAMAGES
+
+CONFIG = Config(dataset="digits", norm="batch", epochs=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / runs.name(CONFIG)
+    return write_run(folder, CONFIG).path
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy of a whole run's folder, without what nobody reads."""
+    for path in whole.iterdir():
+        if path.is_file():
+            (tmp_path / whole.name).mkdir(exist_ok=True)
+            (tmp_path / whole.name / path.name).write_bytes(path.read_bytes())
+    return tmp_path / whole.name
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damage_is_found_and_named_in_a_line(folder, damage):
+    assert runs.read_done(folder)
+    damage(folder)
+    with pytest.raises(DamagedError) as raised:
+        runs.read(folder)
+    [line] = str(raised.value).splitlines()
+    assert line.startswith(f"{folder}") and ": is damaged (" in line and len(line) < 500
+    assert not runs.is_done(folder)
+
+
+@pytest.mark.parametrize("state", [runs.STOPPED, runs.FAILED, runs.RUNNING])
+def test_whole_runs_of_each_state_are_read(state, tmp_path):
+    assert write_run(tmp_path / "run", CONFIG, state).state == state
+
+
+def test_a_run_that_just_began_and_one_pulled_without_files_are_whole(folder):
+    for file in (runs.PARAMETERS, runs.CONFUSION, runs.MISCLASSIFIED, runs.WEIGHTS):
+        (folder / file).unlink()
+    assert runs.is_done(folder)
+    runs.write_summary(folder, {"state": runs.RUNNING})
+    runs.write_history(folder, [])
+    assert runs.read(folder).history == []
+    (folder / runs.SUMMARY).unlink()
+    assert runs.read(folder).state == runs.RUNNING
+
+
+def test_another_runs_config_shows_by_the_folders_name_wherever_it_is_from(folder):
+    pulled = folder.rename(folder.with_name(f"{folder.name}-a1b2c3d4"))
+    assert runs.is_done(pulled)
+    runs.write_config(pulled, Config(dataset="digits", norm="batch", epochs=3, seed=2))
+    with pytest.raises(DamagedError, match="of another run, batch_s2_"):
+        runs.read(pulled)
+    assert runs.is_done(pulled.rename(pulled.with_name("mine")))  # a name of one's own says nothing
