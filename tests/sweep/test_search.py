@@ -239,11 +239,22 @@ def test_a_pack_is_drawn_in_one_look_at_the_trials(sweep, tmp_path, monkeypatch)
     assert search.ask() is None
 
 
+DAMAGE = {
+    "gone": Path.unlink,
+    "random": lambda path: path.write_bytes(bytes(range(200))),
+    "a list": lambda path: path.write_text("[]"),
+    "bare": lambda path: path.write_text('{"state": "finished"}'),
+    "without its config": lambda path: (path.parent / runs.CONFIG).unlink(),
+    "with fewer epochs": lambda path: (path.parent / runs.HISTORY).write_text(""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize(("body", "count"), [(GRID, 6), (RANDOM, 16)])
-def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path, body, count):
+def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path, body, count, damage):
     assert len(work(Search(sweep(body), tmp_path))) == count
     gone = sorted(path for path in tmp_path.glob("*/summary.json"))[0]
-    gone.unlink()
+    damage(gone)
     search, other = Search(sweep(body), tmp_path), Search(sweep(body), tmp_path)
     assert (search.existing, search.count_remaining(), search.count_by_other_workers()) == (
         count - 1,
