@@ -5,6 +5,7 @@ import errno
 import fcntl
 import functools
 import io
+import itertools
 import json
 import os
 import re
@@ -117,6 +118,14 @@ def link(path: Path, target: Path) -> None:
         raise RunError(_write_error(path, error)) from error
 
 
+def places_aside(path: Path) -> Iterator[Path]:
+    """Yield the places beside a file or folder for what is damaged of it: NAME.damaged,
+    NAME.damaged-2, and so on."""
+    yield path.with_name(f"{path.name}.damaged")
+    for copy in itertools.count(2):
+        yield path.with_name(f"{path.name}.damaged-{copy}")
+
+
 def move(path: Path, target: Path) -> None:
     """Move a file or a folder to another place on the same disk, whose folder is made.
 
@@ -202,9 +211,8 @@ def claim(folder: Path) -> Iterator[None]:
     The operating system frees the lock of a dead process.
 
     Raises:
-        UsageError: another process has locked it, or it cannot be locked.
+        UsageError: another process has locked it, or it cannot be written.
     """
-    check_writable(folder)
     with _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -212,8 +220,9 @@ def claim(folder: Path) -> Iterator[None]:
             raise UsageError(
                 f"{folder}: another process is training this run; wait for it"
             ) from error
-        clear(folder)
         try:
+            _clear(folder)
+            check_writable(folder)
             yield
         finally:
             with contextlib.suppress(OSError):
@@ -225,37 +234,39 @@ def claim(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def share(folder: Path) -> Iterator[bool]:
-    """Work in a folder that other commands may share; yield whether this one is alone there.
+    """Work in a folder together with other commands; yield whether this one came to it alone. Then
+    what killed processes left half-written there is cleared.
 
     Raises:
-        UsageError: it cannot be locked.
+        UsageError: it cannot be written.
     """
     with _open_lock(folder) as lock:
-        alone = True
-        try:
+        alone = False
+        with contextlib.suppress(OSError):  # others are there, or this file system has no locks
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # others are there, or this file system has no locks
-            alone = False
+            alone = True
+            _clear(folder)
         with contextlib.suppress(OSError):
-            if alone:
-                clear(folder)
             fcntl.flock(lock, fcntl.LOCK_SH)
+        check_writable(folder)
         yield alone
 
 
-def clear(folder: Path) -> None:
+def _clear(folder: Path) -> None:
     """Remove the files that processes were writing as they died."""
     for path in folder.glob(f".*{TEMPORARY}"):
         path.unlink(missing_ok=True)
 
 
 def _open_lock(folder: Path) -> BinaryIO:
-    """Open the lock of a folder, which is never written: what a link leads to would be lost."""
+    """Open the lock of a folder, which is made. Nothing is written to it, nor to what a link in its
+    place leads to."""
     path = folder / LOCK
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be locked ({error.strerror}): remove it and run the command again"
-        ) from error
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise UsageError(f"{path}: is no file: remove it and run the command again") from error
+        raise UsageError(_write_error(folder, error)) from error
     return open(descriptor, "rb")

@@ -89,6 +89,26 @@ def tiny_run(tmp_path_factory):
     return loop.train(config, tmp_path_factory.mktemp("tiny") / "run")
 
 
+@pytest.fixture
+def mounted(tmp_path):
+    """Mount a small tmpfs with the given options; skip where mounting is refused."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount(options: str):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError:
+            pytest.skip("there is no mount here")
+        if done.returncode:
+            pytest.skip(f"mounting is refused here: {done.stderr.strip()}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", str(folder)], capture_output=True)
+
+
 def needs(dataset: str):
     """Skip where the data set's files are not at hand; tests download nothing."""
     return pytest.mark.skipif(

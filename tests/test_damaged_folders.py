@@ -1,12 +1,14 @@
 """Damaged folders by the commands: reports leave them out, a sweep trains them again."""
 
 import re
+import subprocess
 
 import pytest
 
 from study import planned, runs
 from study.config import Config
-from study.sweep import spec
+from study.sweep import spec, trials
+from study.sweep.search import Search
 from tests.conftest import write_run
 from tests.damage import DAMAGES
 
@@ -76,3 +78,54 @@ def test_a_sweep_trains_damaged_runs_again_and_leaves_the_others(written, tmp_pa
     assert (folders[2] / runs.SUMMARY).stat().st_mtime_ns == stamp
     again = command("sweep", "mine.yaml")
     assert "0 runs trained now, 3 were there" in again.stdout and "warning" not in again.stderr
+
+
+SEARCH = GRID.replace("method: grid", "method: random\nrun_cap: 1").replace(
+    "seed: {values: [1, 2, 3]}", "dropout: {min: 0.0, max: 0.5}"
+)
+
+
+def test_runs_that_a_torn_journal_does_not_know_are_found_and_not_said_to_be_trained(
+    tmp_path, command
+):
+    (tmp_path / "mine.yaml").write_text(SEARCH)
+    plan = spec.read(tmp_path / "mine.yaml")
+    search = Search(plan, tmp_path / "runs/mine")
+    trial = search.ask()
+    run = write_run(tmp_path / "runs/mine" / runs.name(trial.config), trial.config)
+    search.complete(trial, run)
+    journal = tmp_path / "runs/mine" / trials.JOURNAL
+    journal.write_bytes(b"torn")
+    done = command("sweep", "mine.yaml", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert "0 runs trained now, 1 were there, 0 failed, 0 left for later" in done.stdout
+    assert "search.journal: is damaged after line 0" in done.stderr
+    assert "0 runs trained now, 1 were there" in command("sweep", "mine.yaml").stdout
+
+
+@pytest.mark.parametrize("body", [GRID, SEARCH], ids=["grid", "search"])
+def test_a_finished_sweep_on_a_read_only_disk_has_nothing_to_do(body, mounted, tmp_path, command):
+    (tmp_path / "mine.yaml").write_text(body)
+    plan = spec.read(tmp_path / "mine.yaml")
+    out = mounted("size=4m")
+    search = Search(plan, out / "mine")
+    for _ in range(plan.run_cap or 3):
+        trial = search.ask()
+        search.complete(trial, write_run(out / "mine" / runs.name(trial.config), trial.config))
+    before = sorted(path.name for path in (out / "mine").iterdir())
+    subprocess.run(["mount", "-o", "remount,ro", str(out)], check=True)
+    done = command("sweep", "mine.yaml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    count = plan.run_cap or 3
+    assert f"0 runs trained now, {count} were there, 0 failed, 0 left" in done.stdout
+    assert sorted(path.name for path in (out / "mine").iterdir()) == before
+    more = command("sweep", "mine.yaml", "--out", out, "--set", "norm=batch")
+    assert more.returncode == 2 and "Read-only file system" in more.stderr
+
+
+def test_a_cache_on_a_read_only_disk_is_named_as_that(mounted, tmp_path, command, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(mounted("size=1m,ro")))
+    done = command("train", "--dataset", "digits", "--epochs", 1, "--augment", "rotate7")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "Read-only file system" in line and "STUDY_CACHE" in line and "--out" not in line

@@ -1,7 +1,11 @@
+import errno
 import io
 import multiprocessing
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -94,3 +98,62 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path):
     assert (tmp_path / files.LOCK).exists()
     with files.claim(tmp_path):
         files.write_text(tmp_path / "text", "")
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder"])
+def test_a_lock_that_is_no_file_is_refused_and_what_a_link_leads_to_is_left_alone(kind, tmp_path):
+    run, target = tmp_path / "run", tmp_path / "precious"
+    run.mkdir()
+    lock = run / files.LOCK
+    lock.mkdir() if kind == "folder" else lock.symlink_to(target)
+    if kind == "link":
+        target.write_text("precious")
+    for enter in (files.claim, files.share):
+        with pytest.raises(UsageError, match=r"\.lock: is no file: remove it and run"), enter(run):
+            pass
+    assert target.exists() == (kind == "link") and (kind != "link" or target.read_text())
+    lock.rmdir() if kind == "folder" else lock.unlink()
+    with files.claim(run):  # the remedy
+        files.write_text(run / "file", "")
+
+
+def test_what_a_killed_process_was_writing_is_cleared_by_who_locks_the_folder(tmp_path):
+    begun = subprocess.run(
+        [sys.executable, "-c", KILLED_WRITE, str(tmp_path)], capture_output=True, text=True
+    )
+    assert begun.returncode == -signal.SIGKILL, begun.stderr
+    [left] = [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    with files.claim(tmp_path):
+        assert not left.exists()
+    left.touch()
+    with files.share(tmp_path) as alone:
+        assert alone and not left.exists()
+        left.touch()  # as if this command were writing it
+        with files.share(tmp_path) as second:
+            assert not second and left.exists()
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+KILLED_WRITE = """
+import os, signal, sys
+from pathlib import Path
+from study import files
+path = Path(sys.argv[1]) / "file"
+files.write_text(path, "whole")
+files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+files.write_text(path, "other")
+"""
+
+
+def test_what_does_not_fit_the_cache_names_its_variable(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(RunError, match=r"No space left.*choose another folder with STUDY_CACHE"):
+        files.write_text(tmp_path / "cache/bank/copy", "")
+    with pytest.raises(UsageError, match=r"choose another folder with STUDY_CACHE"):
+        files.check_writable(tmp_path / "cache/bank")
+    with pytest.raises(RunError, match=r"choose another folder with --out"):
+        files.write_text(tmp_path / "runs/file", "")

@@ -84,26 +84,6 @@ def test_a_run_folder_is_locked_and_removed_if_nothing_was_written(tmp_path):
     assert (folder / "summary.json").exists()
 
 
-@pytest.fixture
-def mounted(tmp_path):
-    """Mount a small tmpfs with the given options; skip where mounting is refused."""
-    folder = tmp_path / "mounted"
-    folder.mkdir()
-
-    def mount(options: str):
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True)
-        except FileNotFoundError:
-            pytest.skip("there is no mount here")
-        if done.returncode:
-            pytest.skip(f"mounting is refused here: {done.stderr.strip()}")
-        return folder
-
-    yield mount
-    subprocess.run(["umount", str(folder)], capture_output=True)
-
-
 def test_a_full_disk_fails_the_run_in_one_line(mounted, study):
     folder = mounted("size=200k")
     (folder / "other").write_bytes(b"\0" * 100_000)

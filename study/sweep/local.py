@@ -4,11 +4,14 @@ Workers (worker.py) do jobs (jobs.py). This module starts them, and passes what 
 search, the outcome and the terminal.
 """
 
+import contextlib
 import math
 import multiprocessing
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -27,7 +30,7 @@ from study.sweep.spec import Sweep
 from study.sweep.worker import PRELOAD, Message, Worker
 from study.tracking import client, logger
 from study.tracking.logger import Mode
-from study.train import augment, data, devices
+from study.train import augment, checkpoint, data, devices
 
 PATIENCE = 5  # seconds that a pool waits for messages before it looks after the rest
 
@@ -83,28 +86,65 @@ def run(
         client.check_login()
         client.check_reachable()
     sweep.check_end(limit)
-    if storage is None:
-        files.check_writable(out)
-    search = Search(sweep, out, seed=search_seed, storage=storage)
-    pending = search.pending(limit)
-    unlogged = _unlogged(search.configs_done_here(), out, mode)
-    outcome = Outcome(existing=search.existing)
-    if pending or out.is_dir():
-        planned.write(out, sweep.plan())
-    if pending or unlogged:
-        files.check_writable(out)
-        _prepare_data(pending)
-        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
-        names = _device_names(device)
-        cores = augment.usable_cores() // threads or 1
-        slots = workers or (cores if names == ["cpu"] else _gpu_slots(sweep, names))
-        slots = min(slots, len(pending) + len(unlogged))
-        queue = JobQueue(search, out, len(pending), unlogged, devices=names, threads=threads,
-                         mode=mode, pack=pack, share=math.ceil(slots / len(names)))  # fmt: skip
-        _Pool(queue, slots, cores, outcome).run()
-    outcome.by_other_workers = search.count_by_other_workers()
-    outcome.remaining, outcome.end_reason = search.count_remaining(), search.end_reason()
-    return outcome
+    with contextlib.ExitStack() as stack:
+        if storage is None:
+            try:
+                stack.enter_context(_share(out))
+            except UsageError:
+                if outcome := _find_finished(sweep, out, limit, mode, search_seed):
+                    return outcome
+                raise
+        search = Search(sweep, out, seed=search_seed, storage=storage)
+        pending = search.pending(limit)
+        unlogged = _unlogged(search.configs_done_here(), out, mode)
+        outcome = Outcome(existing=search.existing)
+        if pending or unlogged:
+            if storage is not None:
+                stack.enter_context(_share(out))
+            planned.write(out, sweep.plan())
+            _prepare_data(pending)
+            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+            names = _device_names(device)
+            cores = augment.usable_cores() // threads or 1
+            slots = workers or (cores if names == ["cpu"] else _gpu_slots(sweep, names))
+            slots = min(slots, len(pending) + len(unlogged))
+            queue = JobQueue(search, out, len(pending), unlogged, devices=names, threads=threads,
+                             mode=mode, pack=pack, share=math.ceil(slots / len(names)))  # fmt: skip
+            _Pool(queue, slots, cores, outcome).run()
+        elif out.is_dir():
+            planned.write(out, sweep.plan())
+        outcome.by_other_workers = search.count_by_other_workers()
+        outcome.remaining, outcome.end_reason = search.count_remaining(), search.end_reason()
+        return outcome
+
+
+@contextlib.contextmanager
+def _share(out: Path) -> Iterator[None]:
+    """Work in the sweep's folder; where no other command does, clear what killed ones left."""
+    with files.share(out) as alone:
+        if alone:
+            checkpoint.clear(out)
+        yield
+
+
+def _find_finished(
+    sweep: Sweep, out: Path, limit: int | None, mode: Mode, seed: int
+) -> Outcome | None:
+    """Return the outcome of a command that has nothing to do, in a folder that cannot be written;
+    None where something is left."""
+    with tempfile.TemporaryDirectory() as home:
+        journal = Path(home) / trials.JOURNAL
+        if (out / trials.JOURNAL).is_file():
+            shutil.copyfile(out / trials.JOURNAL, journal)
+        search = Search(sweep, out, seed=seed, storage=journal)
+        left = search.pending(limit) and not search.is_target_reached()
+        if left or _unlogged(search.configs_done_here(), out, mode):
+            return None
+        return Outcome(
+            existing=search.existing,
+            remaining=search.count_remaining(),
+            end_reason=search.end_reason(),
+        )
 
 
 def _device_names(device: str | None) -> list[str]:

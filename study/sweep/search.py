@@ -79,7 +79,7 @@ class Search:
     """
 
     def __init__(
-        self, sweep: Sweep, out: Path, *, seed: int = 0, storage: str | None = None
+        self, sweep: Sweep, out: Path, *, seed: int = 0, storage: Path | str | None = None
     ) -> None:
         self.sweep, self.out, self.seed = sweep, out, seed
         self.is_grid = sweep.method == "grid"

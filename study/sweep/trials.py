@@ -7,7 +7,9 @@ when. (Optuna has leases for databases alone.)
 
 import contextlib
 import functools
+import io
 import json
+import logging
 import os
 import socket
 import time
@@ -33,8 +35,11 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from study import files
 from study.config import Config
-from study.errors import RunError, UsageError, first_line
+from study.errors import DamagedError, RunError, UsageError, describe, first_line
+
+log = logging.getLogger(__name__)
 
 LEASE = 90  # seconds a worker keeps a trial whose lease it does not renew
 RENEW = 20  # seconds between two renewals
@@ -225,7 +230,13 @@ def _open(storage: Path | str) -> BaseStorage:
         storage.parent.mkdir(parents=True, exist_ok=True)
         # Optuna's default, a symbolic link, never counts as stale where the path is relative.
         lock = JournalFileOpenLock(str(storage), grace_period=STALE)
-        return JournalStorage(JournalFileBackend(str(storage), lock_obj=lock))
+        _mend(storage, lock)
+        try:
+            return JournalStorage(JournalFileBackend(str(storage), lock_obj=lock))
+        except OSError:
+            raise
+        except Exception as error:  # of its replay, which trusts each record
+            raise _damaged(storage, error) from error
     for _ in range(RACES):
         with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
             return RDBStorage(storage)
@@ -233,16 +244,50 @@ def _open(storage: Path | str) -> BaseStorage:
     return RDBStorage(storage)
 
 
+def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
+    """Cut a journal before its first line that is torn or no record; keep a copy of the whole."""
+    if not journal.is_file():
+        return
+    lock.acquire()
+    try:
+        body, whole = journal.read_bytes(), 0
+        for line in io.BytesIO(body):
+            if not _is_record(line):
+                break
+            whole += len(line)
+        if whole == len(body):
+            return
+        aside = next(path for path in files.places_aside(journal) if not path.exists())
+        files.write(aside, lambda file: file.write(body))
+        files.write(journal, lambda file: file.write(body[:whole]))
+    finally:
+        lock.release()
+    lines = body[:whole].count(b"\n")
+    log.warning("%s: is damaged after line %d: these lines count, and the runs that are trained;"
+                " the whole is kept as %s", journal, lines, aside.name)  # fmt: skip
+
+
+def _damaged(journal: Path, error: Exception) -> DamagedError:
+    remedy = "move it away and run the command again: trained runs are found"
+    return DamagedError(journal, describe(error), remedy)
+
+
+def _is_record(line: bytes) -> bool:
+    """Whether a line of a journal is one that Optuna wrote."""
+    try:
+        record = json.loads(line.decode()) if line.endswith(b"\n") else None
+        return isinstance(record, dict) and {"op_code", "worker_id"} <= record.keys()
+    except (ValueError, RecursionError):
+        return False
+
+
 @contextlib.contextmanager
 def _one_line(location: str) -> Iterator[None]:
     """Turn the errors of a store into one line. location: its file, or its URL without password."""
     try:
         yield
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"{location}: is damaged ({first_line(error)}); move it away: trained runs are found"
-            " again"
-        ) from error
+    except json.JSONDecodeError as error:  # torn while this command uses it
+        raise _damaged(Path(location), error) from error
     except ImportError as error:
         raise UsageError(
             f"--storage {location}: {first_line(error)}; pip install its driver"

@@ -211,6 +211,19 @@ def remove(folder: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def clear(folder: Path) -> None:
+    """Remove the checkpoints that killed processes left in the folder of a sweep, or of a run: of
+    runs that have ended, and of packs that no run goes on from."""
+    paths = [folder / runs.CHECKPOINT, *folder.glob(f"*/{runs.CHECKPOINT}")]
+    for path in paths:
+        if path.exists() and runs.is_done(path.parent):
+            remove(path.parent)
+    linked = {path.resolve() for path in paths if path.is_symlink()}
+    for shared in folder.glob(".pack-*.pt"):
+        if shared.resolve() not in linked:
+            shared.unlink(missing_ok=True)
+
+
 def _folders(shared: Path) -> list[Path]:
     """Return the folders of the runs in a pack's file."""
     return [shared.parent / name for name in _load(shared, CPU)["folders"]]

@@ -4,7 +4,6 @@ What is damaged is set aside, never deleted, and the run is trained again.
 """
 
 import functools
-import itertools
 from collections.abc import Collection
 from pathlib import Path
 
@@ -26,6 +25,7 @@ def find_done(config: Config, folder: Path, callback: Callback) -> Run | None:
         UsageError: another run is there.
         RunError: what is damaged cannot be set aside.
     """
+    checkpoint.clear(folder)
     if not runs.holds_run(folder):
         return None
     try:
@@ -37,10 +37,7 @@ def find_done(config: Config, folder: Path, callback: Callback) -> Run | None:
         return None
     if run.config != config:
         raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
-    if not run.done:
-        return None
-    checkpoint.remove(folder)
-    return run
+    return run if run.done else None
 
 
 def find_checkpoint(
@@ -98,10 +95,8 @@ def _set_aside(
     folder: Path, error: DamagedError, callback: Callback, keep: Collection[str] = ()
 ) -> None:
     """Move what a run folder holds, except the files to `keep`, into a folder beside it that no
-    command reads: NAME.damaged, NAME.damaged-2, and so on. The folder stays, and its lock."""
-    endings = itertools.chain([""], (f"-{copy}" for copy in itertools.count(2)))
-    places = (folder.with_name(f"{folder.name}.damaged{ending}") for ending in endings)
-    place = next(place for place in places if not place.exists())
+    command reads. The folder stays, and its lock."""
+    place = next(place for place in files.places_aside(folder) if not place.exists())
     for entry in list(folder.iterdir()):
         if entry.name != files.LOCK and entry.name not in keep:
             files.move(entry, place / entry.name)

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from study import runs
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import DamagedError, RunError, UsageError
 from study.sweep import local, spec, trials
 from study.sweep.jobs import JobQueue
 from study.sweep.search import Search
@@ -120,14 +120,43 @@ def test_a_search_without_end_is_refused(sweep, tmp_path):
     assert len(Search(endless, tmp_path / "a").pending(4)) == 4
 
 
-def test_a_damaged_journal_is_refused_and_its_runs_are_found_again(sweep, tmp_path):
-    first = work(Search(sweep(RANDOM), tmp_path / "a"), 3)
+TEARS = {
+    "cut": lambda body: body[: int(0.6 * len(body))],
+    "cut and written on": lambda body: body[: int(0.6 * len(body))] + body[-300:],
+    "random": lambda body: body[: len(body) // 2] + bytes(range(256)) + body[len(body) // 2 :],
+    "zeros": lambda body: body[:-100] + bytes(100),
+    "a list": lambda body: body + b"[]\n",
+    "null": lambda body: b"null\n" + body,
+    "an object": lambda body: b"{}\n" + body,
+    "not utf-8": lambda body: b"\xff\xfe\n" + body,
+    "empty": lambda body: b"",
+    "no operation": lambda body: b'{"op_code":99,"worker_id":"x"}\n' + body,
+    "no study": lambda body: b'{"op_code":0,"worker_id":"x"}\n' + body,
+}
+
+
+@pytest.mark.parametrize(("kind", "tear"), TEARS.items(), ids=TEARS)
+def test_of_a_damaged_journal_counts_what_stands_before(sweep, tmp_path, monkeypatch, kind, tear):
+    first = work(Search(sweep(RANDOM), tmp_path / "a"))
     journal = tmp_path / "a" / trials.JOURNAL
-    journal.write_text("garbage\n" + journal.read_text())
-    with pytest.raises(UsageError, match="journal: is damaged"):
-        Search(sweep(RANDOM), tmp_path / "a")
-    journal.unlink()
-    assert work(Search(sweep(RANDOM), tmp_path / "a"), 3) == first
+    body = tear(journal.read_bytes())
+    journal.write_bytes(body)
+    monkeypatch.setattr(trials.TrialStore, "_is_alive", lambda *_: False)  # it was another process
+    try:
+        search = Search(sweep(RANDOM), tmp_path / "a")
+    except DamagedError as error:  # records that no line shows; the remedy works
+        assert "move it away and run" in str(error) and "\n" not in str(error)
+        journal.unlink()
+        search = Search(sweep(RANDOM), tmp_path / "a")
+    else:
+        kept = (tmp_path / "a" / f"{trials.JOURNAL}.damaged").read_bytes() if body else b""
+        assert kept == body
+    known = {t.user_attrs["run"] for t in search.store.trials() if t.state == TrialState.COMPLETE}
+    in_its_middle = {"cut", "cut and written on", "random", "zeros", "a list"}
+    assert len(known) == search.existing and (search.existing > 5) == (kind in in_its_middle)
+    again = work(search)
+    assert {*known, *map(runs.name, again)} == {*map(runs.name, first)}
+    assert len(known) + len(again) == 16
 
 
 def test_a_small_space_ends_when_it_is_searched(sweep, tmp_path):

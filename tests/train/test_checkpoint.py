@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from study import runs
+from study.config import Config
 from study.errors import DamagedError
 from study.train import checkpoint
 from study.train.checkpoint import CPU, Checkpoint, PackCheckpoint
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_run
 
 FLIPS = 300
 STATE = {"weight": torch.arange(200.0), "bias": torch.ones(3)}
@@ -72,3 +73,19 @@ def test_one_without_a_checksum_is_read():
 def test_zip_tools_read_it(tmp_path):
     state = torch.load(own(tmp_path), weights_only=True)
     assert torch.equal(state["network"]["weight"], STATE["weight"])
+
+
+def test_what_killed_packs_left_is_cleared_and_what_runs_go_on_from_is_not(tmp_path):
+    linked = of_a_pack(tmp_path).resolve()
+    orphan = PackCheckpoint([tmp_path / "a", tmp_path / "b"]).path
+    orphan.write_bytes(linked.read_bytes())
+    ended = write_run(tmp_path / "ended", Config(dataset="digits", epochs=2)).path
+    (ended / runs.CHECKPOINT).write_bytes(b"")
+    checkpoint.clear(tmp_path)
+    assert linked.is_file() and not orphan.exists() and not (ended / runs.CHECKPOINT).exists()
+    for name in "ab":  # both end, killed before they removed what they had
+        (tmp_path / name / runs.CHECKPOINT).rename(tmp_path / f"{name}.link")
+        write_run(tmp_path / name, Config(dataset="digits", epochs=2))
+        (tmp_path / f"{name}.link").rename(tmp_path / name / runs.CHECKPOINT)
+    checkpoint.clear(tmp_path)
+    assert not linked.exists() and not list(tmp_path.glob(f"*/{runs.CHECKPOINT}"))
