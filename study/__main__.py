@@ -235,8 +235,11 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
         print(f"what the sweep has planned is not known here: {error}", file=sys.stderr)
     for run, why in pulled.refused.items():
         print(f"left out: {run}: {why}", file=sys.stderr)
+    for line in pulled.skipped + pulled.set_aside:
+        print(line, file=sys.stderr)
     print(
         f"{pulled.folder}: {pulled.fetched} runs fetched, {pulled.unchanged} unchanged"
+        + (f", {len(pulled.refused)} left out" if pulled.refused else "")
         + (
             f"; {pulled.duplicates} of a configuration that another has"
             if pulled.duplicates

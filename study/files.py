@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from study.errors import DamagedError, RunError, UsageError
 
@@ -21,6 +21,7 @@ LOCK = ".lock"
 PROBE = ".probe"
 TEMPORARY = ".tmp"  # the end of the name of a file that is being written
 MOVE_AWAY = "move it away and run the command again"  # the remedy for a damaged file
+LONGEST_NAME = 150  # bytes of a file's name; file systems take 255, and others add to it
 
 
 def data_folder() -> Path:
@@ -34,8 +35,14 @@ def cache_folder() -> Path:
 
 
 def file_name(name: str) -> str:
-    """Turn any name into a file name: letters, digits, `.`, `-` and `_`."""
-    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
+    """Turn any name into a file name: letters, digits, `.`, `-` and `_`, not too long."""
+    plain = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def is_file_name(name: Any) -> bool:
+    """Whether a name from elsewhere is one of a file in a folder, not a path out of it."""
+    return isinstance(name, str) and file_name(name) == name
 
 
 def write(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
@@ -49,6 +56,19 @@ def write(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
     """
     content = io.BytesIO()
     fill(content)
+    with _replacing(path) as file:
+        file.write(content.getbuffer())
+
+
+def copy(source: Path, path: Path) -> None:
+    """Copy a file, however large, so that a reader never sees half of it; see `write`."""
+    with _replacing(path) as file, open(source, "rb") as content:
+        shutil.copyfileobj(content, file)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file, which takes the place of `path` once it is whole."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +76,7 @@ def write(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
             dir=path.parent, prefix=".", suffix=TEMPORARY, delete=False
         ) as file:
             temporary = Path(file.name)
-            file.write(content.getbuffer())
+            yield file
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
@@ -67,8 +87,8 @@ def write(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8; see `write`."""
-    write(path, lambda file: file.write(text.encode()))
+    """Write a text file in UTF-8, halves of letters as `?`; see `write`."""
+    write(path, lambda file: file.write(text.encode(errors="replace")))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -10,6 +10,7 @@ checked (schema.py).
 
 import contextlib
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ UPLOADED = (
 FINISHED, STOPPED, FAILED, RUNNING = schema.STATES
 DONE = schema.DONE
 METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
+DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(?:-.*)?$")  # ends `name`; W&B's id may follow
 ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
@@ -283,6 +285,23 @@ def find_readable(folder: str | Path) -> tuple[list[Run], dict[str, str]]:
     if not found:
         raise UsageError(f"{folder}: no run in it can be read ({next(iter(unread.values()))})")
     return found, unread
+
+
+def set_aside(path: Path, ending: str) -> Path:
+    """Rename a run folder so that readers leave it out; return its new path.
+
+    ending: of its name, such as DELETED; a number follows where that name is taken.
+
+    Raises:
+        RunError: it cannot be renamed.
+    """
+    names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    aside = next(a for n in names if not (a := path.with_name(f"{path.name}{ending}{n}")).exists())
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be renamed ({error.strerror}): rename it") from error
+    return aside
 
 
 def write_config(path: Path, config: Config) -> None:

@@ -1,5 +1,6 @@
 """What the tests of agents share: the stand-in backend, machines that work on its sweeps."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from study.config import Config
 from tests.wandb_server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +77,11 @@ def sweep_text(**parameters) -> str:
         },
         sort_keys=False,
     )
+
+
+def settings(**values) -> dict:
+    """The configuration that a run of ours has on the server."""
+    return dataclasses.asdict(Config(**values))
 
 
 def finish(process: subprocess.Popen) -> str:

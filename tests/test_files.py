@@ -157,3 +157,36 @@ def test_what_does_not_fit_the_cache_names_its_variable(tmp_path, monkeypatch):
         files.check_writable(tmp_path / "cache/bank")
     with pytest.raises(RunError, match=r"choose another folder with --out"):
         files.write_text(tmp_path / "runs/file", "")
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc", "..", ".", ".hidden", "", "a b", "a/b", "a\0", 5,
+                                  "n" * 151, "ä" * 76, "\ud800", None])  # fmt: skip
+def test_a_name_that_leads_elsewhere_is_no_file_name(name):
+    assert not files.is_file_name(name)
+    if isinstance(name, str):
+        assert files.is_file_name(files.file_name(name))
+
+
+@pytest.mark.parametrize("name", ["a", "a.b-c_1", "ä" * 75, "n" * 150])
+def test_a_plain_name_is_a_file_name(name):
+    assert files.is_file_name(name) and files.file_name(name) == name
+
+
+def test_a_copy_is_whole_or_not_there(tmp_path, monkeypatch):
+    (tmp_path / "source").write_bytes(b"12345" * 1000)
+    files.copy(tmp_path / "source", tmp_path / "folder/copy")
+    assert (tmp_path / "folder/copy").read_bytes() == b"12345" * 1000
+
+    def full(source, file):
+        file.write(source.read(5))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.shutil, "copyfileobj", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        files.copy(tmp_path / "source", tmp_path / "folder/other")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["copy"]
+
+
+def test_half_a_letter_can_be_written(tmp_path):
+    files.write_text(tmp_path / "text", "a\ud800b")
+    assert (tmp_path / "text").read_text() == "a?b"

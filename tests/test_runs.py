@@ -51,6 +51,18 @@ def test_a_damaged_file_is_named(tmp_path):
         runs.read(tmp_path)
 
 
+def test_a_folder_set_aside_holds_no_run(tmp_path):
+    for seed in (1, 2, 3):
+        runs.write_config(tmp_path / f"run{seed}", Config(seed=seed))
+    aside = runs.set_aside(tmp_path / "run1", runs.DELETED)
+    assert aside.name == "run1.deleted" and (aside / "config.json").is_file()
+    runs.write_config(tmp_path / "run1", Config(seed=1))
+    assert runs.set_aside(tmp_path / "run1", runs.DELETED).name == "run1.deleted-2"
+    assert [run.config.seed for run in runs.find(tmp_path)] == [2, 3]
+    with pytest.raises(RunError, match="run1: cannot be renamed"):
+        runs.set_aside(tmp_path / "run1", runs.DELETED)
+
+
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "summary.json"
     files.write_json(path, {"state": "running"})

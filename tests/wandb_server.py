@@ -75,6 +75,7 @@ class Run:
     summary: Json = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)  # history, events and output
     files: dict[str, bytes] = field(default_factory=dict)
+    unasked: tuple[str, ...] = ()  # files that are listed whether a client asks for them or not
     artifacts: list[Artifact] = field(default_factory=list)
     state: str = "running"  # then finished, failed, preempted or crashed
     exit_code: int | None = None
@@ -671,7 +672,7 @@ class GraphQL:
         run = self._server.runs[given["name"]]
         like = re.compile(re.escape(given.get("pattern") or "%").replace("%", ".*"))
         names = given.get("fileNames") or [name for name in run.files if like.fullmatch(name)]
-        found = [name for name in names if name in run.files]
+        found = [name for name in (*names, *run.unasked) if name in run.files]
         limits = given.get("fileCursor"), given.get("fileLimit")
         files = page(found, lambda name: self._file_node(run, name), *limits)
         return {"project": {"internalId": "1", "run": {"fileCount": len(found), "files": files}}}

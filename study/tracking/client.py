@@ -124,6 +124,14 @@ def account() -> str:
             raise RunError(not_accepted(error)) from error
 
 
+def is_answering() -> bool:
+    """Whether the W&B server answers now. Its other answers then say what they mean."""
+    try:
+        return bool(account())
+    except Exception:  # wandb's errors share no base class
+        return False
+
+
 def not_accepted(error: Exception) -> str:
     """Return one line for an API key that the server refuses, with the remedy."""
     return (

@@ -29,6 +29,7 @@ Mode = Literal["offline", "online"]  # beside the run folder, or on a server
 # Marks in a run's W&B folder: its W&B run is complete, written offline or logged to a server. They
 # hold the W&B run's path.
 MARKS = {"offline": ".recorded", "online": ".logged"}
+TAG = "norm-study"  # of every run of ours
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
 
 
@@ -164,8 +165,7 @@ def fetch(file: Any, folder: Path) -> None:
     """Download a run file into a folder, through wandb, which knows how to authenticate."""
     with tempfile.TemporaryDirectory() as temporary:
         file.download(root=temporary, replace=True).close()
-        content = (Path(temporary) / file.name).read_bytes()
-    files.write(folder / file.name, lambda stream: stream.write(content))
+        files.copy(Path(temporary) / file.name, folder / file.name)
 
 
 def stop_requested(wandb_run: Any) -> bool:
@@ -295,7 +295,7 @@ def drop_expanded_variant(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tags(config: Config) -> list[str]:
-    return ["norm-study", config.dataset, config.network, NORM_LABELS[config.norm]]
+    return [TAG, config.dataset, config.network, NORM_LABELS[config.norm]]
 
 
 def _tables(run: Run) -> dict[str, Any]:

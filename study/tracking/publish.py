@@ -154,7 +154,7 @@ def _report_run(name: str, entity: str, project: str) -> Iterator[Any]:
             resume="allow",
             name=title,
             job_type=REPORT,
-            tags=["norm-study", REPORT],
+            tags=[logger.TAG, REPORT],
             settings=logger.quiet(),
         )
         code = 1

@@ -1,21 +1,22 @@
 """Make run folders of the runs of a W&B sweep, so that a report reads them like any other."""
 
-from collections.abc import Sequence
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from study import files, runs
-from study.config import FIELDS, Config
-from study.errors import RunError, UsageError, first_line
-from study.fields import finite
-from study.tracking import client, logger
+from study.errors import RunError, UsageError, describe, first_line
+from study.tracking import client, server_run
 
 INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its stamp when it was pulled
 PULLERS = 8
 PAGE = 200  # runs listed by a request
-NEEDED = {"epoch", "test/accuracy", "test/loss"}  # without them a row is not an epoch
+PAUSE = 1  # seconds, at least, between two writes of the index
+# Of a download, tried after 2, 4, 8 and 16 seconds; wandb's own default goes on for a quarter of
+# an hour.
+RETRIES = {"WANDB_X_FILE_TRANSFER_RETRY_MAX": "4"}
 
 
 @dataclass
@@ -23,8 +24,9 @@ class Pulled:
     """What a pull did.
 
     sweep: the sweep's content, as its YAML had it; fetched, unchanged: run folders fetched now, or
-    the same since the last pull; refused: run -> why; duplicates: run folders of a configuration
-    that another folder has.
+    the same since the last pull; refused: run -> why it was left out; skipped: a line for each file
+    that was left out of a run; set_aside: a line for each folder whose run is not pulled any more;
+    duplicates: run folders of a configuration that another folder has.
     """
 
     folder: Path
@@ -33,6 +35,8 @@ class Pulled:
     unchanged: int = 0
     duplicates: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
 
 
 def pull(path: str, out: Path) -> Pulled:
@@ -40,24 +44,22 @@ def pull(path: str, out: Path) -> Pulled:
 
     Raises:
         UsageError: no such sweep, or no API key.
-        RunError: no server answers.
+        RunError: no server answers, or it goes away; what was fetched stays.
     """
-    import requests
-    import wandb
-
-    api, sweep = client.find_sweep(path)
-    project, _, sweep_id = path.rpartition("/")
-    content = dict(sweep.config)
-    pulled = Pulled(_folder(out, str(content.get("name") or sweep.id), path), content)
-    files.check_writable(pulled.folder)
-    with client.environment(WANDB_SILENT="true"):
+    with client.environment(WANDB_SILENT="true", **RETRIES):
+        api, sweep = client.find_sweep(path)
+        project, _, sweep_id = path.rpartition("/")
         try:
-            wandb_runs = api.runs(project, {"sweep": sweep_id}, "+created_at", per_page=PAGE)
-            _pull_changed(path, list(wandb_runs), pulled)
-        except (wandb.errors.CommError, requests.RequestException) as error:
+            content = dict(sweep.config)
+            found = api.runs(project, {"sweep": sweep_id}, "+created_at", per_page=PAGE)
+            wandb_runs = {run.id: run for run in found}
+        except Exception as error:  # wandb's errors share no base class
             raise RunError(
-                f"{path}: the server went away ({first_line(error)}): pull again, to go on"
+                f"{path}: the server gives no list of its runs ({first_line(error)}): pull again"
             ) from error
+        pulled = Pulled(_folder(out, str(content.get("name") or sweep_id), path), content)
+        files.check_writable(pulled.folder)
+        _Pull(path, pulled, wandb_runs).run()
     return pulled
 
 
@@ -66,98 +68,114 @@ def _folder(out: Path, name: str, path: str) -> Path:
     folder = out / files.file_name(name)
     if _read_index(folder).get("sweep", path) == path:
         return folder
-    return folder.with_name(f"{folder.name}-{path.rpartition('/')[2]}")
+    return folder.with_name(f"{folder.name}-{files.file_name(path.rpartition('/')[2])}")
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    """Read what was pulled into a folder before; empty where nothing was."""
-    return files.read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
-
-
-def _pull_changed(path: str, wandb_runs: Sequence[Any], pulled: Pulled) -> None:
-    """Fetch the runs that changed, several at once; an interrupted pull keeps what it has."""
-    index = _read_index(pulled.folder).get("runs", {})
-    changed = [run for run in wandb_runs if not _is_unchanged(run, index, pulled.folder)]
-    pulled.unchanged = len(wandb_runs) - len(changed)
+    """Read what was pulled into a folder before; of an index that is damaged what is whole."""
     try:
-        with ThreadPoolExecutor(PULLERS) as pool:
-            folders = pool.map(lambda run: _pull_run(run, pulled.folder), changed)
-            for run, folder in zip(changed, folders):
-                if isinstance(folder, UsageError):
-                    pulled.refused[run.id] = str(folder)
-                    continue
-                pulled.fetched += 1
-                index[run.id] = {"folder": folder.name, "stamp": _stamp(run)}
-    finally:
-        names = [entry["folder"].removesuffix(f"-{id}") for id, entry in index.items()]
-        pulled.duplicates = len(names) - len(set(names))
-        files.write_json(pulled.folder / INDEX, {"sweep": path, "runs": index})
+        index = files.read_json(folder / INDEX)
+    except UsageError:
+        return {}
+    if not isinstance(index, dict):
+        return {}
+    entries = index.get("runs")
+    known = entries.items() if isinstance(entries, dict) else ()
+    return index | {"runs": {id: entry for id, entry in known if _is_entry(entry)}}
 
 
-def _is_unchanged(wandb_run: Any, index: dict[str, Any], folder: Path) -> bool:
-    entry = index.get(wandb_run.id)
-    return bool(
-        entry and entry["stamp"] == _stamp(wandb_run) and (folder / entry["folder"]).is_dir()
-    )
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and files.is_file_name(entry.get("folder")) and "stamp" in entry
+
+
+class _Pull:
+    """A pull at work. What has come is noted at once, whatever becomes of the rest.
+
+    wandb_runs: by id. error: what ends the pull, from any of its threads.
+    """
+
+    def __init__(self, path: str, pulled: Pulled, wandb_runs: dict[str, Any]) -> None:
+        self.path, self.pulled, self.wandb_runs = path, pulled, wandb_runs
+        self.index: dict[str, Any] = _read_index(pulled.folder).get("runs", {})
+        self.written = time.monotonic()
+        self.error: RunError | None = None
+
+    def run(self) -> None:
+        """Fetch the runs that changed, several at once, and set aside those that are gone.
+
+        Raises:
+            RunError: the server went away, or the disk is full.
+        """
+        changed = [run for run in self.wandb_runs.values() if not self._is_unchanged(run)]
+        self.pulled.unchanged = len(self.wandb_runs) - len(changed)
+        try:
+            for id in [id for id in self.index if id not in self.wandb_runs]:
+                self._set_aside(id, "deleted on the server")
+            with ThreadPoolExecutor(PULLERS) as pool:
+                try:
+                    for fetched in pool.map(self._fetch, changed):
+                        self.pulled.fetched += fetched
+                        self._write_index(PAUSE)
+                finally:  # Ctrl-C
+                    pool.shutdown(cancel_futures=True)
+        finally:
+            names = [entry["folder"].removesuffix(f"-{id}") for id, entry in self.index.items()]
+            self.pulled.duplicates = len(names) - len(set(names))
+            self._write_index()
+        if self.error:
+            raise self.error
+
+    def _is_unchanged(self, wandb_run: Any) -> bool:
+        entry = self.index.get(wandb_run.id)
+        return bool(
+            entry
+            and entry["stamp"] == _stamp(wandb_run)
+            and (self.pulled.folder / entry["folder"]).is_dir()
+        )
+
+    def _fetch(self, wandb_run: Any) -> bool:
+        """Fetch a run, or note why it is left out; return whether it has come."""
+        if self.error:
+            return False
+        id = wandb_run.id
+        try:
+            folder, skipped = server_run.fetch(wandb_run, self.pulled.folder)
+        except UsageError as error:
+            self.pulled.refused[id] = str(error)
+            self._set_aside(id, "its run is left out")
+        except RunError as error:
+            self.error = error
+        except Exception as error:  # whatever wandb raises
+            if client.is_answering():
+                self.pulled.refused[id] = f"it cannot be read ({describe(error)})"
+            else:
+                self.error = RunError(
+                    f"{self.path}: the server went away ({first_line(error)}): pull again, to go on"
+                )
+        else:
+            self.pulled.skipped += [f"{id}: {line}" for line in skipped]
+            if folder.name != self.index.get(id, {}).get("folder"):
+                self._set_aside(id, "its run has other settings now")
+            self.index[id] = {"folder": folder.name, "stamp": _stamp(wandb_run)}
+            return True
+        return False
+
+    def _set_aside(self, id: str, why: str) -> None:
+        """Set aside the folder of a run, if it has one, so that it is in no mean."""
+        entry = self.index.pop(id, None)
+        if entry and (self.pulled.folder / entry["folder"]).is_dir():
+            aside = runs.set_aside(self.pulled.folder / entry["folder"], runs.DELETED)
+            self.pulled.set_aside.append(f"{entry['folder']}: {why}: set aside as {aside.name}")
+
+    def _write_index(self, pause: float = 0) -> None:
+        """Write what has come so far, if so many seconds have gone by since the last time."""
+        if time.monotonic() - self.written < pause:
+            return
+        # A copy, since threads add to it meanwhile.
+        files.write_json(self.pulled.folder / INDEX, {"sweep": self.path, "runs": {**self.index}})
+        self.written = time.monotonic()
 
 
 def _stamp(wandb_run: Any) -> list[Any]:
     """Return what changes when a run does; both come with the list of runs, free of requests."""
     return [wandb_run.historyLineCount, wandb_run.state]
-
-
-def _pull_run(wandb_run: Any, parent: Path) -> Path | UsageError:
-    """Make a run's folder; return UsageError where its config cannot be one of ours."""
-    known = {k: v for k, v in wandb_run.config.items() if k in FIELDS or k == "variant"}
-    try:
-        config = Config.from_sweep(logger.drop_expanded_variant(known))
-    except UsageError as error:
-        return error
-    folder = parent / f"{runs.name(config)}-{wandb_run.id}"
-    history = _history(wandb_run)
-    for file in wandb_run.files(list(runs.UPLOADED)):
-        logger.fetch(file, folder)
-    runs.write_config(folder, config)
-    runs.write_history(folder, history)
-    runs.write_summary(folder, _summary(wandb_run, config, history, folder))
-    return folder
-
-
-def _history(wandb_run: Any) -> list[dict[str, float]]:
-    """Scan the exact history, a row an epoch; where an epoch came twice, the last counts.
-
-    Every numeric column is taken, so that what a run logs in future is pulled too. Names with a
-    leading underscore are W&B's own.
-    """
-    rows = {}
-    for logged in wandb_run.scan_history(page_size=10_000):
-        row = {k: v for k, v in logged.items() if not k.startswith("_") and finite(v)}
-        if row.keys() >= NEEDED:
-            epoch = int(row["epoch"])
-            rows[epoch] = row | {"epoch": epoch}
-    return [rows[epoch] for epoch in sorted(rows)]
-
-
-def _summary(
-    wandb_run: Any, config: Config, history: list[dict[str, float]], folder: Path
-) -> dict[str, Any]:
-    """Return the summary.json that the run uploaded, else one made of its history and W&B's."""
-    states = {"finished": runs.FINISHED, "running": runs.RUNNING, "pending": runs.RUNNING}
-    state = states.get(wandb_run.state, runs.FAILED)
-    uploaded = runs.read_summary(folder)
-    if state == runs.FINISHED and history and uploaded.get("state") in runs.DONE:
-        return uploaded | {"url": wandb_run.url}
-    if state == runs.FINISHED and not history:
-        state = runs.FAILED
-    elif state == runs.FINISHED and history[-1]["epoch"] < config.epochs:
-        state = runs.STOPPED
-    scores = runs.scores(history) if history else {}
-    summary = {"state": state, "epochs": len(history), **scores, "url": wandb_run.url}
-    logged = dict(wandb_run.summary)
-    if state == runs.FAILED:
-        no_history = "it has no history" if wandb_run.state == "finished" else ""
-        cause = logged.get("cause") or no_history or f"its state at W&B is {wandb_run.state}"
-        summary["cause"] = cause
-    if isinstance(logged.get("parameters"), int):
-        summary["parameters"] = logged["parameters"]
-    return summary

@@ -16,6 +16,7 @@ from pathlib import Path
 from study import runs
 from study.config import Config
 from study.train import loop
+from tests.machines import settings
 from tests.wandb_server import Server
 
 PULL = """
@@ -39,7 +40,7 @@ def main(count: int = 300, epochs: int = 20) -> None:
         sweep = server.add_sweep("{method: grid, name: large, parameters: {seed: {value: 0}}}")
         rows = [run.history[0] | {"epoch": epoch} for epoch in range(1, epochs + 1)]
         for seed in range(count):
-            server.add_run(sweep, {"seed": seed, "epochs": epochs}, rows, files)
+            server.add_run(sweep, settings(seed=seed, epochs=epochs), rows, files)
         print(f"{count} runs x {epochs} epochs; Python {platform.python_version()}")
         for name in ("first", "second"):
             before = server.requests.total()

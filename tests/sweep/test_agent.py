@@ -20,7 +20,7 @@ from study.sweep import local, spec
 from study.tracking import logger
 from study.train import loop
 from tests.conftest import ROOT, without_times
-from tests.machines import SECRET, WANDB, Machine, epochs, finish, sweep_text
+from tests.machines import SECRET, WANDB, Machine, epochs, finish, settings, sweep_text
 from tests.wandb_server import Server
 
 
@@ -277,7 +277,7 @@ def test_runs_made_without_our_files_still_give_history_and_config(server, machi
     sweep = server.add_sweep(sweep_text(lr=[0.1, 0.2], seed=1))
     row = {"train/loss": 0.2, "train/accuracy": 95.0, "test/loss": 0.1}  # and no learning rate
     rows = [row | {"epoch": e, "test/accuracy": 97.0 + e / 10} for e in range(1, 4)]
-    ours = {"norm": "layer", "seed": 1, "epochs": 3, "their_own": 5}
+    ours = settings(norm="layer", seed=1, epochs=3)
     server.add_run(sweep, ours, rows)
     server.add_run(sweep, ours, rows)  # the same configuration again
     server.add_run(sweep, ours | {"seed": 2}, rows[:2], state="crashed", exit_code=None)
@@ -286,7 +286,7 @@ def test_runs_made_without_our_files_still_give_history_and_config(server, machi
     short = [{k: v for k, v in row.items() if k != "train/accuracy"} for row in (rows[0], last)]
     server.add_run(sweep, ours | {"seed": 4}, short)  # finished, but lacks an epoch and a metric
     server.add_run(sweep, ours | {"seed": 5}, rows[:2])  # ended before its last
-    server.add_run(sweep, {"norm": "strange"}, rows)
+    server.add_run(sweep, ours | {"norm": "strange"}, rows)
     code, output = machine.study("pull", sweep.path)
     assert code == 0 and "6 runs fetched" in output and "norm=strange" in output, output
     assert "; 1 of a configuration that another has" in output, output
@@ -311,7 +311,7 @@ def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
             | {"test/accuracy": 90 + seed / 100 + e / 1000, "lr": 0.1, "seconds": 1.0}
             for e in range(1, 701)
         ]
-        server.add_run(sweep, {"seed": seed, "epochs": 700}, rows)
+        server.add_run(sweep, settings(seed=seed, epochs=700), rows)
     code, output = machine.study("pull", sweep.path)
     assert code == 0 and "20 runs fetched" in output, output
     found = runs.find(machine.home / "runs" / sweep.id)

@@ -97,7 +97,7 @@ def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd
     runs.write_summary(tmp_path, {"state": runs.STOPPED, "epochs": 1})
     clock.seconds = 10
     shown.end_epoch()
-    shown.end_run(Task(config, "BN", tmp_path), None)
+    shown.end_run(Task(config, "BN", tmp_path), runs.read(tmp_path))
     line = capfd.readouterr().err.splitlines()[-1]
     # one epoch in 10 s, and the other run's four are left
     assert line == (

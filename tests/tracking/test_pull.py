@@ -1,25 +1,37 @@
 """Runs of a sweep into folders: the real wandb client, in this process, against the stand-in."""
 
+import contextlib
+import json
+import threading
+
 import pytest
 
 from study import files, planned, runs
-from study.tracking import pull
-from tests.machines import sweep_text
+from study.report.variants import collect
+from study.tracking import pull, server_run
+from tests.machines import settings, sweep_text
 
 ROW = {"train/loss": 0.2, "train/accuracy": 95.0, "test/loss": 0.1, "test/accuracy": 97.0}
 
 
-@pytest.fixture
-def client(server, tmp_path, monkeypatch):
-    """Turns this process's wandb to the server."""
+@contextlib.contextmanager
+def turned_to(server, home):
+    """Turn this process's wandb to a server."""
     import wandb
 
-    for name, value in server.settings(tmp_path / "wandb").items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "wandb").mkdir()
-    wandb.teardown()  # it reads its settings once
-    yield server
-    wandb.teardown()
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.settings(home).items():
+            patch.setenv(name, value)
+        wandb.teardown()  # it reads its settings once
+        yield server
+        wandb.teardown()
+
+
+@pytest.fixture
+def client(server, tmp_path):
+    with turned_to(server, tmp_path / "wandb"):
+        yield server
 
 
 def test_every_numeric_column_is_pulled_and_nothing_else(client, tmp_path):
@@ -27,7 +39,7 @@ def test_every_numeric_column_is_pulled_and_nothing_else(client, tmp_path):
     row = ROW | {"epoch": 1.0, "gradient/norm": 2.5, "momentum": 3}
     others = {"note": "text", "flag": True, "table": {"_type": "table-file"}, "nan": "NaN"}
     other_epochs = [row | {"epoch": 2, "gradient/norm": 2.0}, {"epoch": 3, "system": 1.0}]
-    client.add_run(sweep, {"seed": 1, "epochs": 2}, [row | others, *other_epochs])
+    client.add_run(sweep, settings(seed=1, epochs=2), [row | others, *other_epochs])
     pulled = pull.pull(sweep.path, tmp_path / "runs")
     assert (pulled.fetched, pulled.unchanged) == (1, 0)
     [run] = runs.find(pulled.folder)
@@ -39,10 +51,10 @@ def test_every_numeric_column_is_pulled_and_nothing_else(client, tmp_path):
 def test_only_what_changed_is_fetched_again(client, tmp_path):
     sweep = client.add_sweep(sweep_text(seed=[1, 2]))
     rows = [ROW | {"epoch": 1}]
-    going = client.add_run(sweep, {"seed": 1, "epochs": 2}, rows, state="running")
-    client.add_run(sweep, {"seed": 2, "epochs": 1}, rows)
-    client.add_run(sweep, {"seed": 2, "epochs": 1}, rows)  # the same configuration again
-    client.add_run(sweep, {"norm": "strange"}, rows)
+    going = client.add_run(sweep, settings(seed=1, epochs=2), rows, state="running")
+    client.add_run(sweep, settings(seed=2, epochs=1), rows)
+    client.add_run(sweep, settings(seed=2, epochs=1), rows)  # the same configuration again
+    client.add_run(sweep, settings() | {"norm": "strange"}, rows)
     pulled = pull.pull(sweep.path, tmp_path / "runs")
     assert (pulled.fetched, pulled.duplicates) == (3, 1)
     [why] = pulled.refused.values()
@@ -62,9 +74,112 @@ def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
     assert pull._folder(tmp_path, "norms: 1", "team/study/def").name == "norms__1-def"
 
 
+def whole(client, sweep, seed=1, epochs=2, **fields):
+    """A run that is as it should be."""
+    rows = [ROW | {"epoch": epoch} for epoch in range(1, epochs + 1)]
+    return client.add_run(sweep, settings(seed=seed, epochs=epochs), rows, **fields)
+
+
+def test_an_odd_run_holds_up_no_other(client, tmp_path, command):
+    sweep = client.add_sweep(sweep_text(seed=[1, 2, 3]))
+    whole(client, sweep, 1)
+    odd = whole(client, sweep, 2, summary=[1])
+    whole(client, sweep, 3)
+    done = command("pull", sweep.path)
+    assert done.returncode == 0 and "2 runs fetched, 0 unchanged, 1 left out" in done.stdout
+    assert f"left out: {odd.id}: it cannot be read (CommError: Unable to convert [1]" in done.stderr
+    assert len(runs.find(tmp_path / "runs" / sweep.id)) == 2
+
+
+def test_a_run_that_is_deleted_on_the_server_leaves_the_means(client, tmp_path, command):
+    sweep = client.add_sweep(sweep_text(seed=[1, 2, 3]))
+    gone, odd, _ = (whole(client, sweep, seed) for seed in (1, 2, 3))
+    assert "3 runs fetched" in command("pull", sweep.path).stdout
+    folder = tmp_path / "runs" / sweep.id
+    [name] = [run.path.name for run in runs.find(folder) if run.path.name.endswith(gone.id)]
+    del client.runs[gone.id]
+    odd.summary, odd.state = {"cause": {}}, "failed"
+    done = command("pull", sweep.path)
+    assert f"{name}: deleted on the server: set aside as {name}.deleted" in done.stderr
+    assert f"-{odd.id}: its run is left out: set aside" in done.stderr
+    assert (folder / f"{name}.deleted" / runs.HISTORY).is_file()
+    assert [run.config.seed for run in collect(folder).all] == [3]
+    client.runs[gone.id] = gone  # and if it comes again, it is a run again
+    assert "1 runs fetched, 1 unchanged" in command("pull", sweep.path).stdout
+    del client.runs[gone.id]
+    assert f"set aside as {name}.deleted-2" in command("pull", sweep.path).stderr
+
+
+def test_a_run_whose_settings_were_edited_is_counted_once(client, tmp_path):
+    sweep = client.add_sweep(sweep_text(seed=1))
+    run = whole(client, sweep)
+    pull.pull(sweep.path, tmp_path)
+    run.raw_config["norm"] = {"value": "layer"}
+    run.state = "crashed"
+    pulled = pull.pull(sweep.path, tmp_path)
+    assert "other settings now" in pulled.set_aside[0]
+    assert [run.config.norm for run in runs.find(pulled.folder)] == ["layer"]
+
+
+def test_an_outage_ends_a_pull_in_one_line_and_loses_nothing(
+    client, tmp_path, command, monkeypatch
+):
+    sweep = client.add_sweep(sweep_text(seed=list(range(9))))
+    for seed in range(9):
+        whole(client, sweep, seed)
+    fetch, first = server_run.fetch, next(iter(sweep.runs))
+
+    def cut_off(wandb_run, folder):
+        """The server goes away while one run is fetched, and eight others have come."""
+        if wandb_run.id != first:
+            fetched = fetch(wandb_run, folder)
+            done.append(wandb_run.id)
+            if len(done) == 8:
+                client.cut()
+                away.set()
+            return fetched
+        away.wait(60)
+        raise ConnectionError("cut")
+
+    done, away = [], threading.Event()
+    monkeypatch.setattr(server_run, "fetch", cut_off)
+    monkeypatch.setattr(pull.client, "is_answering", lambda: False)
+    ended = command("pull", sweep.path)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line == f"study: {sweep.path}: the server went away (cut): pull again, to go on"
+    client.recover()
+    monkeypatch.setattr(server_run, "fetch", fetch)
+    assert "1 runs fetched, 8 unchanged" in command("pull", sweep.path).stdout
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{", "null", '{"runs": []}', '{"runs": {"ID": {}}}', '{"runs": {"ID": 1}}',
+     '{"runs": {"ID": {"stamp": [2, "finished"]}}}',
+     '{"runs": {"ID": {"folder": "../elsewhere", "stamp": [2, "finished"]}}}',
+     '{"runs": {"ID": {"folder": ["x"], "stamp": [2, "finished"]}}}'],
+)  # fmt: skip
+def test_a_damaged_index_is_no_more_than_a_first_pull(client, tmp_path, content):
+    sweep = client.add_sweep(sweep_text(seed=1))
+    run = whole(client, sweep)
+    (tmp_path / "elsewhere").mkdir()
+    files.write_text(tmp_path / sweep.id / pull.INDEX, content.replace("ID", run.id))
+    assert pull.pull(sweep.path, tmp_path).fetched == 1
+    assert pull.pull(sweep.path, tmp_path).unchanged == 1
+
+
+def test_the_folder_of_a_sweep_is_below_out_whatever_its_name(client, tmp_path):
+    for name in ("../../escaped", "n" * 300, "\N{SNOWMAN}" * 300, "\ud800", ".hidden"):
+        sweep = client.add_sweep(sweep_text(seed=1) + f"name: {json.dumps(name)}\n")
+        whole(client, sweep)
+        pulled = pull.pull(sweep.path, tmp_path / "out")
+        assert pulled.fetched == 1 and pulled.folder.parent == tmp_path / "out"
+
+
 def test_the_command_writes_what_the_sweep_has_planned(client, tmp_path, command):
     sweep = client.add_sweep(sweep_text(seed=[1, 2]) + "description: 'target: 99.4'\n")
-    client.add_run(sweep, {"seed": 1, "epochs": 1}, [ROW | {"epoch": 1}])
+    client.add_run(sweep, settings(seed=1, epochs=1), [ROW | {"epoch": 1}])
     foreign = client.add_sweep("method: grid\nparameters: {wd: {value: 1}}\n")
     for path in (sweep.path, foreign.path):
         done = command("pull", path)
