@@ -75,13 +75,14 @@ def _read_config(wandb_run: Any) -> Config:
     settings = wandb_run.config
     if unknown := [name for name in settings if name not in FIELDS and name != VARIANT]:
         raise UsageError(f"not a run of study: it has no settings named {', '.join(unknown)}")
+    try:
+        config = Config.from_sweep(logger.drop_expanded_variant(settings))
+    except UsageError as error:
+        raise UsageError("; ".join(str(error).splitlines())) from error
     missing = [name for name in FIELDS if name not in settings]
     if missing and (logger.TAG not in (wandb_run.tags or []) or len(missing) == len(FIELDS)):
         raise UsageError(f"not a run of study: its configuration lacks {', '.join(missing)}")
-    try:
-        return Config.from_sweep(logger.drop_expanded_variant(settings))
-    except UsageError as error:
-        raise UsageError("; ".join(str(error).splitlines())) from error
+    return config
 
 
 def _read_history(wandb_run: Any, config: Config) -> list[dict[str, float]]:
