@@ -5,6 +5,7 @@ needs, so that help comes at once. To add a command, write its function here and
 COMMANDS.
 """
 
+import builtins
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from study import __version__
+from study import __version__, escape
 from study.cli import parsing
 from study.config import FIELDS, Config, labels
 from study.errors import RunError, UsageError
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
 Replacements = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
 FlatConfig = Annotated[Config, tyro.conf.arg(name="")]  # --norm rather than --config.norm
+
+
+def print(message: Any, **options: Any) -> None:
+    """Print a line; what runs and sweep files have in it cannot act on the terminal."""
+    builtins.print(escape.printable(message), **options)
 
 
 def check(dataset: Names = (), online: bool = False) -> int:
@@ -347,6 +353,7 @@ def _describe(run: Run) -> str:
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.addFilter(_Once())
+    handler.setFormatter(escape.PrintableFormatter())
     logger = logging.getLogger("study")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -24,7 +24,8 @@ def test_conda_users_get_the_same_dependencies():
 
 # Imports point to the left: docs/extending.md says what stands where.
 ORDER = (
-    "errors", "fields", "files", "own_data", "datasets", "plans", "config", "planned", "schema",
+    "errors", "escape", "fields", "files", "own_data", "datasets", "plans", "config", "planned",
+    "schema",
     "runs", "train", "report", "tracking", "sweep", "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (

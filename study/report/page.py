@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from study import files
+from study import escape, files
 from study.report.build import FIGURES, Report, build_report
 from study.report.figures import live, styles
 from study.report.variants import collect
@@ -68,13 +68,19 @@ def published_table(report: Report) -> str:
 
 
 def _render(template: str, **context: Any) -> str:
+    """Fill in a template. Whatever goes into it is escaped for HTML or Markdown, here alone."""
+    html = template.endswith(".html.j2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("study.report", "templates"),
-        autoescape=template.endswith(".html.j2"),
+        autoescape=html,
+        finalize=None if html else escape.markdown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters |= {
+        "cells": escape.cells, "code": escape.code, "verbatim": escape.verbatim,
+    }  # fmt: skip
     return environment.get_template(template).render(**context)
 
 

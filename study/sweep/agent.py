@@ -12,6 +12,7 @@ import threading
 import traceback
 from typing import Any
 
+from study import escape
 from study.errors import RunError, UsageError, describe
 from study.tracking import client, logger
 from study.tracking.assigned import AssignedRun, Preempted, Signals, WandbCallback
@@ -82,7 +83,8 @@ def _train(signals: AgentSignals) -> int:
 
 
 def _exit(message: Any, code: int) -> int:
-    print(f"study: {message}", file=sys.stderr)
+    for line in str(message).splitlines():
+        print(f"study: {escape.printable(line)}", file=sys.stderr)
     return code
 
 

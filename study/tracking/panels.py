@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study import files, runs
+from study import escape, files, runs
 from study.report import page
 from study.report.axis import Axis, varying
 from study.report.build import Report
@@ -245,5 +245,5 @@ def _markdown(report: Report) -> Any:
     """The findings and the table in one panel."""
     import wandb_workspaces.reports.v2 as wr
 
-    findings = "\n".join(f"- {finding.text}" for finding in report.findings)
+    findings = "\n".join(f"- {escape.markdown(finding.text)}" for finding in report.findings)
     return wr.MarkdownPanel(f"{findings}\n\n{page.variants_table(report)}")

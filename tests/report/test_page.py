@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from study import files, runs
+from study import files, planned, runs
 from study.config import Config
 from study.errors import UsageError
 from study.report import page
@@ -95,9 +95,30 @@ def test_text_from_a_run_is_escaped(made, tmp_path, quick):
     made(Config(seed=2), curve(9.0), runs.FAILED, cause="<script>alert(1)</script>")
     made(Config(seed=3), curve(99.0), url="javascript:alert(1)")
     made(Config(seed=4), curve(99.1), url='https://wandb.ai/"><script>alert(2)</script>')
+    made(
+        Config(seed=5), curve(9.0), runs.FAILED, cause="![a](https://e.org/a.png) [b](javascript:b)"
+    )
+    made(Config(seed=6), curve(9.0), runs.FAILED, cause="half a letter: \ud800")
     html = page.write(tmp_path / "runs/mine", tmp_path / "out").read_text()
     assert "<script>alert" not in html and "&lt;script&gt;" in html
-    assert "javascript:" not in html
+    assert 'href="javascript:' not in html and 'src="https:' not in html
+    report = (tmp_path / "out/report.md").read_text()
+    assert "&lt;script>alert(1)&lt;/script>" in report and "<script" not in report
+    assert r"!\[a\]\(https://e.org/a.png) \[b\]\(javascript:b)" in report
+
+
+def test_what_a_sweep_file_says_is_text_in_both(made, tmp_path, quick):
+    made(Config(), curve(99.4, 3))
+    folder = tmp_path / "runs/mine"
+    words = "<img src=x> | [a](javascript:a) \x1b[2J"
+    steps = (planned.Step(99.0, words),)
+    planned.write(
+        folder, planned.Plan("mine", "grid", None, "", ({"norm": ["batch"]},), steps=steps)
+    )
+    html = page.write(folder, tmp_path / "out").read_text()
+    assert "&lt;img src=x&gt; | [a]" in html and "<img src=x" not in html
+    report = (tmp_path / "out/report.md").read_text()
+    assert r"| 1 | &lt;img src=x> \| \[a\]\(javascript:a) \\x1b\[2J |" in report
 
 
 def test_the_same_runs_give_the_same_report(made, tmp_path):

@@ -84,10 +84,12 @@ def test_an_odd_run_holds_up_no_other(client, tmp_path, command):
     sweep = client.add_sweep(sweep_text(seed=[1, 2, 3]))
     whole(client, sweep, 1)
     odd = whole(client, sweep, 2, summary=[1])
+    client.add_run(sweep, settings() | {"\x1b[2J": 1}, [])
     whole(client, sweep, 3)
     done = command("pull", sweep.path)
-    assert done.returncode == 0 and "2 runs fetched, 0 unchanged, 1 left out" in done.stdout
+    assert done.returncode == 0 and "2 runs fetched, 0 unchanged, 2 left out" in done.stdout
     assert f"left out: {odd.id}: it cannot be read (CommError: Unable to convert [1]" in done.stderr
+    assert "named \\x1b[2J" in done.stderr and "\x1b" not in done.stderr
     assert len(runs.find(tmp_path / "runs" / sweep.id)) == 2
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
 
-from study import files
+from study import escape, files
 from study.report.figures.styles import Style
 from study.report.stats import Interval
 
@@ -158,12 +158,11 @@ def save(
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a csv with full precision, in which NaN is an empty cell."""
+    """Write a csv with full precision, in which NaN is an empty cell and no text a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow(["" if _is_nan(cell) else cell for cell in row])
+    for row in itertools.chain([header], rows):
+        writer.writerow(["" if _is_nan(cell) else escape.cell(cell) for cell in row])
     files.write_text(path, text.getvalue())
 
 

@@ -29,3 +29,9 @@ def test_labels_beside_the_curves_keep_apart():
     assert (np.diff(np.sort(moved)) >= 0.1 - 1e-9).all()
     assert min(moved) >= 0.05 - 1e-9 and max(moved) <= 0.95 + 1e-9
     assert (np.argsort(moved) == np.argsort(heights, kind="stable")).all()
+
+
+def test_a_csv_holds_text_and_numbers_and_no_formula(tmp_path):
+    rows = [["=1+1", -0.5, float("nan")], ["BN", "-0.5", 2]]
+    drawing.write_csv(tmp_path / "some.csv", ["label", "@x", "y"], rows)
+    assert (tmp_path / "some.csv").read_text() == "label,'@x,y\n'=1+1,-0.5,\nBN,-0.5,2\n"
