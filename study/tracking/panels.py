@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from study import escape, files, runs
+from study.errors import RunError, describe
 from study.report import page
 from study.report.axis import Axis, varying
 from study.report.build import Report
@@ -20,6 +21,9 @@ BANDS = (
     " below have 95 % t intervals."
 )
 REPLACED = "Made by `study publish`, which replaces all of it the next time; comments stay."
+
+# What wandb-workspaces says of a workspace that is no more, and Python of a Report that is None.
+DELETED = ("not found in project", "argument of type 'NoneType'")
 
 
 @dataclass(frozen=True)
@@ -130,13 +134,21 @@ def _only(ids: Iterable[str]) -> list[Any]:
 
 
 def _load(load: Callable[[str], Any], url: str | None) -> Any:
-    """Load what was published before; None where nothing was, or it was deleted since."""
+    """Load what was published before; None where nothing was, or it was deleted since.
+
+    Raises:
+        RunError: it is there and cannot be read; publishing would put another beside it.
+    """
     if not url:
         return None
     try:
         return load(url)
-    except (TypeError, ValueError):  # raised by wandb-workspaces for one that was deleted
-        return None
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if any(words in str(error) for words in DELETED):
+            return None
+        raise RunError(
+            f"{url}: cannot be read ({describe(error)}): delete it on W&B, and publish again"
+        ) from error
 
 
 # The Report.

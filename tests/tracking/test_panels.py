@@ -8,6 +8,7 @@ import wandb_workspaces.reports.v2 as wr
 
 from study import planned
 from study.config import Config
+from study.errors import RunError
 from study.report import page, variants
 from study.report.build import build_report
 from study.report.figures.drawing import SavedFigure
@@ -80,11 +81,24 @@ def test_the_steps_are_a_table_as_on_the_page(made, tmp_path, quick):
     assert "<td>the bare network</td>" in (tmp_path / "out/index.html").read_text()
 
 
-@pytest.mark.parametrize("error", [TypeError, ValueError])
-def test_what_was_deleted_is_published_anew(error):
+def fails(error: Exception):
     def load(url: str):
-        raise error(url)
+        raise error
 
-    assert panels._load(load, "https://wandb.ai/a/b") is None
-    assert panels._load(load, None) is None
+    return load
+
+
+def test_what_was_deleted_is_published_anew():
+    gone = ValueError("Workspace `x` not found in project `norms`")
+    assert panels._load(fails(gone), "https://wandb.ai/a/b") is None
+    with pytest.raises(TypeError) as no_report:
+        "spec" in None  # noqa: B015 (how wandb-workspaces meets a Report that is no more)
+    assert panels._load(fails(no_report.value), "https://wandb.ai/a/b") is None
+    assert panels._load(fails(gone), None) is None
     assert panels._load(str.upper, "known") == "KNOWN"
+
+
+@pytest.mark.parametrize("error", [TypeError("'int'"), ValueError("no JSON"), KeyError("spec")])
+def test_what_is_there_but_cannot_be_read_is_not_published_twice(error):
+    with pytest.raises(RunError, match=r"/a/b: cannot be read .*: delete it on W&B"):
+        panels._load(fails(error), "https://wandb.ai/a/b")

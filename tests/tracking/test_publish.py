@@ -211,6 +211,10 @@ def test_again_and_elsewhere_the_same_report_is_updated(server, made, publish, t
     server.views.clear()  # somebody deleted both
     code, printed = publish()
     assert code == 0 and report(server).saves == workspace(server).saves == 1, printed
+    workspace(server).text = "[1]"  # whatever made it odd, it is there
+    code, printed = publish()
+    assert code == 1 and "cannot be read" in printed.splitlines()[-1], printed
+    assert workspace(server).saves == 1
 
 
 def test_pulled_runs_are_published_where_they_are(server, made, publish):
