@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from study import files, schema
+from study import datasets, files, own_data, schema
 from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
 
@@ -39,6 +39,7 @@ FINISHED, STOPPED, FAILED, RUNNING = schema.STATES
 DONE = schema.DONE
 METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
+DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(?:-.*)?$")  # ends `name`; W&B's id may follow
 ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
@@ -192,12 +193,25 @@ def read_done(path: Path) -> Run | None:
         run = read(path) if (path / SUMMARY).is_file() else None
     except UsageError:
         return None
-    return run if run and run.done else None
+    return run if run and has_ended(run) else None
 
 
 def is_done(path: Path) -> bool:
     """Whether a folder holds a run, whole, with nothing left to train."""
     return read_done(path) is not None
+
+
+def has_ended(run: Run) -> bool:
+    """Whether nothing is left to train of a run; of one on one's own data set, on the file that is
+    there now. Where the file is not at hand, or the run older than the mark, it is taken for it.
+
+    Raises:
+        UsageError: the file is not what it should be.
+    """
+    md5 = run.summary.get(DATASET_MD5)
+    if not run.done or md5 is None or not datasets.is_known(run.config.dataset):
+        return run.done
+    return own_data.facts(datasets.own_path(run.config.dataset)).md5 == md5
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

@@ -79,6 +79,30 @@ def test_grey_images_have_one_channel(mine, shape):
     assert data.load(Config(dataset="own:mine")).test.images.shape == (15, 1, 12, 12)
 
 
+def test_a_run_on_a_file_that_was_replaced_is_trained_again(mine, tmp_path, caplog):
+    config = Config(dataset="own:mine", epochs=1, batch_size=8)
+    folder = tmp_path / "runs" / runs.name(config)
+    first = loop.train(config, folder)
+    assert first.summary[runs.DATASET_MD5] == datasets.spec("own:mine").files["mine.npz"]
+    assert runs.is_done(folder)
+    content = mine.read_bytes()
+    np.savez(mine, **made(seed=1))
+    assert not runs.is_done(folder)
+    [again] = pack_runs.train([config], [folder])
+    assert (
+        "mine.npz was replaced since it was trained: set aside as"
+        f" {folder.name}.damaged, and trained again from the start"
+    ) in caplog.text
+    assert again.history[-1]["test/loss"] != first.history[-1]["test/loss"]
+    assert runs.is_done(folder) and runs.find(folder.parent) == [again]
+    mine.unlink()
+    assert runs.is_done(folder)  # it cannot be told
+    mine.write_bytes(content)
+    assert not runs.is_done(folder)
+    files.write_json(folder / runs.SUMMARY, again.summary | {runs.DATASET_MD5: None})
+    assert runs.is_done(folder)  # of an older version
+
+
 def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick):
     """With a bank of augmented copies; and the report where the file itself is not at hand."""
     folder = tmp_path / "runs" / "mine"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from study import files, runs, schema
+from study import datasets, files, runs, schema
 from study.config import Config
 from study.errors import DamagedError, UsageError
 from study.runs import Run
@@ -33,11 +33,16 @@ def find_done(config: Config, folder: Path, callback: Callback) -> Run | None:
     except DamagedError as error:
         # A checkpoint has a history of its own: it needs nothing but to be of this run.
         keep = [runs.CHECKPOINT] if _is_of(config, folder) else []
-        _set_aside(folder, error, callback, keep)
+        _set_aside(folder, f"{error.path.name} is damaged ({error.why})", callback, keep)
         return None
     if run.config != config:
         raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
-    return run if run.done else None
+    if not runs.has_ended(run):
+        if run.done:
+            file = datasets.own_path(config.dataset).name
+            _set_aside(folder, f"{file} was replaced since it was trained", callback)
+        return None
+    return run
 
 
 def find_checkpoint(
@@ -57,7 +62,7 @@ def find_checkpoint(
         _check_fit(state, config, path)
         return state
     except DamagedError as error:
-        _set_aside(folder, error, callback)
+        _set_aside(folder, f"{error.path.name} is damaged ({error.why})", callback)
         return None
 
 
@@ -91,9 +96,7 @@ def _is_of(config: Config, folder: Path) -> bool:
         return False
 
 
-def _set_aside(
-    folder: Path, error: DamagedError, callback: Callback, keep: Collection[str] = ()
-) -> None:
+def _set_aside(folder: Path, why: str, callback: Callback, keep: Collection[str] = ()) -> None:
     """Move what a run folder holds, except the files to `keep`, into a folder beside it that no
     command reads. The folder stays, and its lock."""
     place = next(place for place in files.places_aside(folder) if not place.exists())
@@ -102,5 +105,4 @@ def _set_aside(
             files.move(entry, place / entry.name)
     goes_on = any((folder / name).exists() for name in keep)
     how = "from the last whole epoch" if goes_on else "from the start"
-    what = f"{error.path.name} is damaged ({error.why})"
-    callback.warn(f"{what}: set aside as {place.name}, and trained again {how}")
+    callback.warn(f"{why}: set aside as {place.name}, and trained again {how}")

@@ -91,11 +91,15 @@ def _summary(
     """Return the run in scalars, which sort and search well."""
     scores = runs.scores(history)
     images = len(dataset.train) * len(history)
+    own = {}
+    if datasets.is_own(config.dataset):
+        [own[runs.DATASET_MD5]] = dataset.spec.files.values()
     return {
         "state": state,
         "epochs": len(history),
         **scores,
         "parameters": networks.parameter_table(config)["total"],
         "images_per_second": round(images / scores["seconds"], 1) if scores["seconds"] else None,
+        **own,
         **provenance,
     }
