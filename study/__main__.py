@@ -223,6 +223,36 @@ def agent(
     return 1 if outcome.failed else 0
 
 
+def sync(
+    folders: tyro.conf.Positional[tuple[Path, ...]],
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Complete W&B runs from the run folders on this machine: upload what the server lacks, and
+    train runs that were killed to their end.
+
+    Args:
+        folders: folders of sweeps, such as runs/NAME, or of single runs.
+        device: cpu, cuda, cuda:1, mps (default: the best there is).
+        threads: threads on a CPU.
+    """
+    from study.tracking import sync as syncing
+
+    _check_at_least_one(threads=threads)
+    if not folders:
+        raise UsageError("sync: give the folder of a sweep, such as runs/quickstart, or of a run")
+    outcome = syncing.sync(folders, device, threads)
+    for run, why in outcome.left.items():
+        print(f"left: {run}: {why}", file=sys.stderr)
+    print(
+        f"{outcome.uploaded} runs uploaded, {outcome.continued} trained to their end,"
+        f" {outcome.complete} were complete, {len(outcome.left)} left"
+    )
+    if outcome.signal:
+        raise KeyboardInterrupt
+    return 1 if outcome.left else 0
+
+
 def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     """Make run folders of a W&B sweep's runs; again, fetch only what has changed.
 
@@ -299,7 +329,7 @@ def explain(out: Path = Path("reports/explain")) -> int:
 
 COMMANDS = {
     command.__name__: command
-    for command in (check, train, sweep, rerun, agent, pull, report, publish, explain)
+    for command in (check, train, sweep, rerun, agent, sync, pull, report, publish, explain)
 }
 
 

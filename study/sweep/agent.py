@@ -3,19 +3,23 @@
     python -m study.sweep.agent
 
 Settings come from the W&B run, never from the command line. The run's folder is below STUDY_RUNS
-(default: `runs`), in a folder named after the sweep.
+(default: `runs`), in a folder named after the sweep. All that takes time is imported in functions,
+when SIGTERM is caught already: it hands the run back from the first moment on.
 """
 
 import os
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study import escape
 from study.errors import RunError, UsageError, describe
-from study.tracking import client, logger
-from study.tracking.assigned import AssignedRun, Preempted, Signals, WandbCallback
+from study.tracking.signals import Preempted, Signals
+
+if TYPE_CHECKING:
+    from study.runs import Run
+    from study.tracking.assigned import AssignedRun
 
 
 class AgentSignals(Signals):
@@ -31,6 +35,8 @@ class AgentSignals(Signals):
         self.wandb_run: Any = None
 
     def check(self) -> None:
+        from study.tracking import logger
+
         if not self.received or self.stop_requested.is_set():
             return
         if not logger.stop_requested(self.wandb_run):
@@ -40,46 +46,64 @@ class AgentSignals(Signals):
 
 def main() -> int:
     """Train one run of a sweep; the exit code: 0, 1 failed, 2 bad settings, 143 preempted."""
-    if not os.environ.get("WANDB_SWEEP_ID"):
-        return _exit("no sweep: launch agents with `wandb agent SWEEP`, " + client.OFFLINE, 2)
     signals = AgentSignals()
     try:
-        client.check_reachable()
-        client.check_login()
-        signals.wandb_run = logger.init_assigned(signals.stop_requested.set)
+        assigned = _open(signals)
     except RunError as error:
         return _exit(error, 1)
     except UsageError as error:
         return _exit(error, 2)
-    try:
-        code = _train(signals)
-    except Exception:  # a bug: the traceback says which, and W&B shall not assign the run again
-        signals.wandb_run.finish(exit_code=1)
-        raise
-    signals.wandb_run.finish(exit_code=code)
+    from study.tracking.assigned import confirm
+
+    result = _train(assigned, signals)
+    code = assigned.end(result)
+    if result is None:
+        return _exit("preempted: another agent goes on from the last whole epoch", code)
+    if isinstance(result, RunError):
+        return _exit(result, code)
+    confirm({assigned: result})
     return code
 
 
-def _train(signals: AgentSignals) -> int:
-    sweep = os.environ["WANDB_SWEEP_ID"]
-    try:
-        assigned = AssignedRun.from_wandb(signals.wandb_run, sweep, signals.stop_requested)
-    except UsageError as error:
-        return _exit(error, 2)
+def _open(signals: AgentSignals) -> "AssignedRun":
+    """Open the assigned run.
+
+    Raises:
+        UsageError: there is no sweep or API key, or the run's settings cannot be trained.
+        RunError: no server answers, or it does not accept the run.
+    """
+    from study.tracking import client, logger
+    from study.tracking.assigned import AssignedRun
+
+    sweep = os.environ.get("WANDB_SWEEP_ID")
+    if not sweep:
+        raise UsageError(f"no sweep: launch agents with `wandb agent SWEEP`, {client.OFFLINE}")
+    client.check_reachable()
+    client.check_login()
+
+    def open_run() -> Any:
+        signals.wandb_run = logger.init_assigned(signals.stop_requested.set)
+        return signals.wandb_run
+
+    return AssignedRun.open(open_run, sweep, signals.stop_requested)
+
+
+def _train(assigned: "AssignedRun", signals: AgentSignals) -> "Run | RunError | None":
+    """Return what became of the run; None where it was preempted."""
+    from study.tracking.assigned import WandbCallback
     from study.train import pack_runs  # imports torch: W&B waits for the run to be opened
 
     callback = WandbCallback(assigned, signals.check)
     try:
-        run = pack_runs.train_one(assigned.config, assigned.folder, callback=callback)
+        signals.check()
+        return pack_runs.train_one(assigned.config, assigned.folder, callback=callback)
     except Preempted:
-        code = assigned.requeue()
-        return _exit("preempted: another agent goes on from the last whole epoch", code)
+        return None
     except (UsageError, RunError) as error:
-        return _exit(error, assigned.fail(str(error)))
+        return RunError(str(error))
     except Exception as error:
         traceback.print_exc()
-        return assigned.fail(describe(error))
-    return assigned.complete(run)
+        return RunError(describe(error))
 
 
 def _exit(message: Any, code: int) -> int:

@@ -1,109 +1,190 @@
-"""A run that the W&B server has assigned to this process, from its settings to its end.
+"""An open W&B run that this process trains, from its settings to its end.
 
-`wandb agent` assigns one at a time (study/sweep/agent.py), `study agent` several (pack_agent.py).
+`wandb agent` assigns one at a time (study/sweep/agent.py), `study agent` several (pack_agent.py);
+`study sync` opens those again that were cut off (sync.py).
 """
 
+import logging
 import os
-import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from study import runs
 from study.config import Config
-from study.errors import UsageError
+from study.errors import RunError, UsageError, describe
 from study.runs import Run
-from study.tracking import logger
+from study.tracking import client, logger, service
 from study.train.callback import Callback
 
 # Exit code 128 + SIGTERM: after mark_preempting, it asks W&B to assign the run to another agent.
 PREEMPTED = 143
+CONFIRMATIONS, CONFIRM_INTERVAL = 3, 2  # how often the server is asked for what it has; seconds
 
-
-class Preempted(BaseException):
-    """The machine is taken back: leave now, from the last whole epoch."""
-
-
-class Signals:
-    """Catches SIGTERM, which comes when the machine is taken back, and SIGINT (Ctrl-C).
-
-    received: the last signal caught, or None.
-    """
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, _: Any) -> None:
-        self.received = number
-
-    def check(self) -> None:
-        """Leave if a signal has come. Called between batches, where nothing is half done.
-
-        Raises:
-            Preempted: this process is to end.
-        """
-        if self.received:
-            raise Preempted
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class AssignedRun:
     """An open W&B run, its configuration and the folder it is trained in.
 
-    `stop_requested` is set, from any thread, when the server asks the run to end after its epoch.
-    `complete`, `fail` and `requeue` log its end, and return the W&B run's exit code.
+    stop_requested is set, from any thread, when the server asks the run to end after its epoch.
+    reopen opens the W&B run again, should wandb's service be lost; restarts: see service.restarts;
+    unlogged: why tables or files of its end were not logged, or "".
     """
 
     wandb_run: Any
     config: Config
     folder: Path
     stop_requested: threading.Event
+    reopen: Callable[[], Any]
+    restarts: int
+    unlogged: str = ""
 
     @classmethod
-    def from_wandb(cls, wandb_run: Any, sweep: str, stop_requested: threading.Event) -> Self:
-        """Read the settings of an open W&B run, and fetch its checkpoint if it is resumed.
+    def open(cls, open_run: Callable[[], Any], sweep: str, stop_requested: threading.Event) -> Self:
+        """Open a W&B run, read its settings, and fetch its checkpoint if it is resumed.
 
         The folder is below STUDY_RUNS. Its name has the run's id too, since the server may assign
         one configuration twice.
 
         Raises:
-            UsageError: the settings cannot be trained; the reason is logged to the run.
+            UsageError: the settings cannot be trained; the run has ended with the reason.
+            RunError: the server does not accept the run.
         """
+        restarts = service.restarts()
+        try:
+            return cls._open(open_run, sweep, stop_requested, restarts)
+        except Exception as error:
+            if not service.is_lost(error):
+                raise
+        service.restart(restarts)
+        return cls._open(open_run, sweep, stop_requested, service.restarts())
+
+    @classmethod
+    def _open(
+        cls,
+        open_run: Callable[[], Any],
+        sweep: str,
+        stop_requested: threading.Event,
+        restarts: int,
+    ) -> Self:
+        wandb_run = open_run()
         try:
             config = Config.from_sweep(logger.sweep_settings(wandb_run))
         except UsageError as error:
             logger.log_failure(wandb_run, [], str(error))
+            wandb_run.finish(exit_code=2)
             raise
         logger.complete_config(wandb_run, config)
         root = Path(os.environ.get("STUDY_RUNS") or "runs")
         folder = root / sweep / f"{runs.name(config)}-{wandb_run.id}"
-        if wandb_run.resumed:
-            logger.restore(wandb_run, folder)
-        return cls(wandb_run, config, folder, stop_requested)
+        try:
+            if wandb_run.resumed:
+                logger.restore(wandb_run, folder)
+            # From here on `study sync` finds the run, however this process ends.
+            runs.write_config(folder, config)
+            logger.mark_opened(wandb_run, folder, sweep)
+        except RunError:
+            wandb_run.finish(exit_code=1)
+            raise
+        return cls(wandb_run, config, folder, stop_requested, open_run, restarts)
 
-    def complete(self, run: Run) -> int:
-        """Log what a trained run leaves."""
-        logger.log_end(self.wandb_run, run)
-        logger.mark_recorded(self.wandb_run, self.folder)
-        return 0
+    def end(self, result: Run | RunError | None) -> int:
+        """Log what a run ended as, close it, and return its exit code: trained, failed, or (None)
+        cut off, so that another agent is to continue it.
 
-    def fail(self, cause: str) -> int:
-        """Log the epochs that were trained, and why there are no more."""
-        logger.log_failure(self.wandb_run, runs.read_history(self.folder), cause)
-        return 1
+        Where W&B cannot be told so, a warning names the command that does; of a trained run,
+        `confirm` says it.
+        """
+        code = 0 if isinstance(result, Run) else 1 if result else PREEMPTED
+        try:
+            self._end_here_or_again(result, code)
+        except Exception as error:  # whatever wandb raises: the folder is whole without it
+            self.unlogged = describe(error)
+        if self.unlogged and code:
+            log.warning(
+                f"{self.folder}: W&B could not be told how it ended ({self.unlogged}): `study sync"
+                f" {self.folder}` does it, and continues a run that was cut off"
+            )
+        return code
 
-    def requeue(self) -> int:
-        """Upload what another agent needs to resume the run."""
-        logger.log_preemption(self.wandb_run, self.folder)
-        return PREEMPTED
+    def _end_here_or_again(self, result: Run | RunError | None, code: int) -> None:
+        try:
+            self._end(result, code)
+            return
+        except Exception as error:
+            if not service.is_lost(error):
+                raise
+        service.restart(self.restarts)
+        self.restarts = service.restarts()
+        self.wandb_run = self.reopen()
+        self._end(result, code)
+
+    def _end(self, result: Run | RunError | None, code: int) -> None:
+        try:
+            self._log_end(result)
+        except Exception as error:
+            if service.is_lost(error):
+                raise
+            self.unlogged = describe(error)
+        self.wandb_run.finish(exit_code=code)
+
+    def _log_end(self, result: Run | RunError | None) -> None:
+        if result is None:
+            logger.log_preemption(self.wandb_run, self.folder)
+        elif isinstance(result, RunError):
+            logger.log_failure(self.wandb_run, runs.read_history(self.folder), str(result))
+        else:
+            logger.log_end(self.wandb_run, result)
+
+
+def confirm(completed: Mapping[AssignedRun, Run]) -> dict[AssignedRun, str]:
+    """Ask the server whether it has all of these runs, which have ended at W&B.
+
+    wandb says nothing where it gave up an upload. The folders of runs that are whole are marked; of
+    the others a warning says how they become so. Return these, with what is missing.
+    """
+    missing = {run: "it does not answer" for run in completed}
+    for attempt in range(CONFIRMATIONS):
+        if attempt:
+            time.sleep(CONFIRM_INTERVAL)
+        missing = _ask_missing({run: completed[run] for run in missing})
+        if not missing:
+            break
+    missing |= {run: run.unlogged for run in completed if run.unlogged}
+    for run, why in missing.items():
+        log.warning(
+            f"{run.folder}: is trained, but the W&B server lacks a part ({why}):"
+            f" `study sync {run.folder}` completes it"
+        )
+    for run in completed.keys() - missing.keys():
+        logger.mark_recorded(run.wandb_run.path, run.folder)
+    return missing
+
+
+def _ask_missing(completed: Mapping[AssignedRun, Run]) -> dict[AssignedRun, str]:
+    """Return the runs of which the server lacks something, and what."""
+    projects = {run.wandb_run.path.rpartition("/")[0] for run in completed}
+    stored: dict[str, Any] = {}
+    try:
+        for project in projects:
+            ids = [run.wandb_run.id for run in completed]
+            stored |= client.find_runs(project, ids)
+    except RunError as error:
+        return dict.fromkeys(completed, str(error))
+    missing = {
+        run: logger.find_missing(stored.get(run.wandb_run.id), trained)
+        for run, trained in completed.items()
+    }
+    return {run: why for run, why in missing.items() if why}
 
 
 class WandbCallback(Callback):
-    """Logs each epoch as it ends, except the last, which `complete` logs with the run's tables.
+    """Logs each epoch as it ends, except the last, which `end` logs with the run's tables.
 
     `check` is called between batches, and raises Preempted where training is to end.
     """
@@ -112,8 +193,8 @@ class WandbCallback(Callback):
         self.run, self.check = run, check
 
     def begin(self, history: list[dict[str, float]]) -> None:
-        rows = [row for row in history if not self._is_last(row)]
-        logger.log_rows(self.run.wandb_run, rows)
+        self.check()  # loading data may have taken a while
+        self._log([row for row in history if not self._is_last(row)])
 
     def batch(self, *_: Any) -> None:
         self.check()
@@ -124,8 +205,16 @@ class WandbCallback(Callback):
             self.check()
         stops = self.run.stop_requested.is_set()  # read once: another thread may set it meanwhile
         if not (last or stops):
-            logger.log_rows(self.run.wandb_run, [row])
+            self._log([row])
         return stops
+
+    def _log(self, rows: list[dict[str, float]]) -> None:
+        """Log rows; where wandb's service is lost, `end` logs them."""
+        try:
+            logger.log_rows(self.run.wandb_run, rows)
+        except Exception as error:
+            if not service.is_lost(error):
+                raise
 
     def _is_last(self, row: dict[str, float]) -> bool:
         return row["epoch"] == self.run.config.epochs

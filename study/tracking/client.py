@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,9 @@ from study.errors import RunError, UsageError, first_line
 
 OFFLINE = "or run offline: study sweep FILE"
 PATIENCE = 20  # seconds a server may be away before a command gives it up
+PAGE = 200  # runs listed by a request
+# Variables that `wandb agent` sets for its program: wandb would take each of our runs for that one.
+AGENT_VARIABLES = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
 
 
 def check_reachable() -> None:
@@ -107,6 +110,49 @@ def find_sweep(path: str) -> tuple[Any, Any]:
             raise UsageError(
                 f"{path}: no such sweep, or not yours to read ({first_line(error)})"
             ) from error
+
+
+def forget_assigned_run() -> None:
+    """Forget which run `wandb agent` has assigned to this process, which is to open others."""
+    for name in AGENT_VARIABLES:
+        os.environ.pop(name, None)
+
+
+def find_runs(project: str, ids: Sequence[str]) -> dict[str, Any]:
+    """Return those of a project's W&B runs that the server has, by their ids.
+
+    Raises:
+        RunError: the server is away, or does not accept the key.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        try:
+            listed = wandb.Api(timeout=10).runs(
+                project, {"name": {"$in": list(ids)}}, per_page=PAGE, lazy=False
+            )
+            return {run.id: run for run in listed}
+        except ValueError:  # there is no such project yet
+            return {}
+        except Exception as error:  # wandb's errors share no base class
+            raise RunError(f"the W&B server does not answer ({first_line(error)})") from error
+
+
+def is_open(sweep: str) -> bool:
+    """Whether the sweep ENTITY/PROJECT/SWEEP may still give runs to agents.
+
+    Raises:
+        RunError: the server is away, or does not accept the key.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        try:
+            return wandb.Api(timeout=10).sweep(sweep).state in ("RUNNING", "PENDING", "PAUSED")
+        except ValueError:  # it was deleted
+            return False
+        except Exception as error:
+            raise RunError(f"the W&B server does not answer ({first_line(error)})") from error
 
 
 def account() -> str:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from study import files, runs
 from study.config import FIELDS, NORM_LABELS, Config
-from study.errors import RunError
+from study.errors import RunError, UsageError
 from study.runs import Run
 from study.tracking import client
 from study.tracking.agent_api import Suggestion
@@ -30,6 +30,8 @@ Mode = Literal["offline", "online"]  # beside the run folder, or on a server
 # hold the W&B run's path.
 MARKS = {"offline": ".recorded", "online": ".logged"}
 TAG = "norm-study"  # of every run of ours
+OPENED = ".opened"  # a mark with the path and the sweep of a W&B run that was opened on a server
+TABLES = ("misclassified", "misclassified_grid", "layers", "confusion")
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
 
 
@@ -46,29 +48,41 @@ def init_assigned(stop: Callable[[], None]) -> Any:
 
 
 def init_suggested(sweep: Any, suggestion: Suggestion, open_runs: int) -> Any:
-    """Open a run that a sweep suggests, one of `open_runs` in this process.
+    """Open a run that a sweep suggests, one of `open_runs` in this process; see `init_by_path`."""
+    path = f"{sweep.entity}/{sweep.project}/{suggestion.run_id}"
+    stop = suggestion.stop_requested.set
+    settings = dict(suggestion.parameters)
+    return init_by_path(path, sweep.id, stop, open_runs, group=sweep.id, config=settings)
+
+
+def init_by_path(
+    path: str, sweep: str, stop: Callable[[], Any], open_runs: int, **options: Any
+) -> Any:
+    """Open the W&B run ENTITY/PROJECT/ID, or PROJECT/ID of the account's own, of a sweep (or "", of
+    none), one of `open_runs` in this process, to begin it or to go on.
 
     WANDB_SWEEP_ID must not be set: wandb would take id and project from there.
 
     Raises:
         RunError: the server does not accept it, or has it open in this process.
     """
+    *entity, project, run_id = path.split("/")
     settings = {
-        "sweep_id": sweep.id,
         "console": "off",
         "silent": True,
-        "stop_fn": suggestion.stop_requested.set,
+        "stop_fn": stop,
         "x_disable_stats": True,
         "x_file_stream_transmit_interval": 1 + (open_runs - 1) // REQUESTS,
     }
+    if sweep:
+        settings["sweep_id"] = sweep
     return _init(
         settings,
-        group=sweep.id,
         reinit="create_new",
-        id=suggestion.run_id,
-        config=dict(suggestion.parameters),
-        entity=sweep.entity,
-        project=sweep.project,
+        entity=entity[0] if entity else None,
+        project=project,
+        id=run_id,
+        **options,
     )
 
 
@@ -86,8 +100,18 @@ def _init(settings: Mapping[str, Any], **options: Any) -> Any:
         )
     except wandb.errors.Error as error:
         raise RunError(client.not_accepted(error)) from error
-    wandb_run.define_metric("*", step_metric="epoch")
+    _prepare(wandb_run)
     return wandb_run
+
+
+def _prepare(wandb_run: Any) -> None:
+    """Prepare an open run for what is logged to it."""
+    wandb_run.define_metric("*", step_metric="epoch")
+    # To log a table, wandb asks the server first, once a run, and raises where it is away. Asked
+    # now, it leaves the table to its service, which tries again for as long as it tries anything.
+    if not wandb_run.offline:
+        with contextlib.suppress(Exception):
+            wandb_run._public_api()
 
 
 def sweep_settings(wandb_run: Any) -> dict[str, Any]:
@@ -119,15 +143,37 @@ def _next_step(wandb_run: Any) -> int:
 
 
 def log_end(wandb_run: Any, run: Run) -> None:
-    """Log the end of a run: the rest of its history, tables, images, summary and small files."""
+    """Log the end of a run: the rest of its history, summary, small files, tables and images; those
+    last, which need the server."""
     *earlier, last = run.history
     log_rows(wandb_run, earlier)
-    if last["epoch"] >= _next_step(wandb_run):  # else the server has it, and the tables with it
-        wandb_run.log(last | _tables(run), step=last["epoch"], commit=True)
+    step = last["epoch"]
+    is_new = step >= _next_step(wandb_run)
+    if is_new:
+        wandb_run.log(last, step=step, commit=False)
     wandb_run.summary.update(_flat(run.summary))
     for name in runs.UPLOADED:
         if (run.path / name).is_file():
             upload(wandb_run, run.path / name)
+    if is_new:
+        wandb_run.log(_tables(run), step=step, commit=True)
+    elif not set(TABLES) <= set(wandb_run.summary.keys()):  # cut off between the row and these
+        wandb_run.summary.update(_tables(run))
+
+
+def find_missing(stored: Any, run: Run) -> str:
+    """Return what the server lacks of a trained run, or "". stored: the run as client.find_runs
+    returns it, or None."""
+    if stored is None:
+        return "it has no such run"
+    summary, epochs = dict(stored.summary), len(run.history)
+    if stored.state != "finished":
+        return f"its state there is {stored.state}"
+    if stored.historyLineCount < epochs or summary.get("epoch", 0) < epochs:
+        return f"{summary.get('epoch', 0)} of {epochs} epochs"
+    if summary.get("state") != run.state:
+        return "its summary"
+    return ", ".join(name for name in TABLES if name not in summary)
 
 
 def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> None:
@@ -190,6 +236,27 @@ def run_id(sweep: str, run: Run) -> str:
     return hashlib.sha256(f"{sweep}/{run.config.identity}".encode()).hexdigest()[:12]
 
 
+def mark_opened(wandb_run: Any, folder: Path, sweep: str = "") -> None:
+    """Mark a run's folder: its W&B run is on a server, of this sweep, and perhaps not complete."""
+    opened = {"path": str(wandb_run.path), "sweep": sweep}
+    files.write_json(folder / runs.WANDB / OPENED, opened)
+
+
+def opened(folder: Path) -> tuple[str, str]:
+    """Return ENTITY/PROJECT/ID and sweep of the W&B run that was opened on a server for a run's
+    folder; both are "" where none was, the sweep also where it has none.
+
+    Raises:
+        UsageError: the mark is damaged.
+    """
+    mark = folder / runs.WANDB / OPENED
+    content = files.read_json(mark) if mark.is_file() else {}
+    try:
+        return str(content.get("path", "")), str(content.get("sweep", ""))
+    except AttributeError as error:
+        raise UsageError(f"{mark}: is damaged; delete it") from error
+
+
 def is_recorded(folder: Path, mode: str = "offline") -> bool:
     """Whether the W&B run of a run's folder is complete, in mode offline or online.
 
@@ -199,9 +266,9 @@ def is_recorded(folder: Path, mode: str = "offline") -> bool:
     return any((folder / runs.WANDB / name).is_file() for name in marks)
 
 
-def mark_recorded(wandb_run: Any, folder: Path, mode: str = "online") -> None:
-    """Mark a run's folder: its W&B run is complete, and this is its path."""
-    files.write_text(folder / runs.WANDB / MARKS[mode], str(wandb_run.path))
+def mark_recorded(path: str, folder: Path, mode: str = "online") -> None:
+    """Mark a run's folder: its W&B run, which has this path, is complete."""
+    files.write_text(folder / runs.WANDB / MARKS[mode], path)
 
 
 def address(run: Run) -> str:
@@ -209,7 +276,7 @@ def address(run: Run) -> str:
     marks = {mode: run.path / runs.WANDB / name for mode, name in MARKS.items()}
     paths = {mode: mark.read_text() if mark.is_file() else "" for mode, mark in marks.items()}
     url = urlsplit(str(run.summary.get("url") or "")).path.replace("/runs/", "/").strip("/")
-    return paths["online"] or url or paths["offline"]
+    return paths["online"] or url or opened(run.path)[0] or paths["offline"]
 
 
 def wandb_id(run: Run) -> str:
@@ -254,10 +321,12 @@ def record(
             config=dataclasses.asdict(run.config),
             settings=quiet(),
         )
-        wandb_run.define_metric("*", step_metric="epoch")
+        if mode == "online":
+            mark_opened(wandb_run, run.path)
+        _prepare(wandb_run)
         log_end(wandb_run, run)
         wandb_run.finish()
-    mark_recorded(wandb_run, run.path, mode)
+    mark_recorded(wandb_run.path, run.path, mode)
 
 
 # What runs online and offline share.

@@ -4,31 +4,27 @@ It works in rounds. Up to K agents, all in this process, ask the server for a ru
 bucket are trained as a pack (study/train/pack.py). Then all of them end at W&B.
 """
 
-import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from study import runs
-from study.errors import RunError, UsageError, describe
+from study.errors import RunError, UsageError
 from study.runs import Run
 from study.tracking import client, logger
 from study.tracking.agent_api import HEARTBEAT, Agent, Suggestion, heartbeats
-from study.tracking.assigned import AssignedRun, Preempted, Signals, WandbCallback
-from study.train import devices, pack_runs
+from study.tracking.assigned import AssignedRun
+from study.tracking.packs import end, group_by_bucket, read_result, report_error, train
+from study.tracking.signals import Preempted, Signals
+from study.train import devices
 
-UPLOADERS = 8  # runs whose files and tables are uploaded at once
 FAILED_ROUNDS = 3  # in a row, of failed runs alone: then the cause is not in the runs
 WAITING = (
     "study: the server has no run for this agent now (the sweep is paused, or the server away):"
     " waiting; should it stay so, `wandb agent SWEEP` always works"
 )
-# Variables that `wandb agent` sets for its program: wandb would take each of our runs for that one.
-AGENT_VARIABLES = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
 
 
 @dataclass
@@ -62,8 +58,7 @@ def run(
         RunError: no server answers, its suggestions cannot be read, or all runs fail.
     """
     devices.pick(device)
-    for name in AGENT_VARIABLES:
-        os.environ.pop(name, None)
+    client.forget_assigned_run()
     api, sweep = client.find_sweep(path)
     agents = [Agent(api, sweep) for _ in range(min(pack, count or pack))]
     rounds = _Rounds(sweep, agents, device, threads)
@@ -107,15 +102,15 @@ class _Rounds:
         ended, trained = self.outcome.ended, self.outcome.trained
         try:
             self._ask(len(self.agents) if count is None else count - ended)
-            groups = _group_by_bucket(self.open)
+            groups = group_by_bucket(self.open)
             if groups:
                 sizes = ", ".join(str(len(group)) for group in groups)
                 print(f"{len(self.open)} runs begin, trained in packs of {sizes}", flush=True)
             for group in groups:
                 self.signals.check()
-                self._end(group, self._train(group))
+                self._end(group, train(group, self.signals.check, **self.options))
         except BaseException:
-            self._end(self.open, [_result(run) for run in self.open])
+            self._end(self.open, [read_result(run) for run in self.open])
             raise
         for agent in self.agents:
             agent.suggestion = None
@@ -140,38 +135,24 @@ class _Rounds:
                 return  # the server has none for the other agents either
 
     def _open(self, suggestion: Suggestion) -> None:
-        wandb_run = logger.init_suggested(self.sweep, suggestion, len(self.agents))
+        def open_run() -> Any:
+            return logger.init_suggested(self.sweep, suggestion, len(self.agents))
+
         try:
-            run = AssignedRun.from_wandb(wandb_run, self.sweep.id, suggestion.stop_requested)
+            run = AssignedRun.open(open_run, self.sweep.id, suggestion.stop_requested)
             self.open.append(run)
             return
-        except UsageError as error:
-            code, cause = 2, str(error)
-        except Exception as error:  # its checkpoint cannot be fetched, say
-            code, cause = 1, _report_error(error)
-        wandb_run.finish(exit_code=code)
-        self._count(f"{self.sweep.id}/{suggestion.run_id}", RunError(cause))
-
-    def _train(self, group: Sequence[AssignedRun]) -> list[Run | RunError]:
-        """Train runs of one bucket, and return what became of each."""
-        configs, folders = [run.config for run in group], [run.folder for run in group]
-        callbacks = [WandbCallback(run, self.signals.check) for run in group]
-        try:
-            if len(group) > 1:
-                return pack_runs.train(configs, folders, callbacks=callbacks, **self.options)
-            options = self.options | {"callback": callbacks[0]}
-            return [pack_runs.train_one(configs[0], folders[0], **options)]
         except (UsageError, RunError) as error:
             cause = str(error)
-        except Exception as error:  # a bug: the other groups may not meet it
-            cause = _report_error(error)
-        return [_result(run) or RunError(cause) for run in group]
+        except Exception as error:
+            cause = report_error(error)
+        self._count(f"{self.sweep.id}/{suggestion.run_id}", RunError(cause))
 
     def _end(self, group: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:
-        """End runs at W&B, several at once, since each waits for its uploads."""
-        with ThreadPoolExecutor(UPLOADERS) as pool:
-            for run, result in zip(group, pool.map(_end, group, results)):
-                self._count(str(run.folder), result)
+        """End runs at W&B."""
+        end(group, results)
+        for run, result in zip(group, results):
+            self._count(str(run.folder), result)
         self.open = [run for run in self.open if run not in group]
 
     def _count(self, name: str, result: Run | RunError | None) -> None:
@@ -202,42 +183,3 @@ class _Rounds:
         while self.active_agents and time.monotonic() < end:
             self.signals.check()
             time.sleep(0.1)
-
-
-def _group_by_bucket(assigned: Sequence[AssignedRun]) -> list[list[AssignedRun]]:
-    """Group the runs by bucket; a run that only the loop trains is a group of its own."""
-    groups: dict[Any, list[AssignedRun]] = {}
-    for run in assigned:
-        groups.setdefault(pack_runs.bucket(run.config) or run, []).append(run)
-    return list(groups.values())
-
-
-def _result(assigned: AssignedRun) -> Run | RunError | None:
-    """Read from its folder what became of a run; None where it has not ended."""
-    if not (assigned.folder / runs.CONFIG).is_file():
-        return None
-    run = runs.read(assigned.folder)
-    if run.state == runs.FAILED:
-        return RunError(run.summary["cause"])
-    return run if run.done else None
-
-
-def _end(assigned: AssignedRun, result: Run | RunError | None) -> Run | RunError | None:
-    """End a run at W&B as completed, failed or requeued, and return what it ended as."""
-    try:
-        if result is None:
-            code = assigned.requeue()
-        elif isinstance(result, RunError):
-            code = assigned.fail(str(result))
-        else:
-            code = assigned.complete(result)
-    except Exception as error:  # the other runs still have to be ended
-        code, result = 1, RunError(_report_error(error))
-    assigned.wandb_run.finish(exit_code=code)
-    return result
-
-
-def _report_error(error: Exception) -> str:
-    """Print the traceback of an error that is ours or wandb's, and return it in one line."""
-    traceback.print_exception(error)
-    return describe(error)

@@ -1,5 +1,6 @@
 """The real `wandb` command line and client against the stand-in backend."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -147,6 +148,28 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tm
     assert run.summary["state"] == "finished"
 
 
+@pytest.mark.parametrize("moment", ["opening", "training"])
+def test_a_signal_to_every_process_hands_the_run_back(moment, server, machine):
+    """As Slurm sends it, which kills wandb's service too; also before the first epoch."""
+    sweep = server.add_sweep(sweep_text(epochs=6, batch_size=64, seed=1))
+    agent = machine.agent(sweep)
+    reached = {
+        "opening": lambda: bool(sweep.runs),
+        "training": lambda: any(run.rows for run in sweep.runs.values()),
+    }
+    server.wait_for(reached[moment], 120)
+    for pid in descendants(agent.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    output = finish(agent)
+    [run] = sweep.runs.values()
+    server.wait_for(lambda: run.state != "running", 60)  # the agent may have gone before its child
+    assert (run.state, run.exit_code) == ("preempted", 143), output
+    assert bool(run.rows) == ("checkpoint.pt" in run.files)
+    output = finish(machine.agent(sweep))
+    assert run.state == "finished" and epochs(run) == [1, 2, 3, 4, 5, 6], output
+
+
 def test_runs_stopped_by_the_server_are_stopped_and_not_assigned_again(server, machine):
     sweep = server.add_sweep(sweep_text(epochs=500, seed=[1, 2]))
     agent = machine.agent(sweep)
@@ -186,15 +209,17 @@ def test_a_run_refused_or_failed_says_why_and_the_next_run_starts(server, machin
 
 
 def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
-    sweep = server.add_sweep(sweep_text(epochs=30, batch_size=64, seed=1))
+    """It is away when the run ends, and its tables and files are to be uploaded."""
+    sweep = server.add_sweep(sweep_text(epochs=6, batch_size=64, seed=1))
     agent = machine.agent(sweep)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
-    server.cut(20)
+    server.cut(25)
     output = finish(agent)
     [run] = sweep.runs.values()
-    assert run.state == "finished", output
-    assert epochs(run) == list(range(1, 31))
-    assert server.refused > 0
+    assert (run.state, run.summary["state"]) == ("finished", "finished"), output
+    assert epochs(run) == list(range(1, 7))
+    assert whole_table(server) and {"history.jsonl", "misclassified.npz"} <= set(run.files)
+    assert server.refused > 0 and "study sync" not in output
 
 
 def test_no_server_is_one_line_soon(tmp_path):

@@ -1,7 +1,5 @@
 """A run assigned by the server: its settings, its folder, its callback; W&B's run is a double."""
 
-import os
-import signal
 import threading
 from types import SimpleNamespace
 
@@ -9,9 +7,9 @@ import pytest
 
 from study import runs
 from study.config import Config
-from study.errors import UsageError
-from study.tracking import assigned, logger
-from study.tracking.assigned import AssignedRun, Preempted, Signals, WandbCallback
+from study.errors import RunError, UsageError
+from study.tracking import assigned, client, logger, service
+from study.tracking.assigned import AssignedRun, WandbCallback
 from study.train.callback import Callback
 
 CONFIG = Config(norm="layer", epochs=3)
@@ -24,6 +22,7 @@ class WandbRun(SimpleNamespace):
         super().__init__(config=dict(config), id="abc", path="team/project/abc", resumed=resumed)
         self.tags, self.summary, self.rows, self.preempting = None, {}, [], False
         self.step = self.starting_step = 0
+        self.exit_code = None
 
     def log(self, row, step, commit):
         self.rows.append(row)
@@ -31,6 +30,18 @@ class WandbRun(SimpleNamespace):
 
     def mark_preempting(self):
         self.preempting = True
+
+    def finish(self, exit_code):
+        self.exit_code = exit_code
+
+
+class LostRun(WandbRun):
+    """A W&B run whose service was killed by the signal that ends this process."""
+
+    def log(self, *_, **__):
+        raise ConnectionResetError("Connection lost")
+
+    mark_preempting = finish = log
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +51,15 @@ def folder(monkeypatch, tmp_path):
 
 
 def take(config: dict, **options) -> AssignedRun:
-    return AssignedRun.from_wandb(WandbRun(config, **options), "sweep", threading.Event())
+    return AssignedRun.open(lambda: WandbRun(config, **options), "sweep", threading.Event())
 
 
 def test_an_assigned_run_has_a_folder_and_a_complete_config(folder):
     run = take({"variant": "norm=layer", "epochs": 3, "_wandb": {}})
     assert run.config == CONFIG
     assert run.folder == folder / "sweep" / f"{runs.name(CONFIG)}-abc"
+    assert runs.read(run.folder).state == runs.RUNNING  # and names its W&B run, from now on
+    assert logger.opened(run.folder) == ("team/project/abc", "sweep")
     assert run.wandb_run.config["variant"] == "norm=layer"  # the swept key stays
     assert run.wandb_run.config["batch_size"] == CONFIG.batch_size
     assert run.wandb_run.name == runs.name(CONFIG) and "norm-study" in run.wandb_run.tags
@@ -57,7 +70,8 @@ def test_an_assigned_run_has_a_folder_and_a_complete_config(folder):
 def test_wrong_settings_are_logged_to_the_run():
     wandb_run = WandbRun({"lr": -1})
     with pytest.raises(UsageError, match="lr=-1"):
-        AssignedRun.from_wandb(wandb_run, "sweep", threading.Event())
+        AssignedRun.open(lambda: wandb_run, "sweep", threading.Event())
+    assert wandb_run.exit_code == 2
     assert wandb_run.summary["state"] == runs.FAILED and "lr=-1" in wandb_run.summary["cause"]
 
 
@@ -77,7 +91,7 @@ def test_the_callback_logs_each_epoch_but_the_last_and_stops_when_asked():
     rows = [{"epoch": epoch, "some/metric": epoch / 2} for epoch in (1, 2, 3)]
     callback.begin(rows[:1])  # a resumed run
     callback.batch(2, 1, 10, 0.5, 90.0)
-    assert len(checks) == 1
+    assert len(checks) == 2
     assert callback.epoch(rows[1]) is False
     assert callback.epoch(rows[2]) is False  # the last: `complete` logs it, with the tables
     assert run.wandb_run.rows == rows[:2]  # as they are
@@ -88,22 +102,50 @@ def test_the_callback_logs_each_epoch_but_the_last_and_stops_when_asked():
 
 def test_a_failure_and_a_preemption_give_their_exit_codes():
     run = take({"norm": "layer", "epochs": 3})
-    runs.write_config(run.folder, run.config)
     runs.write_history(run.folder, [{"epoch": 1}])
-    assert run.fail("no memory") == 1
+    assert run.end(RunError("no memory")) == run.wandb_run.exit_code == 1
     assert run.wandb_run.summary["cause"] == "no memory" and len(run.wandb_run.rows) == 1
-    assert run.requeue() == assigned.PREEMPTED and run.wandb_run.preempting
+    assert run.end(None) == run.wandb_run.exit_code == assigned.PREEMPTED
+    assert run.wandb_run.preempting
 
 
-def test_a_signal_is_noticed_at_the_next_check():
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        signals = Signals()
-        signals.check()
-        os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Preempted):
-            signals.check()
-        assert signals.received == signal.SIGTERM
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def test_a_run_whose_service_is_lost_is_opened_again_and_ends(monkeypatch, caplog):
+    monkeypatch.setattr("wandb.teardown", lambda **_: None)
+    opened = [LostRun({"norm": "layer"}), WandbRun({"norm": "layer"})]
+    before = service.restarts()
+    run = AssignedRun.open(lambda: opened.pop(0), "sweep", threading.Event())
+    WandbCallback(run, lambda: None).begin([{"epoch": 1}])  # fails nothing
+    assert run.end(None) == assigned.PREEMPTED and not opened
+    assert run.wandb_run.preempting and service.restarts() == before + 1
+    assert not caplog.messages
+
+
+def test_a_trained_run_that_cannot_be_logged_is_told_with_the_remedy(tiny_run, monkeypatch, caplog):
+    monkeypatch.setattr(logger, "log_end", lambda *_: 1 / 0)
+    run = take({"norm": "layer"})
+    assert run.end(tiny_run) == 0 and run.wandb_run.exit_code == 0
+    stored = SimpleNamespace(state="finished", historyLineCount=2, summary={"epoch": 2})
+    stored.summary |= {"state": "finished"} | dict.fromkeys(logger.TABLES)
+    monkeypatch.setattr(client, "find_runs", lambda *_: {"abc": stored})
+    assert assigned.confirm({run: tiny_run}) == {run: "ZeroDivisionError: division by zero"}
+    assert f"`study sync {run.folder}` completes it" in caplog.text
+    assert not logger.is_recorded(run.folder, "online")
+    run.unlogged = ""
+    assert not assigned.confirm({run: tiny_run}) and logger.is_recorded(run.folder, "online")
+
+
+def test_what_the_server_lacks_is_told(tiny_run, monkeypatch, caplog):
+    monkeypatch.setattr(assigned, "CONFIRM_INTERVAL", 0)
+    run = take({"norm": "layer"})
+    whole = {"epoch": 2, "state": "finished"} | dict.fromkeys(logger.TABLES)
+    for state, rows, summary, why in (
+        ("running", 2, whole, "its state there is running"),
+        ("finished", 1, whole, "2 of 2 epochs"),
+        ("finished", 2, whole | {"state": "running"}, "its summary"),
+        ("finished", 2, {"epoch": 2, "state": "finished", "layers": {}}, "misclassified, "),
+    ):
+        stored = SimpleNamespace(state=state, historyLineCount=rows, summary=summary)
+        monkeypatch.setattr(client, "find_runs", lambda *_, stored=stored: {"abc": stored})
+        assert why in assigned.confirm({run: tiny_run})[run]
+    monkeypatch.setattr(client, "find_runs", lambda *_: {})
+    assert assigned.confirm({run: tiny_run}) == {run: "it has no such run"}

@@ -52,11 +52,11 @@ def test_the_address_of_a_run(recorded, tiny_run, tmp_path):
 
 
 def test_a_run_that_is_online_needs_no_run_offline(tiny_run, tmp_path):
-    wandb_run = SimpleNamespace(path="team/project/abc")
-    logger.mark_recorded(wandb_run, tmp_path)
+    path = "team/project/abc"
+    logger.mark_recorded(path, tmp_path)
     assert logger.is_recorded(tmp_path, "online") and logger.is_recorded(tmp_path)
     (tmp_path / "other").mkdir()
-    logger.mark_recorded(wandb_run, tmp_path / "other", "offline")
+    logger.mark_recorded(path, tmp_path / "other", "offline")
     assert not logger.is_recorded(tmp_path / "other", "online")
 
 
@@ -109,5 +109,6 @@ def test_what_we_rely_on_in_wandb():
     )
     inspect.signature(LaunchApi).bind(timeout=5)
     inspect.signature(LaunchApi.check_stop_requested).bind(None, "project", "entity", "run")
-    for name in ("step", "starting_step", "resumed", "mark_preempting", "dir", "path"):
+    names = ("step", "starting_step", "resumed", "mark_preempting", "dir", "path", "offline")
+    for name in (*names, "_public_api"):
         assert hasattr(wandb.Run, name), name

@@ -1,0 +1,73 @@
+"""Open W&B runs, trained as packs where they are alike, and ended at W&B, several at once."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from study import runs
+from study.errors import RunError, UsageError, describe
+from study.runs import Run
+from study.tracking import assigned
+from study.tracking.assigned import AssignedRun, WandbCallback
+from study.train import pack_runs
+
+UPLOADERS = 8  # runs whose files and tables are uploaded at once
+
+
+def group_by_bucket(open_runs: Sequence[AssignedRun]) -> list[list[AssignedRun]]:
+    """Group runs by bucket; a run that only the loop trains is a group of its own."""
+    groups: dict[Any, list[AssignedRun]] = {}
+    for run in open_runs:
+        groups.setdefault(pack_runs.bucket(run.config) or run, []).append(run)
+    return list(groups.values())
+
+
+def train(
+    group: Sequence[AssignedRun], check: Callable[[], None], **options: Any
+) -> list[Run | RunError]:
+    """Train runs of one bucket, and return what became of each.
+
+    check: see WandbCallback; options: device and threads.
+
+    Raises:
+        Preempted: by `check`.
+    """
+    configs, folders = [run.config for run in group], [run.folder for run in group]
+    callbacks = [WandbCallback(run, check) for run in group]
+    try:
+        if len(group) > 1:
+            return pack_runs.train(configs, folders, callbacks=callbacks, **options)
+        return [pack_runs.train_one(configs[0], folders[0], callback=callbacks[0], **options)]
+    except (UsageError, RunError) as error:
+        cause = str(error)
+    except Exception as error:  # a bug: other groups may not meet it
+        cause = report_error(error)
+    return [read_result(run) or RunError(cause) for run in group]
+
+
+def read_result(run: AssignedRun) -> Run | RunError | None:
+    """Read from its folder what became of a run; None where it has not ended."""
+    stored = runs.read(run.folder)
+    if stored.state == runs.FAILED:
+        return RunError(stored.summary["cause"])
+    return stored if stored.done else None
+
+
+def end(
+    group: Sequence[AssignedRun], results: Sequence[Run | RunError | None]
+) -> dict[AssignedRun, str]:
+    """End runs at W&B, several at once, since each waits for its uploads; see AssignedRun.end.
+
+    Return the trained runs of which the server lacks something, and what.
+    """
+    with ThreadPoolExecutor(UPLOADERS) as pool:
+        list(pool.map(AssignedRun.end, group, results))
+    trained = {run: result for run, result in zip(group, results) if isinstance(result, Run)}
+    return assigned.confirm(trained)
+
+
+def report_error(error: Exception) -> str:
+    """Print the traceback of an error that is ours or wandb's, and return it in one line."""
+    traceback.print_exception(error)
+    return describe(error)

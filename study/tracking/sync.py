@@ -1,0 +1,206 @@
+"""Complete at W&B what run folders hold and the server lacks: `study sync runs/NAME`.
+
+A run that was killed is continued from its last whole epoch, one that is trained is uploaded. Both
+finish the W&B run that they have, whichever command began it.
+"""
+
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from study import files, runs
+from study.errors import RunError, UsageError
+from study.runs import Run
+from study.tracking import client, logger, packs, service
+from study.tracking.assigned import PREEMPTED, AssignedRun
+from study.tracking.signals import Preempted, Signals
+from study.train import devices, pack_runs
+
+AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
+NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
+
+
+@dataclass
+class Outcome:
+    """What `study sync` did.
+
+    complete: runs of which the server had all; uploaded, continued: runs that it has whole now, the
+    continued ones trained further; left: run -> why it is not whole there; signal: what ended the
+    command, or None.
+    """
+
+    complete: int = 0
+    uploaded: int = 0
+    continued: int = 0
+    left: dict[str, str] = field(default_factory=dict)
+    signal: int | None = None
+
+
+def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> Outcome:
+    """Complete the W&B runs of run folders, or of all runs in folders of sweeps.
+
+    Raises:
+        UsageError: no such folder or device, or no API key.
+        RunError: no server answers.
+    """
+    chosen = str(devices.pick(device))
+    outcome = Outcome()
+    found = _read(paths, outcome)
+    client.check_login()
+    client.check_reachable()
+    client.forget_assigned_run()
+    syncing = _Sync(_find_incomplete(found, outcome), outcome, chosen, threads)
+    with client.environment(WANDB_SILENT="true"):
+        try:
+            syncing.run()
+        except Preempted:
+            outcome.signal = syncing.signals.received
+    return outcome
+
+
+def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
+    """Read the runs of these folders; those that cannot be read are left."""
+    found: dict[Path, Run] = {}
+    for path in paths:
+        if (path / runs.CONFIG).is_file():
+            found[path] = runs.read(path)
+            continue
+        readable, unread = runs.find_readable(path)
+        found |= {run.path: run for run in readable}
+        outcome.left |= {str(path / name): why for name, why in unread.items()}
+    return list(found.values())
+
+
+def _find_incomplete(found: Iterable[Run], outcome: Outcome) -> list[Run]:
+    """Return the runs that the server does not have whole, and can be given from here."""
+    projects: defaultdict[str, list[Run]] = defaultdict(list)
+    for run in found:
+        projects[logger.address(run).rpartition("/")[0]].append(run)
+    for run in projects.pop("", []):
+        outcome.left[str(run.path)] = "it names no W&B run: `study sweep FILE --online` logs it"
+    incomplete = []
+    for project, members in projects.items():
+        stored = client.find_runs(project, [logger.wandb_id(run) for run in members])
+        for run in members:
+            on_server = stored.get(logger.wandb_id(run))
+            if _is_complete(run, on_server):
+                outcome.complete += 1
+            elif why := _why_left(run, on_server):
+                outcome.left[str(run.path)] = why
+            else:
+                incomplete.append(run)
+    return incomplete
+
+
+def _is_complete(run: Run, on_server: Any) -> bool:
+    """Whether the server has all of a run."""
+    if run.state == runs.FAILED:
+        return on_server is not None and on_server.state == "failed"
+    return run.done and not logger.find_missing(on_server, run)
+
+
+def _why_left(run: Run, on_server: Any) -> str:
+    """Return why a run is not to be completed from its folder, or ""."""
+    path, sweep = logger.opened(run.path)
+    if path and on_server is None:
+        return "the server has it no longer"
+    if run.done or run.state == runs.FAILED:
+        return ""
+    if not path:
+        return NOT_OURS
+    project = path.rpartition("/")[0]
+    if on_server.state in ("preempting", "preempted") and client.is_open(f"{project}/{sweep}"):
+        return "it was handed back: the sweep's next agent goes on with it"
+    try:
+        with files.claim(run.path):
+            return ""
+    except UsageError as error:  # another process is training it
+        return str(error).removeprefix(f"{run.path}: ")
+
+
+class _Sync:
+    """Runs on their way to the server: the trained ones, then those that are trained on."""
+
+    def __init__(self, found: Sequence[Run], outcome: Outcome, device: str, threads: int) -> None:
+        self.found, self.outcome = found, outcome
+        self.options: dict[str, Any] = {"device": device, "threads": threads}
+        self.signals = Signals()
+
+    def run(self) -> None:
+        """Complete all runs.
+
+        Raises:
+            Preempted: this process is to end.
+        """
+        for group in _split([run for run in self.found if run.state != runs.RUNNING], AT_ONCE):
+            with self._open(group) as opened:
+                self._end(opened, [packs.read_result(run) for run in opened])
+        cut_off = [run for run in self.found if run.state == runs.RUNNING]
+        for group in self._group(cut_off):
+            with self._open(group) as opened:
+                self._end(opened, packs.train(opened, self.signals.check, **self.options))
+
+    def _group(self, cut_off: Iterable[Run]) -> Iterator[Sequence[Run]]:
+        """Group runs by what this device trains at once."""
+        buckets: defaultdict[Any, list[Run]] = defaultdict(list)
+        for run in cut_off:
+            buckets[pack_runs.bucket(run.config) or run.path].append(run)
+        for bucket in buckets.values():
+            size = pack_runs.default_size(bucket[0].config, self.options["device"])
+            yield from _split(bucket, size)
+
+    @contextlib.contextmanager
+    def _open(self, group: Sequence[Run]) -> Iterator[list[AssignedRun]]:
+        """Open runs again; where the process is to end meanwhile, close them as they are."""
+        self.signals.check()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            opened = [run for run in pool.map(self._reopen, group) if run]
+        try:
+            yield opened
+        except BaseException:
+            for run in opened:
+                with contextlib.suppress(Exception):  # its folder has all
+                    run.wandb_run.finish(exit_code=PREEMPTED)
+            raise
+
+    def _reopen(self, run: Run) -> AssignedRun | None:
+        stop_requested, sweep = threading.Event(), logger.opened(run.path)[1]
+
+        def reopen() -> Any:
+            group = sweep or run.path.resolve().parent.name
+            path, stop = logger.address(run), stop_requested.set
+            wandb_run = logger.init_by_path(path, sweep, stop, AT_ONCE, group=group)
+            logger.complete_config(wandb_run, run.config)
+            return wandb_run
+
+        restarts = service.restarts()
+        try:
+            wandb_run = reopen()
+        except RunError as error:
+            self.outcome.left[str(run.path)] = str(error)
+            return None
+        logger.mark_opened(wandb_run, run.path, sweep)
+        return AssignedRun(wandb_run, run.config, run.path, stop_requested, reopen, restarts)
+
+    def _end(self, opened: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:
+        missing = packs.end(opened, results)
+        was_running = {run.path for run in self.found if run.state == runs.RUNNING}
+        for run, result in zip(opened, results):
+            if why := missing.get(run) or (isinstance(result, RunError) and run.unlogged):
+                self.outcome.left[str(run.folder)] = why
+            elif run.folder not in was_running:
+                self.outcome.uploaded += 1
+            elif isinstance(result, RunError):
+                self.outcome.left[str(run.folder)] = str(result)
+            else:
+                self.outcome.continued += 1
+
+
+def _split(found: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:
+    for start in range(0, len(found), size):
+        yield found[start : start + size]

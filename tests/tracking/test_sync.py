@@ -1,0 +1,70 @@
+"""`study sync`: the real wandb client against the stand-in backend."""
+
+import sys
+
+from study.tracking import logger
+from tests.machines import epochs, finish, sweep_text
+
+LONG = {"epochs": 6, "batch_size": 64, "dropout": 0.1}
+# The client gives up an upload after so many tries.
+IMPATIENT = {
+    f"WANDB_X_{name}_RETRY_MAX": "2" for name in ("FILE_STREAM", "FILE_TRANSFER", "GRAPHQL")
+}
+
+
+def folder_of(machine, run):
+    [folder] = (machine.home / "runs").glob(f"*/*-{run.id}")
+    return folder
+
+
+def killed(server, machine, *words, **variables):
+    """The runs of a sweep whose process is killed, with nobody else told, once all have a row."""
+    sweep = server.add_sweep(sweep_text(**LONG, seed=[1, 2]))
+    process = machine.start(sys.executable, "-m", "study", "agent", sweep.path, "--pack", "2")
+    found = sweep.runs
+    server.wait_for(lambda: len(found) == 2 and all(run.rows for run in found.values()), 120)
+    process.kill()
+    finish(process)
+    for run in found.values():
+        server.crash(run.id)
+        assert run.state == "crashed" and len(run.rows) < 6
+    return list(found.values())
+
+
+def test_a_killed_pack_is_trained_on_and_finishes_the_same_runs(server, machine):
+    first, second = killed(server, machine)
+    code, output = machine.study("sync", "runs/" + first.sweep)
+    assert code == 0 and "0 runs uploaded, 2 trained to their end" in output, output
+    assert len(server.runs) == 2 and not server.unknown
+    for run in (first, second):
+        assert (run.state, run.exit_code, run.summary["state"]) == ("finished", 0, "finished")
+        assert epochs(run) == [1, 2, 3, 4, 5, 6] and run.sweep == first.sweep
+        assert set(logger.TABLES) <= run.summary.keys()
+        assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
+        assert logger.is_recorded(folder_of(machine, run), "online")
+    before = server.requests["UpsertBucket"]
+    code, output = machine.study("sync", folder_of(machine, first), folder_of(machine, second))
+    assert code == 0 and "0 trained to their end, 2 were complete, 0 left" in output, output
+    assert server.requests["UpsertBucket"] == before
+
+
+def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(server, machine):
+    sweep = server.add_sweep(sweep_text(**LONG, seed=1))
+    agent = machine.start(
+        sys.executable, "-m", "study", "agent", sweep.path, "--count", "1", **IMPATIENT
+    )
+    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    server.cut()
+    output = finish(agent)
+    [run] = sweep.runs.values()
+    folder = folder_of(machine, run)
+    assert agent.returncode == 0 and "1 runs trained" in output and "0 failed" in output, output
+    assert f"`study sync {folder}` completes it" in output, output
+    assert run.state == "running" and len(run.rows) < 6 and not run.files.get("misclassified.npz")
+    assert not logger.is_recorded(folder, "online")
+    server.recover()
+    server.crash(run.id)
+    code, output = machine.study("sync", folder)
+    assert code == 0 and "1 runs uploaded, 0 trained to their end" in output, output
+    assert run.state == "finished" and epochs(run) == [1, 2, 3, 4, 5, 6]
+    assert set(logger.TABLES) <= run.summary.keys() and "misclassified.npz" in run.files
