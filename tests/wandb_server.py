@@ -260,6 +260,7 @@ class Server:
         self.views: dict[str, View] = {}
         self.requests: Counter[str] = Counter()  # by operation, or by method and kind of file
         self.refused = 0  # requests that met an outage
+        self.latency = 0.0  # seconds that each answer takes
         self.unknown: list[str] = []  # requests that this server has no answer to
         self.refuses: set[str] = set()  # operations that a test has forbidden
         self.folders: defaultdict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
@@ -1010,6 +1011,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(self.server.backend.latency)
         answer = self.server.backend.handle(self.command, self.path, body)
         if answer is None:
             self.close_connection = True

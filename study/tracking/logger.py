@@ -32,6 +32,7 @@ MARKS = {"offline": ".recorded", "online": ".logged"}
 TAG = "norm-study"  # of every run of ours
 OPENED = ".opened"  # a mark with the path and the sweep of a W&B run that was opened on a server
 TABLES = ("misclassified", "misclassified_grid", "layers", "confusion")
+PICTURES = 5  # rows of the table of misclassified images that have their picture, by default
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
 
 
@@ -257,6 +258,11 @@ def opened(folder: Path) -> tuple[str, str]:
         raise UsageError(f"{mark}: is damaged; delete it") from error
 
 
+def time_opened(folder: Path) -> float:
+    """Return when a run's W&B run was last opened, in seconds since 1970."""
+    return (folder / runs.WANDB / OPENED).stat().st_mtime
+
+
 def is_recorded(folder: Path, mode: str = "offline") -> bool:
     """Whether the W&B run of a run's folder is complete, in mode offline or online.
 
@@ -382,14 +388,30 @@ def _tables(run: Run) -> dict[str, Any]:
 def _misclassified_table(run: Run) -> Any:
     import wandb
 
-    wrong = run.misclassified()
+    wrong, most = run.misclassified(), count_pictures()
     table = wandb.Table(columns=["image", "index", "target", "predicted", "confidence"])
     for pixels, *cells in zip(
         wrong.pixels, wrong.index, wrong.target, wrong.predicted, wrong.confidence
     ):
-        image = wandb.Image(pixels.transpose(1, 2, 0).squeeze())
+        has_picture = len(table.data) < most
+        image = wandb.Image(pixels.transpose(1, 2, 0).squeeze()) if has_picture else None
         table.add_data(image, *(cell.item() for cell in cells))
     return table
+
+
+def count_pictures() -> int:
+    """Return how many rows of a table of images have their picture: STUDY_TABLE_PICTURES. wandb
+    writes a file for each, which a cluster's file system feels after thousands of runs.
+
+    Raises:
+        UsageError: the variable is no number of rows.
+    """
+    value = os.environ.get("STUDY_TABLE_PICTURES") or str(PICTURES)
+    if not value.isdecimal() or int(value) > runs.MOST_PIXELS:
+        raise UsageError(
+            f"STUDY_TABLE_PICTURES={value}: allowed is a whole number from 0 to {runs.MOST_PIXELS}"
+        )
+    return int(value)
 
 
 def _layer_table(run: Run) -> Any:

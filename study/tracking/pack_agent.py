@@ -7,6 +7,7 @@ bucket are trained as a pack (study/train/pack.py). Then all of them end at W&B.
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from study import runs
 from study.errors import RunError, UsageError
 from study.runs import Run
 from study.tracking import client, logger
-from study.tracking.agent_api import HEARTBEAT, Agent, Suggestion, heartbeats
+from study.tracking.agent_api import AT_ONCE, HEARTBEAT, Agent, Suggestion, heartbeats
 from study.tracking.assigned import AssignedRun
 from study.tracking.packs import end, group_by_bucket, read_result, report_error, train
 from study.tracking.signals import Preempted, Signals
@@ -60,7 +61,7 @@ def run(
     devices.pick(device)
     client.forget_assigned_run()
     api, sweep = client.find_sweep(path)
-    agents = [Agent(api, sweep) for _ in range(min(pack, count or pack))]
+    agents = _register(api, sweep, min(pack, count or pack))
     rounds = _Rounds(sweep, agents, device, threads)
     with heartbeats(agents):
         try:
@@ -69,6 +70,12 @@ def run(
         except Preempted:
             rounds.outcome.signal = rounds.signals.received
     return rounds.outcome
+
+
+def _register(api: Any, sweep: Any, count: int) -> list[Agent]:
+    """Register so many agents."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda _: Agent(api, sweep), range(count)))
 
 
 class _Rounds:
@@ -122,31 +129,38 @@ class _Rounds:
             self.failed_rounds = 0
 
     def _ask(self, limit: int) -> None:
-        """Ask for a run for each agent, at most `limit`.
+        """Ask for a run for each agent, at most `limit`, one after another, since a server that is
+        asked twice at once may suggest the same twice; meanwhile others are opened."""
+        opening: list[tuple[Suggestion, Future[AssignedRun | RunError]]] = []
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for agent in self.active_agents[:limit]:
+                    self.signals.check()
+                    suggestion = agent.ask()
+                    if suggestion:
+                        opening.append((suggestion, pool.submit(self._open, suggestion)))
+                    elif not agent.exited:
+                        return  # the server has none for the other agents either
+            finally:
+                for suggestion, opened in opening:
+                    self._add(suggestion, opened.result())
 
-        Each run is opened before the next agent asks, or the server may suggest the same again.
-        """
-        for agent in self.active_agents[:limit]:
-            self.signals.check()
-            suggestion = agent.ask()
-            if suggestion:
-                self._open(suggestion)
-            elif not agent.exited:
-                return  # the server has none for the other agents either
+    def _add(self, suggestion: Suggestion, opened: AssignedRun | RunError) -> None:
+        if isinstance(opened, RunError):
+            self._count(f"{self.sweep.id}/{suggestion.run_id}", opened)
+        else:
+            self.open.append(opened)
 
-    def _open(self, suggestion: Suggestion) -> None:
+    def _open(self, suggestion: Suggestion) -> AssignedRun | RunError:
         def open_run() -> Any:
             return logger.init_suggested(self.sweep, suggestion, len(self.agents))
 
         try:
-            run = AssignedRun.open(open_run, self.sweep.id, suggestion.stop_requested)
-            self.open.append(run)
-            return
+            return AssignedRun.open(open_run, self.sweep.id, suggestion.stop_requested)
         except (UsageError, RunError) as error:
-            cause = str(error)
+            return RunError(str(error))
         except Exception as error:
-            cause = report_error(error)
-        self._count(f"{self.sweep.id}/{suggestion.run_id}", RunError(cause))
+            return RunError(report_error(error))
 
     def _end(self, group: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:
         """End runs at W&B."""

@@ -6,6 +6,7 @@ finish the W&B run that they have, whichever command began it.
 
 import contextlib
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from study.tracking.signals import Preempted, Signals
 from study.train import devices, pack_runs
 
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
+OPENING = 120  # seconds that a process may take to open a run before it locks the run's folder
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
 
 
@@ -116,6 +118,8 @@ def _why_left(run: Run, on_server: Any) -> str:
     project = path.rpartition("/")[0]
     if on_server.state in ("preempting", "preempted") and client.is_open(f"{project}/{sweep}"):
         return "it was handed back: the sweep's next agent goes on with it"
+    if on_server.state == "running" and time.time() - logger.time_opened(run.path) < OPENING:
+        return "it was opened a moment ago, and may be about to train"
     try:
         with files.claim(run.path):
             return ""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from study import runs
+from study.errors import UsageError
 from study.runs import Run
 from study.tracking import logger
 
@@ -41,6 +42,23 @@ def test_its_files_lie_in_the_run_folder(recorded):
     [folder] = (recorded.path / "wandb").glob("offline-run-*")
     assert {path.name for path in (folder / "files").iterdir()} >= set(runs.UPLOADED)
     assert list((recorded.path / "wandb/data").glob("**/*"))
+
+
+def test_a_run_leaves_few_files_and_a_whole_table(recorded):
+    assert sum(not path.is_dir() for path in recorded.path.glob("**/*")) <= 40
+    [path] = (recorded.path / "wandb").glob("offline-run-*/files/media/table/misclassified_*.json")
+    rows = json.loads(path.read_text())["data"]
+    assert len(rows) == len(recorded.misclassified().pixels) > logger.PICTURES
+    assert [row[0] is not None for row in rows].count(True) == logger.PICTURES
+
+
+def test_the_pictures_of_a_table_can_be_set(monkeypatch):
+    monkeypatch.setenv("STUDY_TABLE_PICTURES", "100")
+    assert logger.count_pictures() == 100
+    for wrong in ("101", "-1", "many"):
+        monkeypatch.setenv("STUDY_TABLE_PICTURES", wrong)
+        with pytest.raises(UsageError, match=f"STUDY_TABLE_PICTURES={wrong}: .* from 0 to 100"):
+            logger.count_pictures()
 
 
 def test_the_address_of_a_run(recorded, tiny_run, tmp_path):
