@@ -1,6 +1,5 @@
 """All variants' curves of a metric in one graph: a picture here, and live on the page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,11 @@ from study.planned import metric_title
 from study.report import stats
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
-from study.report.figures.limits import ACCURACY, LOSS, contenders, limits
+from study.report.figures.limits import ACCURACY, LOSS, contenders, leave_room, limits
 from study.report.figures.styles import Style
 from study.report.variants import Study, Variant
 
 HEADER = ("label", "seeds", "epoch", "mean", "low", "high")
-FULL = 0.6  # of the graph: what all bands together may cover
-MARKED = 8  # markers on a curve, about
 CHOSEN = {"test": ", chosen on the test set", "val": ", chosen on the validation images"}
 WHILE_TRAINING = (
     " Training figures are means over an epoch while the weights move, with dropout and"
@@ -117,11 +114,6 @@ def name(metric: str) -> str:
     return metric.replace("/", "_")
 
 
-def marked(epochs: Sequence[int]) -> int:
-    """Every how many epochs a curve has a marker: all have one where they are few."""
-    return max(1, round(len(epochs) / MARKED))
-
-
 def graph(study: Study, metric: str, target: float | None = None) -> Graph | None:
     """The graph of a metric such as test/loss; None where pulled runs lack it.
 
@@ -135,7 +127,7 @@ def graph(study: Study, metric: str, target: float | None = None) -> Graph | Non
     means, peaks = [curve.mean for curve in best], [curve.mean[curve.best] for curve in best]
     ends = [end for curve in best for end in (curve.low[-1], curve.high[-1])]
     window = limits(means, [*peaks, *ends], perfect)
-    bands = _covered(best, window) <= FULL
+    bands = leave_room([(curve.low, curve.high) for curve in best], window)
     if not bands:
         seeds = [end for curve in best for end in curve.seeds[:, -1]]
         window = limits(means, [*peaks, *seeds], perfect)
@@ -186,22 +178,10 @@ def _curve(study: Study, variant: Variant, metric: str) -> Curve:
     return Curve(variant, styles.of(study, variant), seeds, mean, low, high, best)
 
 
-def _covered(curves: Sequence[Curve], window: tuple[float, float]) -> float:
-    """The share of the graph that bands cover, in the later half of the epochs, each counted."""
-    low, high = window
-    share = 0.0
-    for curve in curves:
-        late = slice(len(curve.epochs) // 2, None)
-        heights = curve.high[late].clip(low, high) - curve.low[late].clip(low, high)
-        if np.isfinite(heights).any():
-            share += float(np.nanmean(heights)) / (high - low)
-    return share
-
-
 def _draw_curve(axes: Axes, graph: Graph, curve: Curve) -> None:
     """Draw a mean with its band or its seeds, its best epoch, and what leaves the axis."""
     epochs, look, colour = curve.epochs, curve.look, curve.look.colour
-    every = marked(epochs)
+    every = drawing.marker_step(epochs)
     axes.plot(
         epochs, curve.mean, linewidth=1.5, marker=look.marker, markersize=3.5, markevery=every,
         **look.line,

@@ -31,6 +31,7 @@ STYLE: "dict[RcKeyType, Any]" = {
     "savefig.dpi": 150,
 }
 FEW_BANDS = 4
+MARKED = 8  # markers on a curve, about
 FEW_LABELS = 8  # beside the axes, up to which they are larger and may have two lines
 WIDE: dict[str, Any] = {
     "figsize": (9.5, 4.6),
@@ -52,6 +53,11 @@ class SavedFigure:
     caption: str
     window: tuple[float, float] | None = None
     photos: bool = False
+
+
+def marker_step(epochs: Sequence[int]) -> int:
+    """Every how many epochs a curve has a marker: all have one where they are few."""
+    return max(1, round(len(epochs) / MARKED))
 
 
 def band_opacity(bands: int) -> float:

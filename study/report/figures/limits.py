@@ -10,6 +10,7 @@ from study.planned import Metric
 CONTENDER = 8  # a variant whose error is over so many times the least may lie outside the axis
 SPIKES = 0.05  # share of the late values, at either end, that may lie outside
 MARGIN = 0.08
+FULL = 0.6  # of a graph: what all bands together may cover
 ACCURACY, LOSS = 100.0, 0.0  # the perfect value of each, from which its errors are counted
 
 
@@ -50,3 +51,16 @@ def limits(
     low, high = max(low, 0), min(high, perfect or np.inf)
     margin = MARGIN * (high - low) or 0.01
     return float(low - margin), float(high + margin)
+
+
+def leave_room(bands: Sequence[tuple[np.ndarray, np.ndarray]], window: tuple[float, float]) -> bool:
+    """Whether bands leave room to see the lines: those of the later half of the epochs, each its
+    lower and upper edges, cover together no more than FULL of the graph. NaN is left out."""
+    low, high = window
+    share = 0.0
+    for lower, upper in bands:
+        late = slice(len(lower) // 2, None)
+        heights = np.clip(upper[late], low, high) - np.clip(lower[late], low, high)
+        if np.isfinite(heights).any():
+            share += float(np.nanmean(heights)) / (high - low)
+    return share <= FULL

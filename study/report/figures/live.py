@@ -17,7 +17,7 @@ from study import runs
 from study.report.axis import Axis, varying
 from study.report.figures import curves, response, styles, tradeoff
 from study.report.figures.curves import Curve
-from study.report.figures.drawing import SavedFigure, band_opacity
+from study.report.figures.drawing import SavedFigure, band_opacity, marker_step
 from study.report.figures.limits import contenders, perfect_value
 from study.report.figures.styles import Style
 from study.report.stats import Interval
@@ -129,7 +129,7 @@ def _spread(graph: curves.Graph, curve: Curve) -> list[Trace]:
 def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
     """A curve's mean with its markers, and a star at its best epoch."""
     look, unit = curve.look, " %" if graph.is_accuracy else ""
-    every = curves.marked(curve.epochs)
+    every = marker_step(curve.epochs)
     sizes = [6 if i % every == 0 else 0 for i in range(len(curve.epochs))]
     halves = (curve.high - curve.low) / 2
     words = [

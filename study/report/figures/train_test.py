@@ -13,7 +13,7 @@ from study.report import stats
 from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import ACCURACY, LOSS, limits
+from study.report.figures.limits import ACCURACY, LOSS, leave_room, limits
 from study.report.variants import Variant
 
 HEADER = ("part", "metric", "epoch", "mean", "low", "high")
@@ -34,7 +34,8 @@ def draw(folder: Path, variant: Variant) -> SavedFigure:
     return SavedFigure(
         name,
         f"{variant.label}: training against test",
-        "Training figures are means over an epoch while the weights move, with dropout and"
+        "Bands: 95 % intervals, or thin lines of the seeds where bands would fill the graph."
+        " Training figures are means over an epoch while the weights move, with dropout and"
         " augmentation; test figures are of the weights at its end. Learning rate: of an epoch's"
         " last batch.",
     )
@@ -44,17 +45,28 @@ def _draw_metric(
     axes: Axes, variant: Variant, metric: str, parts: Sequence[str]
 ) -> list[list[Any]]:
     """Draw a metric of each part of the data; return the rows of the csv."""
+    epochs, perfect = variant.epochs, ACCURACY if metric == "accuracy" else LOSS
+    seeds = {part: variant.curves(f"{part}/{metric}") for part in parts}
+    curves = {part: stats.curve_interval(each) for part, each in seeds.items()}
+    means = [mean for mean, _, _ in curves.values()]
+    window = limits(means, [edge[-1] for _, *edges in curves.values() for edge in edges], perfect)
+    bands = leave_room([(low, high) for _, low, high in curves.values()], window)
+    if not bands:
+        window = limits(means, [end for each in seeds.values() for end in each[:, -1]], perfect)
     rows: list[list[Any]] = []
-    means, bounds = [], []
-    for part, colour in zip(parts, styles.COLOURS):
-        mean, low, high = stats.curve_interval(variant.curves(f"{part}/{metric}"))
-        axes.plot(variant.epochs, mean, color=colour, label=part)
-        axes.fill_between(variant.epochs, low, high, color=colour, alpha=0.15, linewidth=0)
-        rows += [[part, metric, *point] for point in zip(variant.epochs, mean, low, high)]
-        means.append(mean)
-        bounds += [low[-1], high[-1]]
+    for i, (part, (mean, low, high)) in enumerate(curves.items()):
+        colour, marker = styles.COLOURS[i], styles.MARKERS[i]
+        axes.plot(
+            epochs, mean, color=colour, marker=marker, markersize=3,
+            markevery=drawing.marker_step(epochs), label=part,
+        )  # fmt: skip
+        if bands:
+            axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+        else:
+            axes.plot(epochs, seeds[part].T, color=colour, linewidth=0.5, alpha=0.5)
+        rows += [[part, metric, *point] for point in zip(epochs, mean, low, high)]
     accuracy = metric == "accuracy"
-    axes.set_ylim(limits(means, bounds, ACCURACY if accuracy else LOSS))
+    axes.set_ylim(window)
     axes.set(xlabel="epoch", ylabel=f"{metric}{' (%)' if accuracy else ''}")
     drawing.set_integer_ticks(axes)
     axes.legend(frameon=False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from study.report.figures.limits import LOSS, contenders, limits
+from study.report.figures.limits import LOSS, contenders, leave_room, limits
 
 
 def test_contenders_have_at_most_eight_times_the_least_error():
@@ -34,3 +34,10 @@ def test_intervals_widen_the_axis_but_one_wide_one_does_not_ruin_it():
     assert low > 98.4 and high < 100.1
     assert limits([[99.4]], [98.0, 100.8])[1] < 100.3  # an accuracy has an end
     assert limits(values, [np.nan, np.nan]) == limits(values)
+
+
+def test_bands_leave_room_while_together_they_cover_little_of_the_later_half():
+    low, high = np.array([-9.0, -9.0, 0.0, 0.0]), np.array([9.0, 9.0, 0.25, 0.25])
+    assert leave_room([(low, high)] * 2, (0, 1))
+    assert not leave_room([(low, high)] * 3, (0, 1))
+    assert leave_room([(np.full(4, np.nan), np.full(4, np.nan))], (0, 1))

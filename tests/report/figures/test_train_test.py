@@ -1,6 +1,6 @@
 from study.config import Config
 from study.report.figures import train_test
-from tests.report.conftest import spread
+from tests.report.conftest import run, spread
 from tests.report.figures.conftest import study
 
 
@@ -15,3 +15,11 @@ def test_the_learning_rate_is_beside_training_and_test(saved, tmp_path):
     assert rates == {epoch: 0.1 * 0.5**epoch for epoch in range(1, 11)}
     assert figure.axes[2].get_ylabel() == "learning rate"
     assert figure.axes[2].get_yscale() == "log"  # it falls by more than ten times
+
+
+def test_one_epoch_is_a_marker_in_each_graph(saved, tmp_path):
+    one = run(Config(), 99.0, 1)
+    del one.history[1:]
+    train_test.draw(tmp_path, study(one).variants[0])
+    figure, _ = saved["train_test_bn"]
+    assert all(axes.lines[0].get_marker() in ("o", ".") for axes in figure.axes)
