@@ -29,8 +29,8 @@ ORDER = (
     "runs", "train", "report", "tracking", "sweep", "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
-    "stats", "contrasts", "variants", "axis", "results", "text", "figures", "explain", "build",
-    "page",
+    "stats", "contrasts", "variants", "axis", "effects", "results", "text", "figures", "explain",
+    "build", "page",
 )  # fmt: skip
 
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.

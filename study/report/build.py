@@ -15,8 +15,9 @@ from typing import Any
 
 from study import files
 from study.config import text
-from study.report import results
+from study.report import effects, results
 from study.report.axis import varying
+from study.report.effects import Effects
 from study.report.explain import figure as explained
 from study.report.figures import (
     best_so_far,
@@ -34,6 +35,7 @@ from study.report.figures import (
     train_test,
     weights,
 )
+from study.report.figures import effects as effects_figure
 from study.report.figures import published as published_figure
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.final import Forest
@@ -48,8 +50,10 @@ from study.report.text import (
     search,
     steps,
 )
+from study.report.text import effects as effects_text
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.card import Card
+from study.report.text.effects import EffectsTable
 from study.report.text.findings import Finding
 from study.report.text.published import PublishedTable
 from study.report.text.search import Search
@@ -129,6 +133,7 @@ class Report:
     published: PublishedTable | None  # where the runs are those of a published study
     published_figures: list[SavedFigure]
     search: Search | None  # where something searched
+    effects: EffectsTable | None  # of a complete grid
     search_figures: list[SavedFigure]
     details: list[Detail]  # the best variant first
     norms: list[SavedFigure]
@@ -208,14 +213,15 @@ def build_report(
     reproduced = published.reproduced(study.variants)
     compared = _compared_figures(figures, study, target)
     found = search.summarize(study)
-    searched = _search_figures(figures, study, found)
+    grid = effects.analyse(study)
+    searched = _search_figures(figures, study, found, grid)
     return Report(
         name=study.name,
         tried=card.tried(study),
         command=f"study report {shlex.join(map(str, folders))}",
         chosen_by="" if study.rank_key == TEST else study.metric.title,
         cards=card.cards(study, pairs),
-        findings=findings.summarize(study, pairs, target, missing.findings(study)),
+        findings=findings.summarize(study, pairs, target, missing.findings(study), grid),
         forest=final.forest(study),
         variants=[_variant_row(study, variant) for variant in study.order],
         steps=steps.summarize(study),
@@ -224,6 +230,7 @@ def build_report(
         published=published.compare(reproduced),
         published_figures=_drawn(published_figure.draw(figures, reproduced)),
         search=found,
+        effects=effects_text.table(grid, study.metric),
         search_figures=searched,
         details=[_detail(figures, study, variant, best_epoch) for variant in study.detailed],
         norms=_norm_figures(figures, study),
@@ -250,12 +257,15 @@ def _compared_figures(folder: Path, study: Study, target: float | None) -> list[
     )
 
 
-def _search_figures(folder: Path, study: Study, found: Search | None) -> list[SavedFigure]:
+def _search_figures(
+    folder: Path, study: Study, found: Search | None, grid: Effects | None
+) -> list[SavedFigure]:
     """Draw how accuracy depends on the settings that vary, and how a search went."""
     if len(study.variants) < 2:
         return []
     varied = varying(study)
-    figures = [response.draw(folder, study, axis, varied) for axis in varied if axis.numeric]
+    figures = [effects_figure.draw(folder, study, grid)]
+    figures += [response.draw(folder, study, axis, varied) for axis in varied if axis.numeric]
     if len(study.variants) >= search.SEVERAL:
         if len(varied) > 1:
             figures.append(importance.draw(folder, study, varied))

@@ -394,6 +394,13 @@ def in_words(interval: stats.Interval, metric: Metric) -> str:
     return f"{metric.format(interval.mean)}{half}{' %' if metric.is_accuracy else ''}"
 
 
+def format_p(p: float) -> str:
+    """A p value as text."""
+    if np.isnan(p):
+        return "p unknown"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Words as a list in a sentence, the first few of many."""
     separator = "; " if any("," in word for word in words) else ", "

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from study.report.axis import varying
-from study.report.text.findings import MOST, MOST_FAMILIES, Pair, format_p
-from study.report.variants import KIND, TEST, Study, Variant, count, in_words, listed, percent
+from study.report.text.findings import MOST, MOST_FAMILIES, Pair
+from study.report.variants import (
+    KIND,
+    TEST,
+    Study,
+    Variant,
+    count,
+    format_p,
+    in_words,
+    listed,
+    percent,
+)
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to tell
 MOST_TIED = 3  # variants of a tie that a card lists

@@ -16,7 +16,19 @@ from study import datasets
 from study.config import Config
 from study.report import contrasts, stats
 from study.report.contrasts import Contrast
-from study.report.variants import KIND, TEST, Study, Variant, count, in_words, listed, percent
+from study.report.effects import Effects
+from study.report.text import effects
+from study.report.variants import (
+    KIND,
+    TEST,
+    Study,
+    Variant,
+    count,
+    format_p,
+    in_words,
+    listed,
+    percent,
+)  # fmt: skip
 from study.runs import FINISHED
 from study.train import l1
 
@@ -24,6 +36,7 @@ LEVEL = 0.05  # p below which two configurations are told apart
 MOST = 20  # variants of a kind, the best first, whose pairs are listed
 MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
 MOST_FINDINGS = 12
+EFFECTS = "figures/effects.csv"
 HALF_WIDTH = 0.1  # points: pairs.csv says how many seeds an interval this wide either way takes
 PAIRS = (
     "one", "two", "seeds", "difference", "low", "high", "p", "family_low", "family_high",
@@ -102,10 +115,12 @@ def summarize(
     compared: list[Pair],
     target: float | None = None,
     first: Sequence[Finding] = (),
+    grid: Effects | None = None,
 ) -> list[Finding]:
     """Summarize a study and its compared pairs in findings, the most important first.
 
-    first: findings that stand before these, and count among the twelve.
+    first: findings that stand before these, and count among the twelve. grid: the effects of the
+    settings, where the variants are a complete grid.
     """
     several = [family for family in study.families if len(family) > 1]
     ranked = several[:MOST_FAMILIES] or study.families[:1]
@@ -115,6 +130,8 @@ def summarize(
         told = [each for each in (_best(study, family), _next(with_best)) if each]
         findings += [dataclasses.replace(each, in_card=True) for each in told]
         findings.append(_rest(with_best))
+    if grid:
+        findings.insert(len(first) + 2, Finding(effects.sentence(grid, study.metric), EFFECTS))
     findings += [_unranked(study, ranked), _chosen_on_test(study), _failed_to_learn(study)]
     findings += [*_left_out(study), _images(compared)]
     if target is not None:
@@ -339,8 +356,3 @@ def _left_out(study: Study) -> list[Finding]:
 
 def _ends(interval: stats.Interval) -> str:
     return f"{interval.low:+.2f} to {interval.high:+.2f}"
-
-
-def format_p(p: float) -> str:
-    """A p as text."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -1,0 +1,216 @@
+"""What each setting of a complete grid does, over all the others, and which two settings interact.
+
+A grid is complete where its variants are all combinations of some values of two settings or more.
+Then a setting's effect is seen in all its runs at once, and every effect by itself: the analysis
+of variance of a factorial experiment, with seeds as blocks.
+
+Sources: Fisher 1935 (The Design of Experiments); Montgomery 2017 (Design and Analysis of
+Experiments, chapter 5); Holm 1979 for the correction.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats as distributions
+
+from study.config import NORM_LABELS, Config, text
+from study.report import contrasts, stats
+from study.report.axis import Axis, varying
+from study.report.stats import CONFIDENCE, Interval
+from study.report.variants import Study, Variant
+
+MOST_FACTORS = 6
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A setting of a grid, and its values in words."""
+
+    title: str
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one factor does by itself, or two by being together beyond what each does.
+
+    factors: their indices. means: of each level over all runs that have it, [levels], of two
+    factors [levels, levels]. half_width: of the 95 % interval of a level's mean less the mean of
+    all runs (of two factors: less what both alone give). p: of the F test, corrected for all
+    effects of the grid; NaN where the error is not known.
+    """
+
+    factors: tuple[int, ...]
+    means: np.ndarray
+    half_width: float
+    p: float
+
+    @property
+    def span(self) -> float:
+        """The greatest mean less the least."""
+        return float(self.means.max() - self.means.min())
+
+    @property
+    def told_apart(self) -> bool:
+        return self.p < contrasts.LEVEL
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The effects of a grid's factors, then those of two together; by the metric that ranks.
+
+    mean: of all runs; seeds: that all variants have; pooled: whether the error is that of the whole
+    grid; else, since the variants' spreads differ, each effect's own.
+    """
+
+    factors: list[Factor]
+    effects: list[Effect]
+    mean: float
+    seeds: int
+    pooled: bool
+
+    def title(self, effect: Effect) -> str:
+        """The factors of an effect in words: `norm`, or `norm and dropout together`."""
+        names = " and ".join(self.factors[i].title for i in effect.factors)
+        return names if len(effect.factors) == 1 else f"{names} together"
+
+
+def analyse(study: Study) -> Effects | None:
+    """Analyse the grid of a study; None where it is not complete, or has fewer than two factors or
+    two seeds in common, or its variants are of several kinds."""
+    if len(study.families) != 1:
+        return None
+    grid = _grid(study.variants, varying(study))
+    if grid is None:
+        return None
+    factors, cells = grid
+    scores = [variant.values(study.rank_key) for variant in cells]
+    seeds = sorted(set.intersection(*(set(values) for values in scores)))
+    if len(seeds) < 2:
+        return None
+    values = np.array([[by_seed[seed] for seed in seeds] for by_seed in scores])
+    shape = [len(factor.levels) for factor in factors]
+    pooled = len(contrasts.of_like_spread(scores)) == len(scores)
+    effects = analyse_array(values.reshape(*shape, len(seeds)), pooled)
+    return Effects(factors, effects, float(values.mean()), len(seeds), pooled)
+
+
+def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
+    """Return the effects of each factor and of each two, of values [levels, ..., seeds].
+
+    The error is the interaction of seeds with all cells, or with the effect alone where that is
+    larger; without `pooled` always the latter, on its own degrees of freedom.
+    """
+    *shape, seeds = values.shape
+    cells, axes = math.prod(shape), range(len(shape))
+    centred = values - values.mean(axis=tuple(axes))  # seeds are blocks
+    residuals = centred - centred.mean(-1, keepdims=True)
+    freedom = (cells - 1) * (seeds - 1)
+    error = (residuals**2).sum() / freedom
+    effects = []
+    for factors in [*itertools.combinations(axes, 1), *itertools.combinations(axes, 2)]:
+        others = tuple(axis for axis in axes if axis not in factors)
+        runs = cells * seeds // math.prod(shape[i] for i in factors)  # that a mean is over
+        own_freedom = math.prod(shape[i] - 1 for i in factors)
+        deviations = _deviations(centred.mean(axis=(*others, -1)))
+        by_seed = _deviations(residuals.mean(axis=others), seeds=True)
+        own = (by_seed**2).sum() * runs / seeds / (own_freedom * (seeds - 1))
+        used, degrees = (max(error, own), freedom) if pooled else (own, own_freedom * (seeds - 1))
+        known = used > contrasts.SMALLEST**2
+        ratio = (deviations**2).sum() * runs / own_freedom / used if known else np.nan
+        share = math.prod(1 - 1 / shape[i] for i in factors)
+        t = distributions.t.ppf((1 + CONFIDENCE) / 2, degrees)
+        half = float(t * np.sqrt(used * share / runs)) if known else np.nan
+        p = float(distributions.f.sf(ratio, own_freedom, degrees)) if known else np.nan
+        effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
+    corrected = stats.holm([effect.p for effect in effects])
+    return [
+        Effect(effect.factors, effect.means, effect.half_width, float(p))
+        for effect, p in zip(effects, corrected)
+    ]
+
+
+def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
+    """Return what levels, or two levels together, add to what is below them: means [levels] or
+    [levels, levels], of `seeds` with a last axis that is left alone."""
+    for axis in range(means.ndim - seeds):
+        means = means - means.mean(axis=axis, keepdims=True)
+    return means
+
+
+def interval(effects: Effects, effect: Effect, level: int) -> Interval:
+    """Return a level's mean with the interval of its difference from the mean of all runs."""
+    mean = float(effect.means[level])
+    count = effects.seeds * math.prod(len(factor.levels) for factor in effects.factors)
+    runs = count // len(effect.means)
+    return Interval(mean, mean - effect.half_width, mean + effect.half_width, runs)
+
+
+def _grid(
+    variants: Sequence[Variant], axes: Sequence[Axis]
+) -> tuple[list[Factor], list[Variant]] | None:
+    """Return the factors, and the variants in the order of their levels' product; None where that
+    product is not just the variants."""
+    groups = _merge(variants, axes)
+    if not 2 <= len(groups) <= MOST_FACTORS:
+        return None
+    columns = [[_level(variant.config, group) for variant in variants] for group in groups]
+    levels = [_in_order(group, column, variants) for group, column in zip(groups, columns)]
+    place = dict(zip(zip(*columns), variants))
+    combinations = list(itertools.product(*levels))
+    if len(place) != len(variants) or set(place) != set(combinations):
+        return None
+    factors = [Factor(_title(group), each) for group, each in zip(groups, levels)]
+    return factors, [place[combination] for combination in combinations]
+
+
+def _merge(variants: Sequence[Variant], axes: Sequence[Axis]) -> list[list[Axis]]:
+    """Group the settings that no grid can vary by themselves: one that has an effect beside some
+    values of another only, such as groups, joins it; so does one that another decides."""
+    groups: list[list[Axis]] = []
+    for axis in axes:
+        column = [_level(variant.config, [axis]) for variant in variants]
+        home = next((group for group in groups if _belongs(column, group, variants)), None)
+        groups.append([axis]) if home is None else home.append(axis)
+    return groups
+
+
+def _belongs(column: Sequence[str], group: Sequence[Axis], variants: Sequence[Variant]) -> bool:
+    """Whether a group decides a setting, or where it has an effect."""
+    decided: dict[str, set[str]] = {}
+    for variant, level in zip(variants, column):
+        decided.setdefault(_level(variant.config, group), set()).add(level)
+    partly = "" in column
+    by_effect = all(len({level == "" for level in seen}) == 1 for seen in decided.values())
+    return all(len(seen) == 1 for seen in decided.values()) or (partly and by_effect)
+
+
+def _level(config: Config, group: Sequence[Axis]) -> str:
+    """The values of a group's settings in words; empty where none has an effect."""
+    words = []
+    for i, axis in enumerate(group):
+        if config.has_effect(axis.name):
+            value = getattr(config, axis.name)
+            word = NORM_LABELS[value] if axis.name == "norm" else text(value)
+            words.append(f"{axis.title} {word}" if i else word)
+    return ", ".join(words)
+
+
+def _in_order(
+    group: Sequence[Axis], column: Sequence[str], variants: Sequence[Variant]
+) -> tuple[str, ...]:
+    """The levels, each once, in the order of their settings' values."""
+
+    def rank(variant: Variant) -> list[int]:
+        return [axis.values.index(getattr(variant.config, axis.name))
+                if variant.config.has_effect(axis.name) else -1 for axis in group]  # fmt: skip
+
+    ordered = sorted(zip(map(rank, variants), column))
+    return tuple(dict.fromkeys(level for _, level in ordered))
+
+
+def _title(group: Sequence[Axis]) -> str:
+    return " and ".join(axis.title for axis in group)

@@ -1,0 +1,84 @@
+"""What each setting of a complete grid does, in a table and a sentence."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from study.planned import Metric
+from study.report.effects import Effect, Effects
+from study.report.variants import format_p, listed
+
+HEADER = ("setting", "means", "largest difference", "p, corrected")
+
+
+@dataclass(frozen=True)
+class EffectsTable:
+    """Rows of text under a header, with a note below."""
+
+    rows: list[list[str]]
+    note: str
+    header: tuple[str, ...] = HEADER
+
+
+def table(effects: Effects | None, metric: Metric) -> EffectsTable | None:
+    """Make the table of a grid's effects; None where there is no complete grid."""
+    if effects is None:
+        return None
+    rows = [_row(effects, effect, metric) for effect in effects.effects]
+    error = (
+        "the interaction of seeds with all variants, or with the effect where that is larger"
+        if effects.pooled
+        else "each effect's own interaction with seeds, since the variants' spreads differ"
+    )
+    runs = len(effects.effects[0].means)
+    per_level = effects.seeds * int(np.prod([len(f.levels) for f in effects.factors])) // runs
+    note = (
+        f"Means of the {metric.title} at the last epoch over all runs that have a value, for"
+        f" {effects.factors[0].title} {per_level} each. Analysis of variance with the"
+        f" {effects.seeds} common seeds as blocks; its error: {error}. p by F tests, corrected for"
+        f" all {len(rows)} effects (Holm)."
+    )
+    return EffectsTable(rows, note)
+
+
+def _row(effects: Effects, effect: Effect, metric: Metric) -> list[str]:
+    if len(effect.factors) == 1:
+        levels = effects.factors[effect.factors[0]].levels
+        means = ", ".join(
+            f"{level}: {metric.format(float(mean))}" for level, mean in zip(levels, effect.means)
+        )
+        span = metric.format(effect.span)
+    else:
+        means = span = ""
+    return [effects.title(effect), means, span, format_p(effect.p)]
+
+
+def sentence(effects: Effects, metric: Metric) -> str:
+    """Say which settings of a grid make a difference, and which two change each other's effect."""
+    apart = [each for each in effects.effects if each.told_apart]
+    alone = [each for each in apart if len(each.factors) == 1]
+    together = [each for each in apart if len(each.factors) == 2]
+    rest = [each for each in effects.effects if len(each.factors) == 1 and each not in alone]
+    seeds = f"Over all {len(effects.factors)} settings of the grid and {effects.seeds} seeds"
+    unit = " points" if metric.is_accuracy else ""
+    words = [
+        f"{effects.title(each)} moves the mean {metric.title} by up to"
+        f" {metric.format(each.span)}{unit} ({format_p(each.p)})"
+        for each in alone
+    ]
+    if rest:
+        known = [
+            f"{effects.title(each)} (means {metric.format(each.span)}{unit} apart,"
+            f" {format_p(each.p)})"
+            for each in rest
+        ]
+        words.append(f"no difference is told for {listed(known)}")
+    pairs = [
+        f"{effects.title(each).removesuffix(' together')} ({format_p(each.p)})" for each in together
+    ]
+    changed = (
+        f"these change each other's effect: {listed(pairs)}"
+        if pairs
+        else "of no two is it told that one changes the other's effect"
+    )
+    return f"{seeds}: {'; '.join([*words, changed])}."

@@ -1,0 +1,146 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats as distributions
+
+from study.config import Config
+from study.report import effects
+from tests.report.conftest import run
+from tests.report.figures.conftest import study
+
+
+def by_regression(values, factors):
+    """F of an effect by comparing two least squares fits: an independent way to the same."""
+    *shape, _ = values.shape
+    index = np.indices(values.shape).reshape(len(shape) + 1, -1)
+    y = values.ravel()
+
+    def dummies(axes):
+        keys = list(zip(*(index[axis] for axis in axes)))
+        levels = sorted(set(keys))
+        return np.array([[key == level for level in levels] for key in keys], float)
+
+    def residual(design):
+        fit, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+        return ((y - design @ fit) ** 2).sum(), rank
+
+    cells = tuple(range(len(shape)))
+    full = np.hstack([dummies(cells), dummies((len(shape),))])
+    rest, rank = residual(full)
+    below = [np.ones((len(y), 1)), dummies((len(shape),))]
+    below += [dummies((axis,)) for axis in cells if (axis,) != factors]
+    if len(factors) == 1:
+        below = [np.ones((len(y), 1)), dummies((len(shape),))]
+        below += [dummies((axis,)) for axis in cells if axis not in factors]
+    without, low = residual(np.hstack(below))
+    with_it, high = residual(np.hstack([*below, dummies(factors)]))
+    freedom = len(y) - rank
+    return (without - with_it) / (high - low) / (rest / freedom), high - low, freedom
+
+
+def test_the_f_tests_are_those_of_two_regressions():
+    values = np.random.default_rng(0).normal(99, 0.1, (3, 2, 2, 4))
+    values[1] += 0.2
+    found = effects.analyse_array(values)
+    assert [effect.factors for effect in found] == [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    raw = []
+    for effect in found:
+        ratio, one, two = by_regression(values, effect.factors)
+        raw.append(distributions.f.sf(ratio, one, two))
+    # The error is the larger of the pooled and the effect's own: p is never below the regression's.
+    order = np.argsort(raw)
+    least = np.minimum.accumulate(np.array(raw)[order][::-1])[::-1] * np.arange(6, 0, -1)
+    for i, bound in zip(order, least):
+        assert found[i].p >= min(bound, 1) - 1e-12
+    assert found[0].p == min(effect.p for effect in found) and found[0].told_apart
+
+
+def test_a_pooled_error_is_the_regressions(monkeypatch):
+    """Without the guard, exactly."""
+    values = np.random.default_rng(3).normal(99, 0.1, (3, 2, 5))
+    monkeypatch.setattr(effects, "max", lambda pooled, own: pooled, raising=False)
+    found = effects.analyse_array(values)
+    raw = [distributions.f.sf(*by_regression(values, effect.factors)) for effect in found]
+    np.testing.assert_allclose([e.p for e in found], effects.stats.holm(raw), rtol=1e-9)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_nothing_is_told_apart_where_nothing_is(pooled):
+    """In at most 5 of 100 grids any effect of six, up to the simulation's own error."""
+    rng = np.random.default_rng(1)
+    wrong = sum(
+        any(e.told_apart for e in effects.analyse_array(rng.normal(size=(3, 2, 2, 3)), pooled))
+        for _ in range(150)
+    )
+    assert wrong <= 150 * 0.05 + 3 * np.sqrt(150 * 0.05 * 0.95)
+
+
+def test_effects_and_interactions_are_found_with_their_sizes():
+    rng, found = np.random.default_rng(2), 0
+    for _ in range(50):
+        values = rng.normal(0, 0.1, (3, 2, 5)) + rng.normal(0, 1, 5)  # seeds differ by much
+        values[2] += 0.5
+        values[0, 1] += 0.4
+        first, _, both = effects.analyse_array(values)
+        found += first.told_apart and both.told_apart
+        assert abs(first.means[2] - first.means[1] - 0.5) < 0.3
+    assert found >= 45
+
+
+def test_the_intervals_hold_the_truth_nineteen_times_in_twenty():
+    rng, held = np.random.default_rng(4), 0
+    for _ in range(300):
+        values = rng.normal(size=(3, 2, 3))
+        effect = effects.analyse_array(values)[0]
+        held += abs(effect.means[0] - effect.means.mean()) <= effect.half_width
+    assert held >= 300 * 0.95 - 3 * np.sqrt(300 * 0.95 * 0.05)  # the guard makes them wider
+
+
+def grid(rng=None, **more):
+    rng = rng or np.random.default_rng(0)
+    configs = [
+        Config(norm=norm, dropout=dropout, **extra, **more)
+        for norm, extra in (("batch", {}), ("group", {"groups": 2}), ("group", {"groups": 4}))
+        for dropout in (0.0, 0.1)
+    ]
+    return [
+        run(config, 99 + 0.3 * (config.norm == "group") + 0.01 * rng.normal(), seed)
+        for config, seed in itertools.product(configs, (1, 2, 3))
+    ]
+
+
+def test_a_grid_is_found_with_the_settings_that_belong_together():
+    found = effects.analyse(study(*grid()))
+    assert [(factor.title, factor.levels) for factor in found.factors] == [
+        ("norm and groups", ("BN", "GN, groups 2", "GN, groups 4")),
+        ("dropout", ("0", "0.1")),
+    ]
+    assert found.seeds == 3 and found.pooled
+    norm, dropout, both = found.effects
+    assert norm.told_apart and not dropout.told_apart and not both.told_apart
+    assert found.title(both) == "norm and groups and dropout together"
+    assert norm.means == pytest.approx([99, 99.3, 99.3], abs=0.03)
+    level = effects.interval(found, norm, 1)
+    assert level.n == 6 and level.low < 99.3 < level.high
+
+
+def test_what_is_no_complete_grid_has_no_effects():
+    assert effects.analyse(study(*grid()[:-3])) is None, "a cell is missing"
+    assert effects.analyse(study(*grid()[:6])) is None, "one factor"
+    assert effects.analyse(study(*(r for r in grid() if r.config.seed == 1))) is None
+    longer = grid() + grid(epochs=3)
+    assert effects.analyse(study(*longer)) is None, "of two lengths"
+
+
+def test_a_variant_of_larger_spread_has_each_effect_by_its_own_error():
+    runs = grid()
+    config = runs[0].config.without_seed()
+    wild = [run(config, last, seed) for seed, last in ((1, 98.0), (2, 99.5), (3, 97.0))]
+    found = effects.analyse(study(*wild, *runs[3:]))
+    assert not found.pooled and not any(effect.told_apart for effect in found.effects)
+
+
+def test_without_any_error_nothing_is_known():
+    values = np.zeros((2, 2, 3)) + np.arange(2)[:, None, None]
+    assert all(np.isnan(effect.p) for effect in effects.analyse_array(values))

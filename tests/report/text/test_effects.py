@@ -1,0 +1,23 @@
+from study.planned import default_metric
+from study.report import effects as analysis
+from study.report.text import effects
+from tests.report.figures.conftest import study
+from tests.report.test_effects import grid
+
+
+def test_the_sentence_and_the_table_say_what_moves_the_metric():
+    found, metric = analysis.analyse(study(*grid())), default_metric(False)
+    sentence = effects.sentence(found, metric)
+    assert sentence.startswith(
+        "Over all 2 settings of the grid and 3 seeds: norm and groups moves the mean test accuracy"
+        " by up to 0.3"
+    )
+    assert "points (p < 0.001); no difference is told for dropout (means 0.0" in sentence
+    assert sentence.endswith("of no two is it told that one changes the other's effect.")
+    made = effects.table(found, metric)
+    assert [row[0] for row in made.rows] == [
+        "norm and groups", "dropout", "norm and groups and dropout together",
+    ]  # fmt: skip
+    assert made.rows[0][1].startswith("BN: 99.0") and made.rows[0][3] == "p < 0.001"
+    assert "for norm and groups 6 each" in made.note and "the 3 common seeds" in made.note
+    assert effects.table(None, metric) is None
