@@ -168,6 +168,11 @@ class Report:
         return self.compared[3:]
 
     @property
+    def has_last5(self) -> bool:
+        """Whether any variant trained long enough to have a minimum of its last epochs."""
+        return any(row.last5 for row in self.variants)
+
+    @property
     def search_title(self) -> str:
         """The title of the section on settings: of a grid nothing was searched."""
         return "What the search found" if self.search else "Accuracy by setting"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from PIL import Image
 
 from study import escape, files
@@ -88,5 +89,6 @@ def _embedded(picture: Path) -> str:
     """A picture as an address that holds it: lossless webp, which is half the size of the png."""
     body = io.BytesIO()
     with Image.open(picture) as full:
-        full.convert("RGB").save(body, "webp", lossless=True)
+        see_through = np.asarray(full.convert("RGBA"))[..., 3].min() < 255
+        full.convert("RGBA" if see_through else "RGB").save(body, "webp", lossless=True)
     return f"data:image/webp;base64,{base64.b64encode(body.getvalue()).decode()}"

@@ -22,6 +22,13 @@ GRAPHS_READY = """new Promise((done) => {
     ? done(document.querySelectorAll(".live").length) : setTimeout(wait, 50);
   wait();
 })"""
+# Waits, at most for 20 s, until the graphs have followed a change of the window's width.
+GRAPHS_FIT = """new Promise((done) => {
+  const fit = (place) => place.querySelector(".main-svg").clientWidth <= place.clientWidth;
+  const wait = (left) => left && ![...document.querySelectorAll(".live.ready")].every(fit)
+    ? setTimeout(wait, 100, left - 1) : setTimeout(done, 300);
+  setTimeout(wait, 300, 200);
+})"""
 OPEN_ALL = "document.querySelectorAll('details').forEach((folded) => { folded.open = true; })"
 LATER = "new Promise((done) => setTimeout(done, 500))"  # past the time of a double click
 LABELS = (
@@ -115,7 +122,7 @@ def test_the_page_works_in_a_browser(browser, opened):
 
     browser.media()
     browser.size(390, 844)
-    assert browser.run(f"{LATER}.then(() => document.documentElement.scrollWidth)") <= 390
+    assert browser.run(f"{GRAPHS_FIT}.then(() => document.documentElement.scrollWidth)") <= 390
 
     browser.media("print")
     printed = base64.b64decode(browser.call("Page.printToPDF")["data"])
@@ -224,5 +231,5 @@ def test_no_words_cover_others_or_are_cut(case, browser, made, tmp_path, quick):
     browser.run(GRAPHS_READY)
     for width in (1280, 390):
         browser.size(width, 30_000)
-        faults = browser.run(f"{LATER}.then(() => {FAULTS})")
+        faults = browser.run(f"{GRAPHS_FIT}.then(() => {FAULTS})")
         assert not faults, f"at {width} pixels: {'; '.join(faults)}"

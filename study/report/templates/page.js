@@ -108,6 +108,8 @@ function theme(layout, right, legend) {
   };
 }
 
+const isNarrow = (place) => place.clientWidth < 480;
+
 let library = null;
 
 async function draw(place) {
@@ -116,7 +118,7 @@ async function draw(place) {
   await library;
   place.classList.add("ready");
   const visible = ({ name }) => !toggles || !off.has(name);
-  const narrow = place.clientWidth < 480, shown = labels.filter(visible);
+  const narrow = (place.narrow = isNarrow(place)), shown = labels.filter(visible);
   const least = parseFloat(getComputedStyle(document.documentElement).fontSize) * 19;
   const height = Math.max(least, labels.length * LINE + TOP + BOTTOM);
   place.style.height = `${height}px`;
@@ -168,7 +170,11 @@ if ("DecompressionStream" in window) {
   }, { rootMargin: "400px" });
   for (const place of document.querySelectorAll(".live")) seen.observe(place.parentElement);
   dark.addEventListener("change", drawAll);
-  addEventListener("resize", drawAll);
+  addEventListener("resize", () => { // plotly fits the graphs; their labels are shorter where narrow
+    for (const place of document.querySelectorAll(".live.ready")) {
+      if (isNarrow(place) !== place.narrow) draw(place);
+    }
+  });
 }
 
 // A link to a folded section opens it.
