@@ -138,12 +138,12 @@ def link(path: Path, target: Path) -> None:
         raise RunError(_write_error(path, error)) from error
 
 
-def places_aside(path: Path) -> Iterator[Path]:
-    """Yield the places beside a file or folder for what is damaged of it: NAME.damaged,
+def place_aside(path: Path) -> Path:
+    """Return the free place beside a file or folder for what is damaged of it: NAME.damaged, else
     NAME.damaged-2, and so on."""
-    yield path.with_name(f"{path.name}.damaged")
-    for copy in itertools.count(2):
-        yield path.with_name(f"{path.name}.damaged-{copy}")
+    endings = itertools.chain([""], (f"-{copy}" for copy in itertools.count(2)))
+    places = (path.with_name(f"{path.name}.damaged{ending}") for ending in endings)
+    return next(place for place in places if not place.exists())
 
 
 def move(path: Path, target: Path) -> None:

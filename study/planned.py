@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from typing import Any
 
 from study import files
 from study.config import Config
-from study.errors import UsageError
+from study.errors import DamagedError, UsageError, describe
+
+log = logging.getLogger(__name__)
 
 FILE = "sweep.json"
 MOST = 10_000  # planned configurations that are expanded; of a larger grid the first
@@ -191,7 +194,7 @@ def read(folder: Path) -> Plan | None:
     """Read the plan in the folder of a sweep; None where there is none, as in older folders.
 
     Raises:
-        UsageError: it is damaged.
+        DamagedError: it is no plan.
     """
     path = folder / FILE
     if not path.is_file():
@@ -199,25 +202,34 @@ def read(folder: Path) -> Plan | None:
     content = files.read_json(path)
     try:
         metric, steps = content["metric"], content["steps"]
+        if not all(
+            isinstance(values, list) for grid in content["grids"] for values in grid.values()
+        ):
+            raise TypeError("a parameter without a list of values")
         content |= {
             "metric": metric and Metric(**metric),
             "grids": tuple(content["grids"]),
             "steps": tuple(Step(**step) for step in steps),
         }
         return Plan(**content)
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path}: is damaged; delete it and run the sweep again") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DamagedError(path, describe(error), files.MOVE_AWAY) from error
 
 
 def write(folder: Path, plan: Plan) -> None:
     """Write a command's plan: beside what earlier commands planned with the same sweep file, in
-    place of what they planned with another, or with this one before it was edited.
+    place of what they planned with another, or with this one before it was edited. A damaged one is
+    set aside.
 
     Raises:
-        UsageError: the plan that is there is damaged.
         RunError: it cannot be written.
     """
-    earlier = read(folder)
+    try:
+        earlier = read(folder)
+    except DamagedError as error:
+        earlier, place = None, files.place_aside(folder / FILE)
+        files.move(folder / FILE, place)
+        log.warning("%s is damaged (%s): set aside as %s", error.path, error.why, place.name)
     if earlier and earlier.definition == plan.definition:
         grids = (*earlier.grids, *(grid for grid in plan.grids if grid not in earlier.grids))
         plan = dataclasses.replace(plan, grids=grids)

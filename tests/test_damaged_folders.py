@@ -7,10 +7,12 @@ import pytest
 
 from study import planned, runs
 from study.config import Config
+from study.report import variants
+from study.report.text import search as search_text
 from study.sweep import spec, trials
 from study.sweep.search import Search
 from tests.conftest import write_run
-from tests.damage import DAMAGES
+from tests.damage import BYTES, DAMAGES
 
 GRID = """
 method: grid
@@ -52,6 +54,17 @@ def test_a_report_leaves_out_each_damaged_folder_and_says_why(written, tmp_path,
         assert f"<td>none_s{seed}_" in page and f"- none_s{seed}_" in text
     assert f"Not read, and in no count or mean: {len(DAMAGES)} run folders" in text
     assert "3 finished" in page
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_a_report_does_without_a_damaged_plan_and_record_of_a_search(written, kind, tmp_path):
+    folder = tmp_path / "runs/mine"
+    for file in (planned.FILE, runs.SEARCH):
+        (folder / file).write_bytes(BYTES[kind])
+    study = variants.collect(folder)
+    assert len(study.all) == 3 and study.plan is None
+    assert search_text.summarize(study) is None
+    assert [len(found) for found in search_text.in_order(study)[:1]] == [3]
 
 
 def test_a_report_of_damaged_folders_alone_is_one_line(written, tmp_path, command):

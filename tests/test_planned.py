@@ -3,9 +3,10 @@
 import pytest
 
 from study import files, planned
-from study.errors import UsageError
+from study.errors import DamagedError, UsageError
 from study.planned import Metric, Plan, Step
 from study.sweep import spec
+from tests.damage import BYTES
 
 GRID = """
 method: grid
@@ -87,9 +88,23 @@ def test_a_wrong_description_is_refused(command, old, new, message):
     assert message in str(error.value)
 
 
-def test_a_damaged_plan_is_named(tmp_path):
-    files.write_json(tmp_path / planned.FILE, {"name": "mine"})
-    with pytest.raises(UsageError, match=r"sweep\.json: is damaged"):
+@pytest.mark.parametrize("kind", BYTES)
+def test_a_damaged_plan_is_named_and_set_aside_by_the_next_command(command, kind, tmp_path, caplog):
+    (tmp_path / planned.FILE).write_bytes(BYTES[kind])
+    with pytest.raises(DamagedError, match=r"sweep\.json: is damaged"):
+        planned.read(tmp_path)
+    planned.write(tmp_path, command(GRID))
+    assert planned.read(tmp_path) == command(GRID)
+    assert (tmp_path / f"{planned.FILE}.damaged").read_bytes() == BYTES[kind]
+    assert f"set aside as {planned.FILE}.damaged" in caplog.text
+
+
+@pytest.mark.parametrize("grids", [1, [1], {"norm": ["batch"]}, [{"norm": "batch"}]])
+def test_a_plan_with_other_grids_is_damaged(command, grids, tmp_path):
+    planned.write(tmp_path, command(GRID))
+    content = files.read_json(tmp_path / planned.FILE)
+    files.write_json(tmp_path / planned.FILE, content | {"grids": grids})
+    with pytest.raises(DamagedError):
         planned.read(tmp_path)
 
 

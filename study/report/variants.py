@@ -15,7 +15,7 @@ import numpy as np
 
 from study import datasets, planned, runs
 from study.config import FIELDS, Config, labels, number, slug
-from study.errors import UsageError
+from study.errors import DamagedError, UsageError
 from study.planned import Metric, Plan, default_metric
 from study.report import stats
 from study.runs import FINISHED, Run
@@ -277,7 +277,7 @@ def collect(*folders: Path) -> Study:
     if len(set(names)) < len(names):
         raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")
     read = {name: runs.find_readable(path) for name, path in zip(names, folders)}
-    plans = {name: plan for name, path in zip(names, folders) if (plan := planned.read(path))}
+    plans = {name: plan for name, path in zip(names, folders) if (plan := _read_plan(path))}
     unread = {
         run if len(folders) == 1 else f"{name}/{run}": why
         for name, (_, left) in read.items()
@@ -291,6 +291,15 @@ def collect(*folders: Path) -> Study:
             count = sum(run.path.parent == path for run in study.all)
             raise UsageError(f"{path}: none of its {count} runs has finished; run the sweep first")
     return study
+
+
+def _read_plan(folder: Path) -> Plan | None:
+    """Read what a sweep has planned; a report does without where that is damaged."""
+    try:
+        return planned.read(folder)
+    except DamagedError as error:
+        log.warning("what the sweep has planned is not known: %s", error)
+        return None
 
 
 def gather(

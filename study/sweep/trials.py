@@ -257,7 +257,7 @@ def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
             whole += len(line)
         if whole == len(body):
             return
-        aside = next(path for path in files.places_aside(journal) if not path.exists())
+        aside = files.place_aside(journal)
         files.write(aside, lambda file: file.write(body))
         files.write(journal, lambda file: file.write(body[:whole]))
     finally:

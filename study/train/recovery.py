@@ -99,7 +99,7 @@ def _is_of(config: Config, folder: Path) -> bool:
 def _set_aside(folder: Path, why: str, callback: Callback, keep: Collection[str] = ()) -> None:
     """Move what a run folder holds, except the files to `keep`, into a folder beside it that no
     command reads. The folder stays, and its lock."""
-    place = next(place for place in files.places_aside(folder) if not place.exists())
+    place = files.place_aside(folder)
     for entry in list(folder.iterdir()):
         if entry.name != files.LOCK and entry.name not in keep:
             files.move(entry, place / entry.name)

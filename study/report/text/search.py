@@ -4,14 +4,18 @@ Everything comes from run folders, and from what a search writes beside them. A 
 by its mean over seeds, at the last epoch, of the metric that ranks it.
 """
 
+import logging
 import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from study import files, runs
+from study.errors import DamagedError
 from study.report.variants import TEST, Study, count, in_words, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
+
+log = logging.getLogger(__name__)
 
 METHODS = ("random", "bayes")  # of a sweep that searches; a grid trains all that it names
 SEVERAL = 5  # finished configurations from which there is a search to draw
@@ -81,6 +85,16 @@ def in_order(study: Study) -> tuple[list[Run], str]:
 
 
 def _record(study: Study) -> dict[str, Any]:
-    """What the search wrote beside its runs; empty without one, and for several sweeps."""
+    """What the search wrote beside its runs; empty without one, for several sweeps, and where it is
+    damaged."""
     path = study.folder / runs.SEARCH if study.folder else None
-    return files.read_json(path) if path and path.is_file() else {}
+    if path is None or not path.is_file():
+        return {}
+    try:
+        record = files.read_json(path)
+        if isinstance(record, dict) and isinstance(record.get("runs", []), list):
+            return record
+        raise DamagedError(path, "no record of a search", files.MOVE_AWAY)
+    except DamagedError as error:
+        log.warning("how the search went is not known: %s", error)
+        return {}
