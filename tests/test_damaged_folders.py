@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -91,6 +93,29 @@ def test_a_sweep_trains_damaged_runs_again_and_leaves_the_others(written, tmp_pa
     assert (folders[2] / runs.SUMMARY).stat().st_mtime_ns == stamp
     again = command("sweep", "mine.yaml")
     assert "0 runs trained now, 3 were there" in again.stdout and "warning" not in again.stderr
+
+
+def test_a_folder_that_is_moved_while_it_trains_fails_that_run_alone(tmp_path, command):
+    (tmp_path / "mine.yaml").write_text(GRID.replace("epochs: {value: 2}", "epochs: {value: 4}"))
+    words = ("sweep", "mine.yaml", "--workers", 1, "--set", "seed=1,2")
+    [first, _] = spec.read(tmp_path / "mine.yaml", words[-1:]).configs
+    folder = tmp_path / "runs/mine" / runs.name(first)
+
+    def move() -> None:
+        while runs.count_epochs(folder) < 1:
+            time.sleep(0.002)
+        folder.rename(tmp_path / "moved")
+
+    with ThreadPoolExecutor(1) as pool:
+        moved = pool.submit(move)
+        done = command(*words)
+        moved.result()
+    assert done.returncode == 1, done.stderr
+    assert "1 runs trained now, 0 were there, 1 failed" in done.stdout
+    assert f"{folder.name} (" in done.stderr and "Traceback" not in done.stderr
+    again = command(*words)
+    assert again.returncode == 0, again.stderr
+    assert "1 runs trained now, 1 were there, 0 failed" in again.stdout
 
 
 SEARCH = GRID.replace("method: grid", "method: random\nrun_cap: 1").replace(
