@@ -111,7 +111,6 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "summary: a version": _edit(runs.SUMMARY, lambda s: s | {"versions": {"torch": 2}}),
     "summary: device": _edit(runs.SUMMARY, lambda s: s | {"device": {"name": "cpu"}}),
     "summary: cause": _edit(runs.SUMMARY, lambda s: s | {"state": "failed", "cause": {"a": 1}}),
-    "summary: no cause": _edit(runs.SUMMARY, lambda s: s | {"state": "failed"}),
     "config: another run's": _edit(runs.CONFIG, lambda c: c | {"seed": 77}),
     "config: an unknown setting": _edit(runs.CONFIG, lambda c: c | {"wd": 1}),
     "config: text": _edit(runs.CONFIG, lambda c: c | {"lr": "high"}),
