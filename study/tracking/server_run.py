@@ -56,7 +56,7 @@ def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
             _check_files(runs.read(staged))
         except UsageError as error:
             raise UsageError(str(error).replace(f"{staged}{os.sep}", "")) from error
-        for name in runs.UPLOADED:
+        for name in sorted(runs.UPLOADED, key=lambda name: name == runs.SUMMARY):  # that one last
             if (staged / name).is_file():
                 files.copy(staged / name, folder / name)
             else:
