@@ -1,0 +1,80 @@
+"""The scripts of sweeps/launch, without a cluster. test_slurm.py runs them on a real one."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+LAUNCH = ROOT / "sweeps/launch"
+COMMAND = """
+trap 'echo told; sleep 0.2; echo ended; exit 7' TERM
+echo begun
+while true; do sleep 0.05; done
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start sweeps/launch/requeue on a machine whose scontrol only prints its words."""
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho scontrol $*\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "12"}
+
+    def run(*words: str, **variables: str) -> subprocess.Popen:
+        command, variables = [LAUNCH / "requeue", *words], environment | variables
+        return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "last"),
+    [(signal.SIGUSR1, 0, "scontrol requeue 12"), (signal.SIGTERM, 143, "ended")],
+)
+def test_a_job_ends_its_command_first_and_is_queued_again_near_its_limit(number, code, last, start):
+    process = start("bash", "-c", COMMAND)
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    lines = output.splitlines()
+    assert lines[:2] == ["told", "ended"] and lines[-1] == last
+    assert process.returncode == code
+
+
+def test_a_job_of_an_array_queues_itself_alone(start):
+    """The last one has the id of the array."""
+    array = {"SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3"}
+    process = start("bash", "-c", COMMAND, **array)
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGUSR1)
+    output, _ = process.communicate(timeout=30)
+    assert output.splitlines()[-1] == "scontrol requeue 12_3"
+
+
+def test_a_job_ends_as_its_command_does(start):
+    process = start("bash", "-c", "exit 3")
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+
+
+@pytest.mark.parametrize("script", ["slurm.sh", "slurm_offline.sh"])
+def test_a_job_has_a_signal_of_its_own_near_its_limit(script):
+    """To its shell alone (B:), which tells its command; Slurm starts it again (--requeue)."""
+    options = {
+        line.removeprefix("#SBATCH ")
+        for line in (LAUNCH / script).read_text().splitlines()
+        if line.startswith("#SBATCH ")
+    }
+    assert {"--requeue", "--signal=B:USR1@90", "--open-mode=append"} <= options
+
+
+def test_the_launch_files_parse():
+    task = yaml.safe_load((LAUNCH / "spot.yaml").read_text())
+    assert task["resources"]["use_spot"] is True
+    assert "make agents" in task["run"]
+    for script in ("agents", "requeue", "slurm.sh", "slurm_offline.sh"):
+        subprocess.run(["bash", "-n", LAUNCH / script], check=True)
