@@ -11,10 +11,10 @@ LOWEST_TESTS ?= tests/golden tests/train tests/report tests/test_config.py
 LOWEST = import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*(re.sub(">=([^,]*).*", r"==\1", bound) for bound in project["dependencies"]), sep="\n")
 
-.PHONY: help install study test test-schema test-lowest lint bench report sweep agents clean
+.PHONY: help install study test test-schema test-lowest test-cluster lint bench report sweep agents clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed ## Set up .venv with the package
 
@@ -33,6 +33,10 @@ test-schema: .venv-schema/installed ## Check the sweeps by W&B's own code (ARGS=
 
 test-lowest: .venv-lowest/installed ## Test on the lowest releases that pyproject.toml allows
 	.venv-lowest/bin/python -m pytest $(LOWEST_TESTS)
+
+test-cluster: .venv/installed-dev ## Test on a real Slurm and PostgreSQL (Debian, as root: installs them)
+	apt-get install -y -qq slurm-wlm postgresql python3-psycopg2
+	.venv/bin/python -m pytest -n 0 tests/sweep/test_slurm.py tests/sweep/test_postgres.py
 
 lint: .venv/installed-dev ## Check style with ruff and types with mypy
 	.venv/bin/ruff check .
