@@ -45,6 +45,7 @@ from study.report.text import (
     card,
     classes,
     findings,
+    latex,
     missing,
     published,
     search,
@@ -217,6 +218,8 @@ def build_report(
     figures = folder / FIGURES
     reproduced = published.reproduced(study.variants)
     compared = _compared_figures(figures, study, target)
+    against = published.compare(reproduced)
+    files.write_text(folder / latex.NAME, latex.tables(study, pairs, against))
     found = search.summarize(study)
     grid = effects.analyse(study)
     searched = _search_figures(figures, study, found, grid)
@@ -232,7 +235,7 @@ def build_report(
         steps=steps.summarize(study),
         compared=compared,
         across_sweeps=across,
-        published=published.compare(reproduced),
+        published=against,
         published_figures=_drawn(published_figure.draw(figures, reproduced)),
         search=found,
         effects=effects_text.table(grid, study.metric),

@@ -1,0 +1,103 @@
+"""The tables of a report for a paper, in LaTeX with booktabs."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from study import escape
+from study.report.text.findings import Pair
+from study.report.text.published import PublishedTable
+from study.report.variants import TEST, Study, format_p, percent
+
+NAME = "tables.tex"
+SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "×": r"$\times$",
+}  # fmt: skip
+PREAMBLE = "% \\usepackage{booktabs}; the tables are as wide as their text.\n"
+VARIANTS = ("variant", "parameters", "seeds", "test accuracy (%)")
+PAIRS = ("one", "two", "seeds", "difference", "95 % interval", "p")
+
+
+def tables(study: Study, pairs: Sequence[Pair], published: PublishedTable | None) -> str:
+    """Return the table of the variants, that of the best beside the others, and that of published
+    figures where there are some."""
+    parts = [PREAMBLE + _variants(study)]
+    with_best = [p for p in pairs if p.one in {family[0] for family in study.families}]
+    if with_best:
+        parts.append(_pairs(with_best))
+    if published:
+        rows = [dict(zip(published.header, row)) for row in published.rows]
+        shown = [name for name in published.header if any(row[name] for row in rows)]
+        body = [[row[name] for name in shown] for row in rows]
+        note = "One published run beside the mean over our seeds with its 95 \\% interval."
+        parts.append(_table(shown, body, note, "published"))
+    return "\n".join(parts)
+
+
+def _variants(study: Study) -> str:
+    ranked = study.ranked()
+    header = list(VARIANTS)
+    by_test = study.rank_key == TEST
+    if not by_test:
+        header.insert(3, study.metric.title)
+    rows = []
+    for variant in ranked:
+        row: list[Any] = [variant.label, f"{variant.parameters['total']:,}", len(variant.runs)]
+        if not by_test:
+            row.append(study.metric.format(variant.last(study.rank_key).mean))
+        rows.append([*row, percent(variant.last(TEST)).removesuffix(" %")])
+    note = "Means over seeds at the last epoch, with the 95 \\% t interval of the mean."
+    return _table(header, rows, note, "variants")
+
+
+def _pairs(pairs: Iterable[Pair]) -> str:
+    rows = []
+    for pair in pairs:
+        interval, p = pair.contrast.interval, pair.contrast.p
+        known = np.isfinite(interval.low)
+        ends = f"{interval.low:+.2f} to {interval.high:+.2f}" if known else ""
+        seeds, mean = pair.difference.interval.n, f"{pair.difference.interval.mean:+.2f}"
+        rows.append([pair.one.label, pair.two.label, seeds, mean, ends, format_p(p)])
+    note = (
+        "The best less each other variant, in points of test accuracy over common seeds. Intervals"
+        " and p are for all pairs together."
+    )
+    return _table(PAIRS, rows, note, "pairs")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], note: str, label: str) -> str:
+    """A table of text, numbers right; `note`, which is LaTeX, is its caption."""
+    body = [list(row) for row in rows]
+    columns = [[row[i] for row in body] for i in range(len(header))]
+    align = "".join("r" if all(map(_is_number, column)) else "l" for column in columns)
+    lines = [" & ".join(map(text, row)) + r" \\" for row in body]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{note}}}",
+            rf"\label{{tab:{label}}}",
+            rf"\begin{{tabular}}{{{align}}}",
+            r"\toprule",
+            " & ".join(map(text, header)) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _is_number(cell: Any) -> bool:
+    return bool(re.fullmatch(r"[+-]?[\d,.]*( ± [\d.]+)?", str(cell)))
+
+
+def text(cell: Any) -> str:
+    """Return text as LaTeX that shows it."""
+    return "".join(SPECIAL.get(letter, letter) for letter in escape.printable(cell))

@@ -1,0 +1,43 @@
+import re
+
+import pytest
+
+from study.config import Config
+from study.report.text import findings, latex
+from tests.report.conftest import spread
+from tests.report.figures.conftest import study
+
+
+def made():
+    return study(
+        *spread(Config(norm="batch", l1=1e-5, holdout=100), 99.1, 99.2, 99.3),
+        *spread(Config(norm="group", groups=5, holdout=100), 98.0, 98.3, 98.1),
+        *spread(Config(norm="layer", holdout=100), 98.5, 98.3, 98.4),
+    )
+
+
+def test_the_tables_hold_what_the_report_says():
+    grid = made()
+    tables = latex.tables(grid, findings.pairs(grid), None)
+    assert tables.count(r"\begin{table}") == tables.count(r"\end{table}") == 2
+    variants, pairs = re.findall(r"\\midrule\n(.*?)\\bottomrule", tables, re.S)
+    assert [line.split(" & ")[0] for line in variants.splitlines()] == [
+        "BN + L1 1e-5 (sum)", "LN", "GN",
+    ]  # fmt: skip
+    assert r"7,684 & 3 & 99.20 $\pm$ 0.25 \\" in variants
+    assert pairs.count("\n") == 2 and "BN + L1 1e-5 (sum) & LN & 3 & +0.80 &" in pairs
+    columns = {line.count(" & ") for line in variants.splitlines()}
+    assert columns == {3} and r"\begin{tabular}{lrrr}" in tables
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("50 % & more_or {less}", r"50 \% \& more\_or \{less\}"),
+        (r"\input{x}", r"\textbackslash{}input\{x\}"),
+        ("a\x1b[2Jb", r"a\textbackslash{}x1b[2Jb"),
+        ("p < 0.001", r"p \textless{} 0.001"),
+    ],
+)
+def test_nothing_that_a_run_says_is_a_command(shown, expected):
+    assert latex.text(shown) == expected
