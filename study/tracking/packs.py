@@ -48,9 +48,12 @@ def train(
 
 def read_result(run: AssignedRun) -> Run | RunError | None:
     """Read from its folder what became of a run; None where it has not ended."""
-    stored = runs.read(run.folder)
+    try:
+        stored = runs.read(run.folder)
+    except UsageError as error:  # damaged, which its next training sets aside
+        return RunError(str(error))
     if stored.state == runs.FAILED:
-        return RunError(stored.summary["cause"])
+        return RunError(stored.summary.get("cause") or "the run failed")
     return stored if stored.done else None
 
 

@@ -9,13 +9,12 @@ import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from study import datasets, files, runs
 from study.config import FIELDS, VARIANT, Config
-from study.errors import UsageError, first_line
+from study.errors import DamagedError, UsageError, first_line
 from study.fields import finite, text
 from study.tracking import logger
 
@@ -53,7 +52,11 @@ def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
             runs.write_config(staged, config)
             runs.write_history(staged, history)
             runs.write_summary(staged, summary)
-            _check_files(runs.read(staged))
+            for name in (runs.MISCLASSIFIED, runs.MISCLASSIFIED_BEST):
+                _check_unpacked(staged / name)
+            runs.read(staged)
+        except DamagedError as error:
+            raise UsageError(f"its {error.path.name} is damaged ({error.why})") from error
         except UsageError as error:
             raise UsageError(str(error).replace(f"{staged}{os.sep}", "")) from error
         for name in sorted(runs.UPLOADED, key=lambda name: name == runs.SUMMARY):  # that one last
@@ -232,31 +235,20 @@ def _summary(
     return summary
 
 
-def _check_files(run: runs.Run) -> None:
-    """Check that the files of a run that are there can be read.
+def _check_unpacked(path: Path) -> None:
+    """Check that an archive, where there is one, is not too large in memory.
 
     Raises:
-        UsageError: one is damaged.
+        UsageError: it is.
     """
-    readers: dict[str, Callable[[], Any]] = {
-        runs.PARAMETERS: run.parameters,
-        runs.CONFUSION: run.confusion,
-        runs.MISCLASSIFIED: run.misclassified,
-    }
-    for name, read in readers.items():
-        if not run.has(name):
-            continue
-        try:
-            if name == runs.MISCLASSIFIED:
-                _check_unpacked(run.path / name)
-            read()
-        except Exception as error:  # bytes from elsewhere fail in every way
-            raise UsageError(f"its {name} is damaged ({first_line(error)})") from error
-
-
-def _check_unpacked(path: Path) -> None:
-    """Check that an archive is not too large in memory."""
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
+    if not zipfile.is_zipfile(path):  # then reading it says what it is
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except Exception as error:  # bytes from elsewhere fail in every way
+        raise UsageError(f"its {path.name} is damaged ({first_line(error)})") from error
     if size > MOST_MB * 1e6:
-        raise UsageError(f"{size / 1e6:,.0f} MB unpacked: at most {MOST_MB} are read")
+        raise UsageError(
+            f"its {path.name}: {size / 1e6:,.0f} MB unpacked: at most {MOST_MB} are read"
+        )

@@ -337,7 +337,7 @@ def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
             | {"test/accuracy": 90 + seed / 100 + e / 1000, "lr": 0.1, "seconds": 1.0}
             for e in range(1, 701)
         ]
-        server.add_run(sweep, settings(seed=seed, epochs=700), rows)
+        server.add_run(sweep, settings(seed=seed, epochs=701), rows)
     code, output = machine.study("pull", sweep.path)
     assert code == 0 and "20 runs fetched" in output, output
     found = runs.find(machine.home / "runs" / sweep.id)

@@ -91,10 +91,12 @@ def test_a_pack_is_as_far_as_all_its_runs(clock, made, capfd):
 def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd):
     shown = Progress(epochs=8, runs=2, position=1, quiet=True, metric=None)
     config = Config(epochs=4)
-    row = {"epoch": 1, "test/loss": 0.5, "test/accuracy": 80.0}
+    row = {"epoch": 1, "train/loss": 0.6, "train/accuracy": 79.0, "test/loss": 0.5}
+    row |= {"test/accuracy": 80.0, "lr": 0.1, "seconds": 1.0}
     runs.write_config(tmp_path, config)
     runs.write_history(tmp_path, [row])
-    runs.write_summary(tmp_path, {"state": runs.STOPPED, "epochs": 1})
+    summary = {"state": runs.STOPPED, "epochs": 1, **runs.scores([row]), "parameters": 1}
+    runs.write_summary(tmp_path, summary)
     clock.seconds = 10
     shown.end_epoch()
     shown.end_run(Task(config, "BN", tmp_path), runs.read(tmp_path))

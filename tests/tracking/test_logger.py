@@ -40,7 +40,10 @@ def test_the_offline_run_has_history_config_and_summary(recorded):
 
 def test_its_files_lie_in_the_run_folder(recorded):
     [folder] = (recorded.path / "wandb").glob("offline-run-*")
-    assert {path.name for path in (folder / "files").iterdir()} >= set(runs.UPLOADED)
+    assert {path.name for path in (folder / "files").iterdir()} >= {
+        name for name in runs.UPLOADED if (recorded.path / name).is_file()
+    }
+    assert (recorded.path / runs.MISCLASSIFIED).is_file()
     assert list((recorded.path / "wandb/data").glob("**/*"))
 
 

@@ -57,7 +57,9 @@ def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, ma
     agent = start(machine, sweep, "--pack", "4")
     output = finish(agent)
     assert agent.returncode == 1 and "2 runs trained" in output and "2 failed" in output
-    fine, refused, diverged, again = sweep.runs.values()
+    # They are opened side by side, so that the server may have them in another order.
+    by_rate = sorted(sweep.runs.values(), key=lambda run: run.config["lr"])
+    refused, fine, again, diverged = by_rate
     assert (refused.state, refused.exit_code) == ("failed", 2)
     assert "lr=-1: allowed is a number above 0" in refused.summary["cause"]
     assert (diverged.state, diverged.exit_code) == ("failed", 1)

@@ -11,6 +11,7 @@ from study.tracking import assigned, packs
 from study.tracking.assigned import AssignedRun
 from study.tracking.signals import Preempted
 from study.train import pack_runs
+from tests.conftest import write_run
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_runs_of_one_bucket_are_a_group_and_a_backbone_is_alone(assign, monkeypa
 
 def test_a_group_that_cannot_be_trained_has_the_cause_and_what_is_there_counts(assign, monkeypatch):
     done, left = assign(seed=1), assign(seed=2)
-    runs.write_summary(done.folder, {"state": runs.FINISHED})
+    write_run(done.folder, done.config)
     for error, cause in ((UsageError("no data"), "no data"), (ValueError("a bug"), "a bug")):
 
         def fail(*_, error=error, **__):

@@ -177,7 +177,10 @@ def test_a_file_that_is_too_large_is_left_out(client, tmp_path, monkeypatch, say
     monkeypatch.setattr(server_run, "MOST_MB", 0.001)
     if not says:
         monkeypatch.setattr(File, "size", 0)
-    given = {runs.GRID: bytes(1001), runs.CONFUSION: b"[]"}
+    given = {
+        runs.GRID: bytes(1001),
+        runs.CONFUSION: json.dumps(np.eye(10, dtype=int).tolist()).encode(),
+    }
     run, folder, done = pull_one(client, tmp_path, given=given)
     assert done.skipped == [f"{run.id}: {runs.GRID} has 0 MB: at most 0.001 are fetched"]
     assert {path.name for path in folder.iterdir()} == {

@@ -27,7 +27,9 @@ def of_a_pack(home):
         folder.mkdir()
     shared = PackCheckpoint(folders)
     network = {name: torch.stack([values, 2 * values]) for name, values in STATE.items()}
-    shared.write(folders, network, {"momentum": list(network.values())}, [['{"epoch": 1}']] * 2)
+    best = {"predicted": torch.zeros(2, 5, dtype=torch.int16)}
+    lines = [['{"epoch": 1}']] * 2
+    shared.write(folders, network, {"momentum": list(network.values())}, lines, best)
     shared.link(folders)
     return folders[1] / runs.CHECKPOINT
 
