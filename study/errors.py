@@ -25,6 +25,11 @@ class DamagedError(UsageError):
         self.path, self.why = path, "; ".join(str(why).splitlines())
         super().__init__(f"{path}: is damaged ({self.why}): {remedy}")
 
+    @property
+    def fault(self) -> str:
+        """The file's name and what is wrong with it, for whoever knows its folder."""
+        return f"{self.path.name} is damaged ({self.why})"
+
 
 class Faults:
     """The faults of one input, collected so that the user reads all of them at once."""

@@ -19,6 +19,7 @@ from study.errors import DamagedError, RunError, UsageError
 
 LOCK = ".lock"
 PROBE = ".probe"
+DAMAGED = ".damaged"  # ends the name of what was found damaged and set aside
 TEMPORARY = ".tmp"  # the end of the name of a file that is being written
 MOVE_AWAY = "move it away and run the command again"  # the remedy for a damaged file
 LONGEST_NAME = 150  # bytes of a file's name; file systems take 255, and others add to it
@@ -138,11 +139,11 @@ def link(path: Path, target: Path) -> None:
         raise RunError(_write_error(path, error)) from error
 
 
-def place_aside(path: Path) -> Path:
-    """Return the free place beside a file or folder for what is damaged of it: NAME.damaged, else
-    NAME.damaged-2, and so on."""
-    endings = itertools.chain([""], (f"-{copy}" for copy in itertools.count(2)))
-    places = (path.with_name(f"{path.name}.damaged{ending}") for ending in endings)
+def place_aside(path: Path, ending: str = DAMAGED) -> Path:
+    """Return the free place beside a file or folder for what readers are to leave out: its name
+    with an ending, which a number follows where that name is taken: NAME.damaged-2."""
+    numbers = itertools.chain([""], (f"-{copy}" for copy in itertools.count(2)))
+    places = (path.with_name(f"{path.name}{ending}{number}") for number in numbers)
     return next(place for place in places if not place.exists())
 
 

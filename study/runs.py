@@ -10,7 +10,6 @@ checked (schema.py).
 
 import contextlib
 import dataclasses
-import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -304,13 +303,12 @@ def find_readable(folder: str | Path) -> tuple[list[Run], dict[str, str]]:
 def set_aside(path: Path, ending: str) -> Path:
     """Rename a run folder so that readers leave it out; return its new path.
 
-    ending: of its name, such as DELETED; a number follows where that name is taken.
+    ending: of its name, such as DELETED; see files.place_aside.
 
     Raises:
         RunError: it cannot be renamed.
     """
-    names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    aside = next(a for n in names if not (a := path.with_name(f"{path.name}{ending}{n}")).exists())
+    aside = files.place_aside(path, ending)
     try:
         path.rename(aside)
     except OSError as error:

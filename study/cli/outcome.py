@@ -42,7 +42,8 @@ def _best(folder: Path) -> list[str]:
     best = study.ranked()[0]
     value = variants.in_words(best.last(study.rank_key), study.metric)
     seeds = variants.count(len(best.runs), "seed")
-    lines = [f"best: {best.label}, {study.metric.title} {value} ({seeds})"]
-    if len(study.variants) == 1:
-        lines = [f"{best.label}: {study.metric.title} {value} ({seeds})"]
-    return [*lines, f"report: study report {shlex.quote(str(folder))}"]
+    name = f"best: {best.label}," if len(study.variants) > 1 else f"{best.label}:"
+    return [
+        f"{name} {study.metric.title} {value} ({seeds})",
+        f"report: study report {shlex.quote(str(folder))}",
+    ]

@@ -8,6 +8,7 @@ Sources: Fisher 1935 (The Design of Experiments); Montgomery 2017 (Design and An
 Experiments, chapter 5); Holm 1979 for the correction.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -77,6 +78,11 @@ class Effects:
         names = " and ".join(self.factors[i].title for i in effect.factors)
         return names if len(effect.factors) == 1 else f"{names} together"
 
+    def runs(self, effect: Effect) -> int:
+        """How many runs each of an effect's means is over."""
+        cells = math.prod(len(factor.levels) for factor in self.factors)
+        return self.seeds * cells // effect.means.size
+
 
 def analyse(study: Study) -> Effects | None:
     """Analyse the grid of a study; None where it is not complete, or has fewer than two factors or
@@ -127,10 +133,7 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         p = float(distributions.f.sf(ratio, own_freedom, degrees)) if known else np.nan
         effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
     corrected = stats.holm([effect.p for effect in effects])
-    return [
-        Effect(effect.factors, effect.means, effect.half_width, float(p))
-        for effect, p in zip(effects, corrected)
-    ]
+    return [dataclasses.replace(effect, p=float(p)) for effect, p in zip(effects, corrected)]
 
 
 def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
@@ -144,9 +147,8 @@ def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
 def interval(effects: Effects, effect: Effect, level: int) -> Interval:
     """Return a level's mean with the interval of its difference from the mean of all runs."""
     mean = float(effect.means[level])
-    count = effects.seeds * math.prod(len(factor.levels) for factor in effects.factors)
-    runs = count // len(effect.means)
-    return Interval(mean, mean - effect.half_width, mean + effect.half_width, runs)
+    low, high = mean - effect.half_width, mean + effect.half_width
+    return Interval(mean, low, high, effects.runs(effect))
 
 
 def _grid(

@@ -25,10 +25,10 @@ class Progress:
     ) -> None:
         self.epochs, self.runs, self.metric = epochs, runs, metric
         self.done_epochs = self.done_runs = 0
-        self.quiet, self.slots = quiet, position
+        self.quiet = quiet
         self.ahead = 0.0  # of the epochs counted, those that the workers are in by now
         self.began = time.monotonic()
-        self.told = dict.fromkeys(range(position), self.began + FIRST - EVERY)
+        self.reported = dict.fromkeys(range(position), self.began + FIRST - EVERY)
         if quiet:
             print(f"{runs} runs, {epochs} epochs, {position} at once", file=sys.stderr, flush=True)
         self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
@@ -43,8 +43,8 @@ class Progress:
         self.ahead = sum(worker.epochs for worker in workers)
         now = time.monotonic()
         for worker in workers if self.quiet else ():
-            if worker.text and now >= self.told[worker.slot] + EVERY:
-                self.told[worker.slot] = now
+            if worker.text and now >= self.reported[worker.slot] + EVERY:
+                self.reported[worker.slot] = now
                 print(worker.text + self._time_left(), file=sys.stderr, flush=True)
 
     def end_run(self, task: Task, result: Run | str) -> None:

@@ -25,7 +25,7 @@ from study.report import page
 from study.report.build import FIGURES, Report, build_report
 from study.report.variants import Study, collect
 from study.tracking import client, logger, panels
-from study.tracking.pull import PAGE
+from study.tracking.client import PAGE
 
 REPORT = "report"  # the job type of the run that holds the figures
 UPLOADED = ("index.html", "results.csv", "pairs.csv")  # files of the report

@@ -12,7 +12,6 @@ from study.tracking import client, server_run
 
 INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its stamp when it was pulled
 PULLERS = 8
-PAGE = 200  # runs listed by a request
 PAUSE = 1  # seconds, at least, between two writes of the index
 # Of a download, tried after 2, 4, 8 and 16 seconds; wandb's own default goes on for a quarter of
 # an hour.
@@ -51,7 +50,7 @@ def pull(path: str, out: Path) -> Pulled:
         project, _, sweep_id = path.rpartition("/")
         try:
             content = dict(sweep.config)
-            found = api.runs(project, {"sweep": sweep_id}, "+created_at", per_page=PAGE)
+            found = api.runs(project, {"sweep": sweep_id}, "+created_at", per_page=client.PAGE)
             wandb_runs = {run.id: run for run in found}
         except Exception as error:  # wandb's errors share no base class
             raise RunError(

@@ -56,7 +56,7 @@ def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
                 _check_unpacked(staged / name)
             runs.read(staged)
         except DamagedError as error:
-            raise UsageError(f"its {error.path.name} is damaged ({error.why})") from error
+            raise UsageError(f"its {error.fault}") from error
         except UsageError as error:
             raise UsageError(str(error).replace(f"{staged}{os.sep}", "")) from error
         for name in sorted(runs.UPLOADED, key=lambda name: name == runs.SUMMARY):  # that one last

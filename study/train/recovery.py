@@ -33,7 +33,7 @@ def find_done(config: Config, folder: Path, callback: Callback) -> Run | None:
     except DamagedError as error:
         # A checkpoint has a history of its own: it needs nothing but to be of this run.
         keep = [runs.CHECKPOINT] if _is_of(config, folder) else []
-        _set_aside(folder, f"{error.path.name} is damaged ({error.why})", callback, keep)
+        _set_aside(folder, error.fault, callback, keep)
         return None
     if run.config != config:
         raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
@@ -62,7 +62,7 @@ def find_checkpoint(
         _check_fit(state, config, path)
         return state
     except DamagedError as error:
-        _set_aside(folder, f"{error.path.name} is damaged ({error.why})", callback)
+        _set_aside(folder, error.fault, callback)
         return None
 
 

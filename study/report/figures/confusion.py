@@ -73,14 +73,14 @@ def _draw_cells(axes: Axes, mean: np.ndarray, cell: float) -> None:
     digits = 1 if len(mean) <= MOST_PRECISE else 0
     shares = 100 * mean.diagonal() / mean.sum(axis=1).clip(1)
     right = [f"{share:.{digits}f}{'%' * digits}" for share in shares]
-    told = {
+    wrongs = {
         (target, predicted): number(round(float(wrong[target, predicted]), digits))
         for target, predicted in zip(*np.nonzero(wrong))
     }
-    longest = max(map(len, [*right, *told.values()]))
+    longest = max(map(len, [*right, *wrongs.values()]))
     size = min(LARGEST, 0.9 * cell / (WIDTH * longest))
     centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
-    for (target, predicted), text in told.items():
+    for (target, predicted), text in wrongs.items():
         if text != "0":
             colour = "white" if wrong[target, predicted] > DARK * wrong.max() else "black"
             axes.annotate(text, (predicted, target), color=colour, **centred)

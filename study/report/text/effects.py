@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from study.planned import Metric
 from study.report.effects import Effect, Effects
 from study.report.variants import format_p, listed
@@ -30,13 +28,11 @@ def table(effects: Effects | None, metric: Metric) -> EffectsTable | None:
         if effects.pooled
         else "each effect's own interaction with seeds, since the variants' spreads differ"
     )
-    runs = len(effects.effects[0].means)
-    per_level = effects.seeds * int(np.prod([len(f.levels) for f in effects.factors])) // runs
     note = (
         f"Means of the {metric.title} at the last epoch over all runs that have a value, for"
-        f" {effects.factors[0].title} {per_level} each. Analysis of variance with the"
-        f" {effects.seeds} common seeds as blocks; its error: {error}. p by F tests, corrected for"
-        f" all {len(rows)} effects (Holm)."
+        f" {effects.factors[0].title} {effects.runs(effects.effects[0])} each. Analysis of variance"
+        f" with the {effects.seeds} common seeds as blocks; its error: {error}. p by F tests,"
+        f" corrected for all {len(rows)} effects (Holm)."
     )
     return EffectsTable(rows, note)
 

@@ -26,7 +26,8 @@ def tables(study: Study, pairs: Sequence[Pair], published: PublishedTable | None
     """Return the table of the variants, that of the best beside the others, and that of published
     figures where there are some."""
     parts = [PREAMBLE + _variants(study)]
-    with_best = [p for p in pairs if p.one in {family[0] for family in study.families}]
+    best = {family[0] for family in study.families}
+    with_best = [pair for pair in pairs if pair.one in best]
     if with_best:
         parts.append(_pairs(with_best))
     if published:
