@@ -86,7 +86,10 @@ def quick(monkeypatch):
 def tiny_run(tmp_path_factory):
     """A finished run of two epochs on digits, for tests that only read it."""
     config = Config(norm="group", groups=5, epochs=2, batch_size=64, seed=1)
-    return loop.train(config, tmp_path_factory.mktemp("tiny") / "run")
+    run = loop.train(config, tmp_path_factory.mktemp("tiny") / "run")
+    files = set(run.path.rglob("*"))
+    yield run
+    assert set(run.path.rglob("*")) == files, "a test wrote into the run that all tests share"
 
 
 @pytest.fixture

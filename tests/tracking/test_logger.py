@@ -1,5 +1,6 @@
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ from study.tracking import logger
 
 @pytest.fixture(scope="module")
 def recorded(tiny_run, tmp_path_factory):
-    logger.record(tiny_run, "mine", "norm-study")
-    return tiny_run
+    folder = shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("recorded") / "run")
+    run = runs.read(folder)
+    logger.record(run, "mine", "norm-study")
+    return run
 
 
 def inspect_offline(run, *words: str) -> str:
