@@ -17,7 +17,7 @@ import tyro
 
 from study import __version__, escape
 from study.cli import parsing
-from study.config import FIELDS, Config, labels
+from study.config import Config, labels
 from study.errors import RunError, UsageError
 from study.runs import Run
 
@@ -34,19 +34,22 @@ def print(message: Any, **options: Any) -> None:
     builtins.print(escape.printable(message), **options)
 
 
-def check(dataset: Names = (), online: bool = False) -> int:
+def check(
+    sweeps: tyro.conf.Positional[tuple[Path, ...]] = (),
+    dataset: Names = (),
+    online: bool = False,
+) -> int:
     """Check the device, memory, disk, data sets and W&B login; exit 1 with the remedy.
 
     Args:
+        sweeps: sweep YAMLs whose settings, networks and data sets are checked, too.
         dataset: data sets that must be there, own:NAME too; the others are downloaded where they
             are missing.
         online: also ask for a W&B login.
     """
     from study.cli import check as checks
 
-    for name in dataset:
-        FIELDS["dataset"].canonical(name)
-    return checks.run(dataset, online)
+    return checks.run(sweeps, dataset, online)
 
 
 def train(

@@ -124,6 +124,8 @@ class Config:
     """seed of initialization, order of images and dropout"""
     precision: Literal["float32", "bfloat16", "float64"] = setting("float32")
     """arithmetic; bfloat16 by autocast, with float32 weights"""
+    max_parameters: int = setting(0, Range(0), per_model=True)
+    """a larger network is refused; 0: none is"""
 
     def __post_init__(self) -> None:
         for field in FIELDS.values():
@@ -192,6 +194,18 @@ class Config:
                 raise UsageError(f"variant={variant!r}: {error}") from error
             raise
 
+    def check_parameters(self, total: int) -> None:
+        """Check a network's number of parameters.
+
+        Raises:
+            UsageError: there are more than max_parameters.
+        """
+        if 0 < self.max_parameters < total:
+            raise UsageError(
+                f"max_parameters={self.max_parameters}: {self.describe_network()} has {total:,}"
+                " parameters"
+            )
+
     def with_values(self, values: Mapping[str, Any]) -> "Config":
         """Return it with other values of fields that are not COUPLED, without checking it again.
 
@@ -202,6 +216,11 @@ class Config:
             value = values[name] if name in values else getattr(self, name)
             object.__setattr__(config, name, value)
         return config
+
+    def describe_network(self) -> str:
+        """Return what the network is, in words: mnist_7684 with BN on digits."""
+        affine = "" if self.norm_affine == "channel" else f" (affine {self.norm_affine})"
+        return f"{self.network} with {NORM_LABELS[self.norm]}{affine} on {self.dataset}"
 
     def non_defaults(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, in the order of the fields."""
@@ -254,6 +273,7 @@ ALIASES = {
         "holdout": "val_size validation_size val_split validation_split",
         "seed": "random_seed rng_seed manual_seed random_state",
         "precision": "dtype amp",
+        "max_parameters": "max_params parameter_budget param_budget",
     }.items()
     for alias in aliases.split()
 }

@@ -10,21 +10,25 @@ import torch
 from study import datasets, files
 from study.config import FIELDS
 from study.errors import RunError, UsageError
+from study.sweep import spec
 from study.tracking import client
-from study.train import data, devices
+from study.train import data, devices, networks
 
 LEAST_FREE = 2e9  # bytes of disk; with less a sweep on MNIST may fail
 
 
-def run(required: Iterable[str], ask_login: bool) -> int:
+def run(sweeps: Iterable[Path], required: Iterable[str], ask_login: bool) -> int:
     """Print what this machine has. Return 0, or 1 if something has to be mended first.
 
-    required: data sets that must be present; they are downloaded if they are missing.
+    required: data sets that must be present, as those of the sweep files must; they are downloaded
+    if they are missing.
 
     Raises:
-        UsageError: a data set of no such name.
+        UsageError: a data set of no such name, or a sweep file in which something is not allowed.
     """
     required = [FIELDS["dataset"].canonical(name) for name in required]
+    for file in sweeps:
+        required += _sweep(file)
     problems = [
         *_device(),
         *_folders(),
@@ -34,6 +38,22 @@ def run(required: Iterable[str], ask_login: bool) -> int:
     for problem in problems:
         print(f"mend first: {problem}")
     return 1 if problems else 0
+
+
+def _sweep(file: Path) -> list[str]:
+    """Check a sweep file and print its size and networks. Return the data sets that it needs."""
+    sweep = spec.read(file)
+    print(f"sweep    {file}: {sweep}")
+    try:
+        for config, total in networks.build_each(sweep.configs).items():
+            limit = config.max_parameters
+            allowed = f" of at most {limit:,}" if limit else ""
+            print(f"network  {config.describe_network()}: {total:,} parameters{allowed}")
+    except UsageError as error:
+        raise UsageError(
+            "\n".join(f"{file}: {line}" for line in str(error).splitlines())
+        ) from error
+    return [config.dataset for config in sweep.configs]
 
 
 def _device() -> list[str]:

@@ -30,7 +30,7 @@ from study.sweep.spec import Sweep
 from study.sweep.worker import PRELOAD, Message, Worker
 from study.tracking import client, logger
 from study.tracking.logger import Mode
-from study.train import augment, checkpoint, data, devices
+from study.train import augment, checkpoint, data, devices, networks
 
 PATIENCE = 5  # seconds that a pool waits for messages before it looks after the rest
 
@@ -78,8 +78,9 @@ def run(
     without a common file system share.
 
     Raises:
-        UsageError: a data set, the bank, the folder or the database cannot be used, the search
-            would never end, or mode is online without an API key; nothing was trained.
+        UsageError: a network cannot be built, a data set, the bank, the folder or the database
+            cannot be used, the search would never end, or mode is online without an API key;
+            nothing was trained.
         RunError: mode is online and no server answers, or no database; nothing was trained.
     """
     if mode == "online":
@@ -101,6 +102,7 @@ def run(
         if pending or unlogged:
             if storage is not None:
                 stack.enter_context(_share(out))
+            networks.build_each(pending)
             planned.write(out, sweep.plan())
             _prepare_data(pending)
             multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)

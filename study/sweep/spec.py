@@ -428,8 +428,11 @@ def _describe_yaml(error: yaml.YAMLError) -> str:
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server
+    from study.train import networks
+
     try:
         sweep = read(sys.argv[1])
+        networks.build_each(sweep.configs)
     except UsageError as error:
         sys.exit("\n".join(f"study: {line}" for line in str(error).splitlines()))
     print(f"{sys.argv[1]}: {sweep}", file=sys.stderr)

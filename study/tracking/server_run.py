@@ -55,6 +55,7 @@ def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
             for name in (runs.MISCLASSIFIED, runs.MISCLASSIFIED_BEST):
                 _check_unpacked(staged / name)
             runs.read(staged)
+            config.check_parameters(summary.get("parameters") or 0)
         except DamagedError as error:
             raise UsageError(f"its {error.fault}") from error
         except UsageError as error:

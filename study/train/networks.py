@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from study import datasets
 from study.config import FIELDS, Config
 from study.datasets import DatasetSpec
-from study.errors import UsageError
+from study.errors import Faults, UsageError
 from study.plans import PLANS
 from study.train import norms
 from study.train.blocks import Block, Network
@@ -24,21 +24,56 @@ def build(config: Config) -> nn.Module:
     generator.
 
     Raises:
-        UsageError: the images are too small for the network, or a timm backbone cannot do as asked
-            (see backbones.build).
+        UsageError: the images are too small for the network, it has more parameters than allowed,
+            or a timm backbone cannot do as asked (see backbones.build).
     """
-    if config.network not in PLANS:
+    if config.network in PLANS:
+        network: nn.Module = _planned(config, config.dropout)
+    else:
         from study.train import backbones  # lazily: timm's import takes longer than torch's
 
-        return backbones.build(config)
-    return _planned(config, config.dropout)
+        network = backbones.build(config)
+    config.check_parameters(count_parameters(network))
+    return network
 
 
 def build_pack(configs: Sequence[Config]) -> Network:
     """Build one network of several side by side (see Network), of configurations whose networks
     differ in nothing but dropout.
+
+    Raises:
+        UsageError: as build.
     """
-    return _planned(configs[0], [config.dropout for config in configs], copies=len(configs))
+    network = _planned(configs[0], [config.dropout for config in configs], copies=len(configs))
+    for config in configs:
+        config.check_parameters(count_parameters(network) // len(configs))
+    return network
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of a network's trained parameters."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def build_each(configs: Iterable[Config]) -> dict[Config, int]:
+    """Build each of the configurations' networks once, and return its number of parameters, beside
+    the first configuration that has it.
+
+    Raises:
+        UsageError: networks that cannot be built or are larger than allowed, a line for each.
+    """
+    names = [name for name, field in FIELDS.items() if field.shapes_network and name != "dropout"]
+    distinct: dict[tuple[Any, ...], Config] = {}
+    for config in configs:
+        key = (*(getattr(config, name) for name in names), config.max_parameters)
+        distinct.setdefault(key, config)
+    faults, totals = Faults(), {}
+    for config in distinct.values():
+        if table := faults.attempt(parameter_table, config):
+            totals[config] = table["total"]
+            faults.attempt(config.check_parameters, table["total"])
+    faults.check()
+    return totals
 
 
 def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) -> Network:
@@ -112,7 +147,7 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
             record(name, module)
     with torch.inference_mode():
         network(torch.zeros(1, *spec.shape))
-    total = sum(p.numel() for p in network.parameters())
+    total = count_parameters(network)
     activations = sum(math.prod(layer["output"]) for layer in layers)
     return {
         "layers": layers,

@@ -5,6 +5,7 @@ import numpy as np
 from study.cli import check
 from study.errors import UsageError
 from study.tracking import client
+from tests.machines import sweep_text
 from tests.test_datasets import made
 
 
@@ -54,7 +55,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_are_named(monkeypatch, 
         raise UsageError(f"{folder}: cannot be written")
 
     monkeypatch.setattr(check.files, "check_writable", refuse)
-    assert check.run([], ask_login=False) == 1
+    assert check.run([], [], ask_login=False) == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mend first")]
     assert f"mend first: {tmp_path}: cannot be written" in lines
     assert any("runs has" in line and "make room for runs" in line for line in lines)
@@ -71,3 +72,22 @@ def test_a_login_is_asked_for_only_with_online(command, monkeypatch, tmp_path):
     done = command("check", "--online")
     assert done.returncode == 1
     assert "mend first: no W&B login" in done.stdout
+
+
+def test_a_sweep_file_is_checked_with_its_networks_and_data_sets(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    np.savez(tmp_path / "mine.npz", **made(classes=10, images=40, shape=(20, 20)))
+    file = tmp_path / "mine.yaml"
+    file.write_text(sweep_text(dataset="own:mine", norm=["batch", "layer"], max_parameters=8000))
+    done = command("check", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{file}: grid, 2 configurations" in done.stdout
+    assert "mnist_7684 with LN on own:mine: 7,684 parameters of at most 8,000" in done.stdout
+    assert "own:mine: 40 training and 20 test images, intact" in done.stdout
+    file.write_text(sweep_text(network=["mnist_7684", "mnist_9680"], max_parameters=8000))
+    done = command("check", file)
+    wrong = "max_parameters=8000: mnist_9680 with BN on digits has 9,680 parameters"
+    assert done.returncode == 2 and done.stderr.splitlines() == [f"study: {file}: {wrong}"]
+    done = command("sweep", file)
+    assert done.returncode == 2 and done.stderr.splitlines() == [f"study: {wrong}"]
+    assert not list(tmp_path.glob("runs/*/*.json"))

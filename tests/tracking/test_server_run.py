@@ -87,6 +87,8 @@ OTHERS = [
     ({"given": uploaded(cause={})}, "summary.json has cause={}"),
     ({"given": uploaded(versions=["1"])}, "summary.json has versions=['1']"),
     ({"given": uploaded(versions={"torch": 2})}, "summary.json has versions="),
+    ({"config": OURS | {"max_parameters": 7000}, "summary": {"parameters": 7684}},
+     "max_parameters=7000: mnist_7684 with BN on digits has 7,684 parameters"),
     ({"given": {runs.PARAMETERS: b"{"}}, "its parameters.json is damaged"),
     ({"given": {runs.CONFUSION: b"{}"}}, "its confusion.json is damaged"),
     ({"given": {runs.MISCLASSIFIED: b"PK"}}, "its misclassified.npz is damaged"),
@@ -101,7 +103,7 @@ OTHERS = [
     ({"id": ".."}, "its id is no file name"),
     ({"id": "n" * 300}, "its id is no file name"),
     ({"id": "a\nb"}, "its id is no file name"),
-]
+]  # fmt: skip
 ODD = [
     *(({"config": config}, why) for config, why in CONFIGS),
     *(({"rows": rows}, why) for rows, why in HISTORIES),

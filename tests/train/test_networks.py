@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from study import datasets
 from study.config import FIELDS, Config
+from study.errors import UsageError
 from study.train import networks
+from tests.test_datasets import made
 
 TOTALS = {
     "mnist_7684": 7684,
@@ -100,6 +103,36 @@ def test_layer_norms_of_the_published_studies_layer_by_layer(network, affine, co
     assert [x["parameters"] for x in norms] == counts
     counted = [x["parameters"] for x in layers if x["type"].startswith("Conv2d")]
     assert counted == CONVOLUTIONS[network]
+
+
+@pytest.mark.parametrize(
+    "build", [networks.build, lambda config: networks.build_pack([config] * 3)]
+)
+def test_a_network_above_its_budget_is_refused_with_the_count(build):
+    build(config("mnist_7684", max_parameters=7684))
+    with pytest.raises(UsageError) as refused:
+        build(config("mnist_7684", norm="layer", norm_affine="element", max_parameters=7684))
+    total = networks.parameter_table(config("mnist_7684", norm="layer", norm_affine="element"))
+    assert str(refused.value) == (
+        "max_parameters=7684: mnist_7684 with LN (affine element) on mnist has"
+        f" {total['total']:,} parameters"
+    )
+
+
+def test_every_network_is_built_once_and_every_fault_is_told(tmp_path, monkeypatch):
+    small = [config("mnist_7684", dropout=p, seed=s) for p in (0, 0.1) for s in (1, 2)]
+    assert networks.build_each(small) == {small[0]: 7684}
+    large = [config(name, max_parameters=8000) for name in TOTALS if name.startswith("mnist")]
+    np.savez(tmp_path / "small.npz", **made(shape=(12, 12)))
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    tiny = Config(dataset="own:small")
+    with pytest.raises(UsageError) as refused:
+        networks.build_each([*small, *large, tiny])
+    lines = str(refused.value).splitlines()
+    assert [line.partition(": ")[2].split()[0] for line in lines[:3]] == [
+        "mnist_8008", "mnist_9680", "mnist_9802",
+    ]  # fmt: skip
+    assert len(lines) == 4 and "takes images of at least" in lines[3]
 
 
 def test_the_sizes_of_mnist_7684():
