@@ -1,5 +1,6 @@
 """The progress of a whole sweep on the terminal: a bar with the time left, and a line a run."""
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -27,8 +28,9 @@ class Progress:
         self.done_epochs = self.done_runs = 0
         self.quiet = quiet
         self.ahead = 0.0  # of the epochs counted, those that the workers are in by now
-        self.began = time.monotonic()
-        self.reported = dict.fromkeys(range(position), self.began + FIRST - EVERY)
+        # When training began, and the epochs that were done by then; starting takes seconds.
+        self.began: tuple[float, float] | None = None
+        self.reported = dict.fromkeys(range(position), time.monotonic() + FIRST - EVERY)
         if quiet:
             print(f"{runs} runs, {epochs} epochs, {position} at once", file=sys.stderr, flush=True)
         self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
@@ -42,10 +44,13 @@ class Progress:
         """Print how far the workers are, each every 30 seconds, where no terminal shows bars."""
         self.ahead = sum(worker.epochs for worker in workers)
         now = time.monotonic()
-        for worker in workers if self.quiet else ():
+        if self.began is None and (done := self.done_epochs + self.ahead):
+            self.began = now, done
+        left = self._time_left()
+        for worker in workers if self.quiet and left else ():
             if worker.text and now >= self.reported[worker.slot] + EVERY:
                 self.reported[worker.slot] = now
-                print(worker.text + self._time_left(), file=sys.stderr, flush=True)
+                print(worker.text + left, file=sys.stderr, flush=True)
 
     def end_run(self, task: Task, result: Run | str) -> None:
         """Print how a run ended, or the cause of its failure, and the time left."""
@@ -71,11 +76,13 @@ class Progress:
         return f"{metric.title} {metric.format(last)} ({metric.superlative} {metric.format(best)})"
 
     def _time_left(self) -> str:
-        """The time left, by the epochs so far; empty while there is none to go by."""
+        """The time left, by the epochs since training began; empty while there are none."""
+        began, before = self.began or (0, math.inf)
         done = self.done_epochs + self.ahead
-        if not done:
+        if done <= before:
             return ""
-        seconds = max(0, self.epochs - done) * (time.monotonic() - self.began) / done
+        pace = (time.monotonic() - began) / (done - before)
+        seconds = max(0, self.epochs - done) * pace
         return f"  ({_duration(seconds)} left)"
 
 

@@ -38,7 +38,7 @@ def made(monkeypatch, tmp_path):
     return make
 
 
-def test_a_line_of_each_worker_after_five_seconds_then_every_thirty(clock, made, capfd):
+def test_a_line_of_each_worker_once_its_pace_is_known_then_every_thirty_seconds(clock, made, capfd):
     shown = Progress(epochs=8, runs=2, position=2, quiet=True, metric=None)
     workers = [made(slot) for slot in range(2)]
     assert capfd.readouterr().err == "2 runs, 8 epochs, 2 at once\n"
@@ -47,19 +47,24 @@ def test_a_line_of_each_worker_after_five_seconds_then_every_thirty(clock, made,
     shown.report(workers)
     assert capfd.readouterr().err == "", "nothing is trained yet"
     for each in workers:
+        each._show_message(Message("batch", 0, (1, 0.125, 1.8, 50.0)))
+    shown.report(workers)
+    assert capfd.readouterr().err == "", "the pace is not known yet"
+    clock.seconds = 14
+    for each in workers:
         each._show_message(Message("batch", 0, (1, 0.25, 1.5, 60.0)))
     shown.report(workers)
     lines = capfd.readouterr().err.splitlines()
-    # half an epoch of eight took 10 seconds
+    # Of eight epochs a quarter took 4 seconds: 7.5 are left. What starting took does not count.
     left = "  (2 min left)"
     assert lines == [
         f"[{slot}] BN, seed 1: epoch 1/4 (25%)  loss 1.5000  accuracy 60.00{left}"
         for slot in (1, 2)
     ]
-    clock.seconds = 39
+    clock.seconds = 43
     shown.report(workers)
     assert capfd.readouterr().err == ""
-    clock.seconds = 40
+    clock.seconds = 44
     shown.report(workers)
     assert len(capfd.readouterr().err.splitlines()) == 2
 
@@ -80,10 +85,10 @@ def test_a_worker_says_the_sweeps_own_metric(made):
 def test_a_pack_is_as_far_as_all_its_runs(clock, made, capfd):
     shown = Progress(epochs=12, runs=3, position=1, quiet=True, metric=None)
     pack = made(count=3)
-    pack._show_message(Message("batch", 0, (1, 0.5, 1.5, 60.0)))
-    clock.seconds = 15
-    shown.report([pack])
-    # 1.5 of 12 epochs in 15 s
+    for clock.seconds, share in ((5, 0.25), (12.5, 0.5)):
+        pack._show_message(Message("batch", 0, (1, share, 1.5, 60.0)))
+        shown.report([pack])
+    # 0.75 of 12 epochs in 7.5 s
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("[1] BN, seed 1 and 2 more: epoch 1/4") and "(2 min left)" in last
 
@@ -97,11 +102,16 @@ def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd
     runs.write_history(tmp_path, [row])
     summary = {"state": runs.STOPPED, "epochs": 1, **runs.scores([row]), "parameters": 1}
     runs.write_summary(tmp_path, summary)
-    clock.seconds = 10
+    one = made()
+    for clock.seconds, share in ((5, 0.5), (10, 1.0)):
+        one._show_message(Message("batch", 0, (1, share, 0.6, 79.0)))
+        shown.report([one])
+    shown.ahead = 0
     shown.end_epoch()
+    capfd.readouterr()
     shown.end_run(Task(config, "BN", tmp_path), runs.read(tmp_path))
     line = capfd.readouterr().err.splitlines()[-1]
-    # one epoch in 10 s, and the other run's four are left
+    # half an epoch in 5 s, and the other run's four are left
     assert line == (
         "1/2  BN, seed 0: test accuracy 80.00 (highest 80.00), stopped at epoch 1  (40 s left)"
     )
