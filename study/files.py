@@ -227,9 +227,11 @@ def check_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
+def claim(folder: Path, busy: str = "another process is training this run") -> Iterator[None]:
     """Lock a folder while working in it, and clear what killed processes left half-written there.
     The operating system frees the lock of a dead process.
+
+    busy: what is so where it is locked, for the message.
 
     Raises:
         UsageError: another process has locked it, or it cannot be written.
@@ -238,9 +240,7 @@ def claim(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UsageError(
-                f"{folder}: another process is training this run; wait for it"
-            ) from error
+            raise UsageError(f"{folder}: {busy}; wait for it") from error
         try:
             _clear(folder)
             check_writable(folder)

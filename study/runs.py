@@ -192,7 +192,7 @@ def read_done(path: Path) -> Run | None:
         run = read(path) if (path / SUMMARY).is_file() else None
     except UsageError:
         return None
-    return run if run and has_ended(run) else None
+    return run if run and run.done and not is_of_replaced_data(run) else None
 
 
 def is_done(path: Path) -> bool:
@@ -200,17 +200,17 @@ def is_done(path: Path) -> bool:
     return read_done(path) is not None
 
 
-def has_ended(run: Run) -> bool:
-    """Whether nothing is left to train of a run; of one on one's own data set, on the file that is
-    there now. Where the file is not at hand, or the run older than the mark, it is taken for it.
+def is_of_replaced_data(run: Run) -> bool:
+    """Whether a run on one's own data set has trained on another file than is there now. Where the
+    file is not at hand, or the run older than the mark, it has not.
 
     Raises:
         UsageError: the file is not what it should be.
     """
     md5 = run.summary.get(DATASET_MD5)
-    if not run.done or md5 is None or not datasets.is_known(run.config.dataset):
-        return run.done
-    return own_data.facts(datasets.own_path(run.config.dataset)).md5 == md5
+    if md5 is None or not datasets.is_known(run.config.dataset):
+        return False
+    return own_data.facts(datasets.own_path(run.config.dataset)).md5 != md5
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -346,4 +346,11 @@ def write_failure(path: Path, config: Config, cause: str) -> None:
     """Write why a run failed; where the disk is full, do without."""
     with contextlib.suppress(RunError):
         write_config(path, config)
-        write_summary(path, {"state": FAILED, "cause": cause})
+        write_summary(path, {"state": FAILED, "cause": cause} | _data_mark(path))
+
+
+def _data_mark(path: Path) -> dict[str, str]:
+    """Return the part of a summary, as it is now, that says on which data its run has trained."""
+    with contextlib.suppress(UsageError, AttributeError):
+        return {k: v for k, v in read_summary(path).items() if k == DATASET_MD5}
+    return {}

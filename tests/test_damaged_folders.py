@@ -102,7 +102,9 @@ def test_a_folder_that_is_moved_while_it_trains_fails_that_run_alone(tmp_path, c
     folder = tmp_path / "runs/mine" / runs.name(first)
 
     def move() -> None:
+        until = time.monotonic() + 120
         while runs.count_epochs(folder) < 1:
+            assert time.monotonic() < until, "it never trained an epoch"
             time.sleep(0.002)
         folder.rename(tmp_path / "moved")
 

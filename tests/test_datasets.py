@@ -14,6 +14,7 @@ from study.config import FIELDS, Config
 from study.errors import RunError, UsageError
 from study.report import page
 from study.train import augment, data, loop, networks, pack_runs
+from study.train.callback import Callback
 from tests.conftest import without_times
 
 
@@ -101,6 +102,26 @@ def test_a_run_on_a_file_that_was_replaced_is_trained_again(mine, tmp_path, capl
     assert not runs.is_done(folder)
     files.write_json(folder / runs.SUMMARY, again.summary | {runs.DATASET_MD5: None})
     assert runs.is_done(folder)  # of an older version
+
+
+class Break(Callback):
+    def epoch(self, row):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_unfinished_run_on_a_file_that_was_replaced_begins_anew(mine, tmp_path, caplog, fails):
+    config = Config(dataset="own:mine", epochs=2, batch_size=8)
+    folder = tmp_path / "runs" / runs.name(config)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, folder, callback=Break())
+    if fails:
+        runs.write_failure(folder, config, "made up")
+    assert runs.count_epochs(folder) == 1 and (folder / runs.CHECKPOINT).is_file()
+    np.savez(mine, **made(seed=1))
+    run = loop.train(config, folder)
+    assert "mine.npz was replaced since it was trained: set aside as" in caplog.text
+    assert without_times(run.history) == without_times(loop.train(config, tmp_path / "b").history)
 
 
 def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick):

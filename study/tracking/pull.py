@@ -42,7 +42,7 @@ def pull(path: str, out: Path) -> Pulled:
     """Make run folders of a sweep's runs below `out`; again, fetch only what has changed.
 
     Raises:
-        UsageError: no such sweep, or no API key.
+        UsageError: no such sweep, no API key, or another command is working in the sweep's folder.
         RunError: no server answers, or it goes away; what was fetched stays.
     """
     with client.environment(WANDB_SILENT="true", **RETRIES):
@@ -57,8 +57,8 @@ def pull(path: str, out: Path) -> Pulled:
                 f"{path}: the server gives no list of its runs ({first_line(error)}): pull again"
             ) from error
         pulled = Pulled(_folder(out, str(content.get("name") or sweep_id), path), content)
-        files.check_writable(pulled.folder)
-        _Pull(path, pulled, wandb_runs).run()
+        with files.claim(pulled.folder, "another command is working in it"):
+            _Pull(path, pulled, wandb_runs).run()
     return pulled
 
 

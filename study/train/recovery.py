@@ -37,12 +37,11 @@ def find_done(config: Config, folder: Path, callback: Callback) -> Run | None:
         return None
     if run.config != config:
         raise UsageError(f"{folder}: holds another run ({run.config.non_defaults()})")
-    if not runs.has_ended(run):
-        if run.done:
-            file = datasets.own_path(config.dataset).name
-            _set_aside(folder, f"{file} was replaced since it was trained", callback)
+    if runs.is_of_replaced_data(run):
+        file = datasets.own_path(config.dataset).name
+        _set_aside(folder, f"{file} was replaced since it was trained", callback)
         return None
-    return run
+    return run if run.done else None
 
 
 def find_checkpoint(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from study import datasets, files, runs
 from study.config import Config
+from study.datasets import DatasetSpec
 from study.runs import Misclassified, Run
 from study.train import checkpoint, data, image_grid, networks
 from study.train.predictions import Predictions
@@ -21,7 +22,7 @@ def begin(folder: Path, config: Config, history: list[dict[str, float]]) -> None
     runs.write_config(folder, config)
     files.write_json(folder / runs.PARAMETERS, networks.parameter_table(config))
     runs.write_history(folder, history)
-    runs.write_summary(folder, {"state": runs.RUNNING})
+    runs.write_summary(folder, {"state": runs.RUNNING, **_data_mark(datasets.spec(config.dataset))})
 
 
 def write(
@@ -91,15 +92,20 @@ def _summary(
     """Return the run in scalars, which sort and search well."""
     scores = runs.scores(history)
     images = len(dataset.train) * len(history)
-    own = {}
-    if datasets.is_own(config.dataset):
-        [own[runs.DATASET_MD5]] = dataset.spec.files.values()
     return {
         "state": state,
         "epochs": len(history),
         **scores,
         "parameters": networks.parameter_table(config)["total"],
         "images_per_second": round(images / scores["seconds"], 1) if scores["seconds"] else None,
-        **own,
+        **_data_mark(dataset.spec),
         **provenance,
     }
+
+
+def _data_mark(spec: DatasetSpec) -> dict[str, str]:
+    """Return what tells one version of one's own data set from another."""
+    if not datasets.is_own(spec.name):
+        return {}
+    [md5] = spec.files.values()
+    return {runs.DATASET_MD5: md5}

@@ -78,3 +78,12 @@ def test_the_launch_files_parse():
     assert "make agents" in task["run"]
     for script in ("agents", "requeue", "slurm.sh", "slurm_offline.sh"):
         subprocess.run(["bash", "-n", LAUNCH / script], check=True)
+
+
+def test_skypilot_takes_the_spot_file():
+    sky = pytest.importorskip("sky", reason="SkyPilot is not installed")
+    task = yaml.safe_load((LAUNCH / "spot.yaml").read_text())
+    secrets = [("WANDB_API_KEY", "x")]
+    made = sky.Task.from_yaml_config(task, [("SWEEP", "e/p/id")], secrets)
+    assert {next(iter(r.accelerators)) for r in made.resources} == {"L4", "A10G", "T4"}
+    assert all(r.use_spot for r in made.resources) and made.envs == {"SWEEP": "e/p/id"}

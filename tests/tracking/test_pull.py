@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from study import files, planned, runs
+from study.errors import UsageError
 from study.report.variants import collect
 from study.tracking import pull, server_run
 from tests.machines import settings, sweep_text
@@ -192,3 +193,17 @@ def test_the_command_writes_what_the_sweep_has_planned(client, tmp_path, command
     )
     plan = planned.read(tmp_path / "runs" / sweep.id)
     assert len(plan.configs) == 2 and plan.target == 99.4
+
+
+def test_two_pulls_never_write_into_one_folder(client, tmp_path):
+    sweep = client.add_sweep(sweep_text(seed=1))
+    client.add_run(sweep, settings(seed=1, epochs=1), [ROW | {"epoch": 1}])
+    folder = pull.pull(sweep.path, tmp_path / "runs").folder
+    before = sorted(folder.rglob("*"))
+    with (
+        files.claim(folder),
+        pytest.raises(UsageError, match=rf"{folder}: another command is working in it; wait"),
+    ):
+        pull.pull(sweep.path, tmp_path / "runs")
+    assert sorted(folder.rglob("*")) == before
+    assert pull.pull(sweep.path, tmp_path / "runs").unchanged == 1
