@@ -8,7 +8,7 @@ from study.sweep import spec
 NAMES = (
     "dataset, network, norm, groups, norm_affine, dropout, l1, l1_reduction, optimizer,"
     " weight_decay, lr, momentum, nesterov, schedule, step_size, gamma, epochs, batch_size,"
-    " augment, label_smoothing, holdout, seed, precision"
+    " augment, label_smoothing, holdout, seed, precision, max_parameters"
 )
 METRICS = "train/loss, train/accuracy, val/loss, val/accuracy, test/loss, test/accuracy"
 PROGRAM = (
@@ -169,7 +169,7 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
     ],
     "name": [
         *(wrong_name(*pair) for pair in [
-            ("learning_rate", "lr"), ("batchsize", "batch_size"), ("wd", "weight_decay"),
+            ("learning_rate", "lr"), ("learn_rate", "lr"), ("train_batch", "batch_size"), ("batchsize", "batch_size"), ("wd", "weight_decay"),
             ("bs", "batch_size"), ("norm_type", "norm"), ("num_groups", "groups"),
             ("lambda", "l1"), ("Learning-Rate", "lr"), ("epoch", "epochs"),
             ("num_epochs", "epochs"), ("random_seed", "seed"), ("nrm", "norm"),
