@@ -11,7 +11,8 @@ from study.planned import Metric, default_metric
 from study.runs import STOPPED, Run
 from study.sweep.worker import Task, Worker
 
-FIRST, EVERY = 5, 30  # seconds to the first line of a worker, and between two
+FIRST = 5  # seconds of training before its pace counts: its first batches are slow
+EVERY = 30  # seconds between two lines of a worker
 
 
 class Progress:
@@ -30,7 +31,7 @@ class Progress:
         self.ahead = 0.0  # of the epochs counted, those that the workers are in by now
         # When training began, and the epochs that were done by then; starting takes seconds.
         self.began: tuple[float, float] | None = None
-        self.reported = dict.fromkeys(range(position), time.monotonic() + FIRST - EVERY)
+        self.reported = dict.fromkeys(range(position), -math.inf)
         if quiet:
             print(f"{runs} runs, {epochs} epochs, {position} at once", file=sys.stderr, flush=True)
         self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
@@ -76,12 +77,12 @@ class Progress:
         return f"{metric.title} {metric.format(last)} ({metric.superlative} {metric.format(best)})"
 
     def _time_left(self) -> str:
-        """The time left, by the epochs since training began; empty while there are none."""
-        began, before = self.began or (0, math.inf)
-        done = self.done_epochs + self.ahead
-        if done <= before:
+        """The time left, by the epochs since training began; empty while there are too few."""
+        began, before = self.began or (math.inf, 0)
+        passed, done = time.monotonic() - began, self.done_epochs + self.ahead
+        if passed < FIRST or done <= before:
             return ""
-        pace = (time.monotonic() - began) / (done - before)
+        pace = passed / (done - before)
         seconds = max(0, self.epochs - done) * pace
         return f"  ({_duration(seconds)} left)"
 

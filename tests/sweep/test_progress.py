@@ -50,21 +50,22 @@ def test_a_line_of_each_worker_once_its_pace_is_known_then_every_thirty_seconds(
         each._show_message(Message("batch", 0, (1, 0.125, 1.8, 50.0)))
     shown.report(workers)
     assert capfd.readouterr().err == "", "the pace is not known yet"
-    clock.seconds = 14
-    for each in workers:
-        each._show_message(Message("batch", 0, (1, 0.25, 1.5, 60.0)))
-    shown.report(workers)
+    for clock.seconds, share in ((14.9, 0.24), (15, 0.25)):
+        assert capfd.readouterr().err == ""
+        for each in workers:
+            each._show_message(Message("batch", 0, (1, share, 1.5, 60.0)))
+        shown.report(workers)
     lines = capfd.readouterr().err.splitlines()
-    # Of eight epochs a quarter took 4 seconds: 7.5 are left. What starting took does not count.
+    # Of eight epochs a quarter took 5 seconds: 7.5 are left. What starting took does not count.
     left = "  (2 min left)"
     assert lines == [
         f"[{slot}] BN, seed 1: epoch 1/4 (25%)  loss 1.5000  accuracy 60.00{left}"
         for slot in (1, 2)
     ]
-    clock.seconds = 43
+    clock.seconds = 44
     shown.report(workers)
     assert capfd.readouterr().err == ""
-    clock.seconds = 44
+    clock.seconds = 45
     shown.report(workers)
     assert len(capfd.readouterr().err.splitlines()) == 2
 

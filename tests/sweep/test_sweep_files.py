@@ -169,7 +169,8 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
     ],
     "name": [
         *(wrong_name(*pair) for pair in [
-            ("learning_rate", "lr"), ("learn_rate", "lr"), ("train_batch", "batch_size"), ("batchsize", "batch_size"), ("wd", "weight_decay"),
+            ("learning_rate", "lr"), ("learn_rate", "lr"),
+            ("train_batch", "batch_size"), ("batchsize", "batch_size"), ("wd", "weight_decay"),
             ("bs", "batch_size"), ("norm_type", "norm"), ("num_groups", "groups"),
             ("lambda", "l1"), ("Learning-Rate", "lr"), ("epoch", "epochs"),
             ("num_epochs", "epochs"), ("random_seed", "seed"), ("nrm", "norm"),
