@@ -11,7 +11,7 @@ LOWEST_TESTS ?= tests/golden tests/train tests/report tests/test_config.py
 LOWEST = import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*(re.sub(">=([^,]*).*", r"==\1", bound) for bound in project["dependencies"]), sep="\n")
 
-.PHONY: help install study test test-schema test-lowest test-cluster lint bench report sweep agents clean
+.PHONY: help install study test test-schema test-lowest test-cluster lint bench report notebook sweep agents clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ study: .venv/installed ## Run a sweep and its report (SWEEP=sweeps/quickstart.ya
 
 report: .venv/installed ## Draw the report of a sweep again (SWEEP=...)
 	@$(STUDY) report runs/$(NAME)
+
+notebook: .venv/installed ## Open the notebook of three norms in JupyterLab
+	.venv/bin/python -c "import jupyterlab" 2>/dev/null || .venv/bin/python -m pip install -q jupyterlab
+	.venv/bin/python -m jupyterlab study/notebooks/three_norms.ipynb $(ARGS)
 
 test: .venv/installed-dev ## Set up and run the tests
 	.venv/bin/python -m pytest

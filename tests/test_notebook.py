@@ -27,7 +27,7 @@ def test_the_notebook_runs_on_digits(tmp_path):
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
     outputs = [out for cell in notebook.cells if "outputs" in cell for out in cell.outputs]
     pictures = [out for out in outputs if "image/png" in out.get("data", {})]
-    assert len(pictures) == 5  # both graphs, three grids
+    assert len(pictures) == 6  # the norms by hand, both graphs, three grids
     printed = "".join(out.text for out in outputs if out.output_type == "stream")
     assert "'bn_l1': 7684, 'ln': 7684, 'gn': 7684" in printed
     assert "- " in printed and "Finding(" not in printed
