@@ -22,7 +22,7 @@ from study.errors import RunError, UsageError
 from study.runs import Run
 
 if TYPE_CHECKING:
-    from study.tracking.logger import Mode
+    from study.tracking.marks import Mode
 
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
 Replacements = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]

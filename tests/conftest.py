@@ -16,7 +16,7 @@ from study import files, runs
 from study.__main__ import main
 from study.config import Config
 from study.report.figures import drawing
-from study.tracking import logger
+from study.tracking import marks
 from study.train import augment, data, loop, results
 from tests.machines import machine, server  # noqa: F401 (fixtures)
 
@@ -153,7 +153,7 @@ def write_run(folder: Path, config: Config, state: str = runs.FINISHED) -> runs.
     files.write_json(folder / runs.CONFUSION, (36 * np.eye(10, dtype=int)).tolist())
     weights = {"weight": torch.full((4,), 0.1 * config.seed)}
     files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
-    files.write_text(folder / runs.WANDB / logger.MARKS["offline"], "p/id")
+    files.write_text(folder / runs.WANDB / marks.MARKS["offline"], "p/id")
     figures = {"epochs": len(history), "parameters": 7684, **runs.scores(history)}
     cause = {"cause": "made up"} if state == runs.FAILED else {}
     runs.write_summary(folder, {"state": state, **figures, **cause})

@@ -10,7 +10,7 @@ from study.config import Config, labels
 from study.sweep.search import STARTUP, Search
 from study.sweep.trials import Trial
 from study.sweep.worker import Job, Task
-from study.tracking.logger import Mode
+from study.tracking.marks import Mode
 from study.train import pack_runs
 
 LOGGED_AT_ONCE = 16  # runs that a worker logs at most: of a killed one these are logged anew

@@ -28,8 +28,8 @@ from study.sweep.progress import Progress
 from study.sweep.search import Search
 from study.sweep.spec import Sweep
 from study.sweep.worker import PRELOAD, Message, Worker
-from study.tracking import client, logger
-from study.tracking.logger import Mode
+from study.tracking import client, marks
+from study.tracking.marks import Mode
 from study.train import augment, checkpoint, data, devices, networks
 
 PATIENCE = 5  # seconds that a pool waits for messages before it looks after the rest
@@ -166,7 +166,7 @@ def _gpu_slots(sweep: Sweep, names: list[str]) -> int:
 
 def _unlogged(configs: Iterable[Config], out: Path, mode: Mode) -> list[Config]:
     """Return those of the trained configurations that have no W&B run."""
-    return [c for c in configs if not logger.is_recorded(out / runs.name(c), mode)]
+    return [c for c in configs if not marks.is_recorded(out / runs.name(c), mode)]
 
 
 def _prepare_data(configs: Iterable[Config]) -> None:
@@ -279,7 +279,7 @@ class _Pool:
             if trial:
                 self.search.fail(trial, result)
         elif trial is None:
-            self.outcome.logged += not job.after_pack and logger.is_recorded(task.folder, job.mode)
+            self.outcome.logged += not job.after_pack and marks.is_recorded(task.folder, job.mode)
         else:
             if index in worker.began:
                 self.outcome.trained += 1

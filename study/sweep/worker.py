@@ -24,8 +24,8 @@ from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.planned import Metric, default_metric
 from study.sweep.trials import Trial
-from study.tracking import logger
-from study.tracking.logger import Mode
+from study.tracking import marks, trained
+from study.tracking.marks import Mode
 from study.train import pack_runs, results
 from study.train.callback import Callback
 
@@ -192,7 +192,7 @@ class Worker:
         )
         task = self.job.tasks[index]
         if runs.is_done(task.folder):
-            unlogged = self.job.logs and not logger.is_recorded(task.folder, self.job.mode)
+            unlogged = self.job.logs and not marks.is_recorded(task.folder, self.job.mode)
             warning = Message("warning", index, f"{UNLOGGED} ({cause})")
             return [*([warning] if unlogged else []), Message("end", index, None)]
         runs.write_failure(task.folder, task.config, cause)
@@ -239,13 +239,15 @@ def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:
 def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
     """Write the W&B run of a trained run, where it is missing."""
     try:
-        if not logger.is_recorded(task.folder, job.mode):
+        if not marks.is_recorded(task.folder, job.mode):
             run = runs.read(task.folder)
             if not run.has(runs.GRID):  # left out by a pack
                 results.draw_misclassified(run)
-            logger.record(run, job.sweep, job.project, job.mode)
+            trained.record(run, job.sweep, job.project, job.mode)
     except Exception as error:  # the run is whole without it
-        pipe.send(Message("warning", index, f"{UNLOGGED} ({describe(error)})"))
+        known = isinstance(error, RunError)
+        why = str(error) if known else f"{UNLOGGED} ({describe(error)})"
+        pipe.send(Message("warning", index, why))
 
 
 def _exit_with_parent() -> None:

@@ -7,7 +7,6 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from study import runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.runs import Run
-from study.tracking import client, logger, service
+from study.tracking import logger, marks, service, stored
 from study.train.callback import Callback
 
 # Exit code 128 + SIGTERM: after mark_preempting, it asks W&B to assign the run to another agent.
 PREEMPTED = 143
-CONFIRMATIONS, CONFIRM_INTERVAL = 3, 2  # how often the server is asked for what it has; seconds
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +85,7 @@ class AssignedRun:
                 logger.restore(wandb_run, folder)
             # From here on `study sync` finds the run, however this process ends.
             runs.write_config(folder, config)
-            logger.mark_opened(wandb_run, folder, sweep)
+            marks.mark_opened(wandb_run, folder, sweep)
         except RunError:
             wandb_run.finish(exit_code=1)
             raise
@@ -145,16 +143,12 @@ class AssignedRun:
 def confirm(completed: Mapping[AssignedRun, Run]) -> dict[AssignedRun, str]:
     """Ask the server whether it has all of these runs, which have ended at W&B.
 
-    wandb says nothing where it gave up an upload. The folders of runs that are whole are marked; of
-    the others a warning says how they become so. Return these, with what is missing.
+    The folders of runs that are whole are marked; of the others a warning says how they become so.
+    Return these, with what is missing.
     """
-    missing = {run: "it does not answer" for run in completed}
-    for attempt in range(CONFIRMATIONS):
-        if attempt:
-            time.sleep(CONFIRM_INTERVAL)
-        missing = _ask_missing({run: completed[run] for run in missing})
-        if not missing:
-            break
+    paths = {run: run.wandb_run.path for run in completed}
+    lacking = stored.find_missing({paths[run]: trained for run, trained in completed.items()})
+    missing = {run: lacking[path] for run, path in paths.items() if path in lacking}
     missing |= {run: run.unlogged for run in completed if run.unlogged}
     for run, why in missing.items():
         log.warning(
@@ -162,25 +156,8 @@ def confirm(completed: Mapping[AssignedRun, Run]) -> dict[AssignedRun, str]:
             f" `study sync {run.folder}` completes it"
         )
     for run in completed.keys() - missing.keys():
-        logger.mark_recorded(run.wandb_run.path, run.folder)
+        marks.mark_recorded(run.wandb_run.path, run.folder)
     return missing
-
-
-def _ask_missing(completed: Mapping[AssignedRun, Run]) -> dict[AssignedRun, str]:
-    """Return the runs of which the server lacks something, and what."""
-    projects = {run.wandb_run.path.rpartition("/")[0] for run in completed}
-    stored: dict[str, Any] = {}
-    try:
-        for project in projects:
-            ids = [run.wandb_run.id for run in completed]
-            stored |= client.find_runs(project, ids)
-    except RunError as error:
-        return dict.fromkeys(completed, str(error))
-    missing = {
-        run: logger.find_missing(stored.get(run.wandb_run.id), trained)
-        for run, trained in completed.items()
-    }
-    return {run: why for run, why in missing.items() if why}
 
 
 class WandbCallback(Callback):

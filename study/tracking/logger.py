@@ -1,21 +1,18 @@
 """Log what a run leaves to W&B: history, summary, tables of images and layers, files.
 
-A run that an agent trains is logged as it goes (`init_assigned`, `log_rows`, `log_end`). A run
-trained offline is recorded beside its folder (`record`), where `wandb sync
-RUN/wandb/offline-run-*` finds it. pull.py is the way back.
+A run that an agent trains is logged as it goes (`init_assigned`, `log_rows`, `log_end`); one that
+was trained without W&B by record.py. pull.py is the way back.
 """
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 from study import files, runs
 from study.config import FIELDS, NORM_LABELS, Config
@@ -24,13 +21,7 @@ from study.runs import Run
 from study.tracking import client
 from study.tracking.agent_api import Suggestion
 
-Mode = Literal["offline", "online"]  # beside the run folder, or on a server
-
-# Marks in a run's W&B folder: its W&B run is complete, written offline or logged to a server. They
-# hold the W&B run's path.
-MARKS = {"offline": ".recorded", "online": ".logged"}
 TAG = "norm-study"  # of every run of ours
-OPENED = ".opened"  # a mark with the path and the sweep of a W&B run that was opened on a server
 TABLES = ("misclassified", "misclassified_grid", "layers", "confusion")
 PICTURES = 5  # rows of the table of misclassified images that have their picture, by default
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
@@ -101,11 +92,11 @@ def _init(settings: Mapping[str, Any], **options: Any) -> Any:
         )
     except wandb.errors.Error as error:
         raise RunError(client.not_accepted(error)) from error
-    _prepare(wandb_run)
+    prepare(wandb_run)
     return wandb_run
 
 
-def _prepare(wandb_run: Any) -> None:
+def prepare(wandb_run: Any) -> None:
     """Prepare an open run for what is logged to it."""
     wandb_run.define_metric("*", step_metric="epoch")
     # To log a table, wandb asks the server first, once a run, and raises where it is away. Asked
@@ -128,7 +119,7 @@ def complete_config(wandb_run: Any, config: Config) -> None:
     swept = dict(wandb_run.config)
     wandb_run.config.update({name: v for name, v in values.items() if name not in swept})
     wandb_run.name = runs.name(config)
-    wandb_run.tags = tuple(sorted({*(wandb_run.tags or ()), *_tags(config)}))
+    wandb_run.tags = tuple(sorted({*(wandb_run.tags or ()), *tags(config)}))
 
 
 def log_rows(wandb_run: Any, history: list[dict[str, float]]) -> None:
@@ -160,21 +151,6 @@ def log_end(wandb_run: Any, run: Run) -> None:
         wandb_run.log(_tables(run), step=step, commit=True)
     elif not set(TABLES) <= set(wandb_run.summary.keys()):  # cut off between the row and these
         wandb_run.summary.update(_tables(run))
-
-
-def find_missing(stored: Any, run: Run) -> str:
-    """Return what the server lacks of a trained run, or "". stored: the run as client.find_runs
-    returns it, or None."""
-    if stored is None:
-        return "it has no such run"
-    summary, epochs = dict(stored.summary), len(run.history)
-    if stored.state != "finished":
-        return f"its state there is {stored.state}"
-    if stored.historyLineCount < epochs or summary.get("epoch", 0) < epochs:
-        return f"{summary.get('epoch', 0)} of {epochs} epochs"
-    if summary.get("state") != run.state:
-        return "its summary"
-    return ", ".join(name for name in TABLES if name not in summary)
 
 
 def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> None:
@@ -229,112 +205,6 @@ def stop_requested(wandb_run: Any) -> bool:
         return False
 
 
-# A run that was trained without W&B.
-
-
-def run_id(sweep: str, run: Run) -> str:
-    """Return a run's W&B id: the same for equal configurations in sweeps of one name."""
-    return hashlib.sha256(f"{sweep}/{run.config.identity}".encode()).hexdigest()[:12]
-
-
-def mark_opened(wandb_run: Any, folder: Path, sweep: str = "") -> None:
-    """Mark a run's folder: its W&B run is on a server, of this sweep, and perhaps not complete."""
-    opened = {"path": str(wandb_run.path), "sweep": sweep}
-    files.write_json(folder / runs.WANDB / OPENED, opened)
-
-
-def opened(folder: Path) -> tuple[str, str]:
-    """Return ENTITY/PROJECT/ID and sweep of the W&B run that was opened on a server for a run's
-    folder; both are "" where none was, the sweep also where it has none.
-
-    Raises:
-        UsageError: the mark is damaged.
-    """
-    mark = folder / runs.WANDB / OPENED
-    content = files.read_json(mark) if mark.is_file() else {}
-    try:
-        return str(content.get("path", "")), str(content.get("sweep", ""))
-    except AttributeError as error:
-        raise UsageError(f"{mark}: is damaged; delete it") from error
-
-
-def time_opened(folder: Path) -> float:
-    """Return when a run's W&B run was last opened, in seconds since 1970."""
-    return (folder / runs.WANDB / OPENED).stat().st_mtime
-
-
-def is_recorded(folder: Path, mode: str = "offline") -> bool:
-    """Whether the W&B run of a run's folder is complete, in mode offline or online.
-
-    A run that is online needs no W&B run offline.
-    """
-    marks = MARKS.values() if mode == "offline" else [MARKS[mode]]
-    return any((folder / runs.WANDB / name).is_file() for name in marks)
-
-
-def mark_recorded(path: str, folder: Path, mode: str = "online") -> None:
-    """Mark a run's folder: its W&B run, which has this path, is complete."""
-    files.write_text(folder / runs.WANDB / MARKS[mode], path)
-
-
-def address(run: Run) -> str:
-    """Return ENTITY/PROJECT/ID of a run's W&B run, PROJECT/ID of one written offline, or ""."""
-    marks = {mode: run.path / runs.WANDB / name for mode, name in MARKS.items()}
-    paths = {mode: mark.read_text() if mark.is_file() else "" for mode, mark in marks.items()}
-    url = urlsplit(str(run.summary.get("url") or "")).path.replace("/runs/", "/").strip("/")
-    return paths["online"] or url or opened(run.path)[0] or paths["offline"]
-
-
-def wandb_id(run: Run) -> str:
-    """Return the id of a run's W&B run, or "" where its folder does not have it."""
-    return address(run).rpartition("/")[2]
-
-
-def record(
-    run: Run,
-    sweep: str,
-    project: str,
-    mode: Mode = "offline",
-    entity: str | None = None,
-) -> None:
-    """Write a trained run's W&B run: offline into its folder, or online to the server.
-
-    Online needs nothing but the run folder, wherever it was trained. entity: whose project it is
-    (default: the account's own).
-
-    Raises:
-        Exception: whatever wandb raises; the run folder is whole without it.
-    """
-    folder = run.path / runs.WANDB
-    if mode == "offline":
-        shutil.rmtree(folder, ignore_errors=True)  # a half-written one
-    # Images of tables wait in WANDB_DATA_DIR for a sync; they belong beside the run.
-    data = str((folder / "data").absolute())
-    with client.environment(WANDB_DATA_DIR=data, WANDB_SILENT="true"):
-        import wandb
-
-        wandb_run = wandb.init(
-            mode=mode,
-            dir=run.path,
-            id=run_id(sweep, run),
-            resume="allow" if mode == "online" else None,
-            name=run.path.name,
-            entity=entity,
-            project=project,
-            group=sweep,
-            job_type="train",
-            tags=_tags(run.config),
-            config=dataclasses.asdict(run.config),
-            settings=quiet(),
-        )
-        if mode == "online":
-            mark_opened(wandb_run, run.path)
-        _prepare(wandb_run)
-        log_end(wandb_run, run)
-        wandb_run.finish()
-    mark_recorded(wandb_run.path, run.path, mode)
-
-
 # What runs online and offline share.
 
 
@@ -369,7 +239,7 @@ def drop_expanded_variant(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if not (complete and k == "variant")}
 
 
-def _tags(config: Config) -> list[str]:
+def tags(config: Config) -> list[str]:
     return [TAG, config.dataset, config.network, NORM_LABELS[config.norm]]
 
 

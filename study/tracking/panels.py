@@ -14,7 +14,7 @@ from study.report.build import Report
 from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import SHOWN, Study, Variant
-from study.tracking import logger
+from study.tracking import marks
 
 BANDS = (
     f"Of the best {SHOWN} variants at most. Bands are one standard error over seeds; the figures"
@@ -45,7 +45,7 @@ def key(figure: SavedFigure) -> str:
 def _parts(log: Any, study: Study, report: Report) -> list[Part]:
     """Build the sections; anew for the Report and the workspace, which lay out their panels."""
     varied = varying(study)
-    best = [logger.wandb_id(variant.runs[0]) for variant in study.detailed]
+    best = [marks.wandb_id(variant.runs[0]) for variant in study.detailed]
     groups = tuple(axis.name for axis in varied)
     parts = [
         Part("Curves", _ids(study.shown), _curves(study, report), BANDS, groups),
@@ -60,7 +60,7 @@ def _parts(log: Any, study: Study, report: Report) -> list[Part]:
 
 
 def _ids(variants: Iterable[Variant]) -> list[str]:
-    return [logger.wandb_id(run) for variant in variants for run in variant.runs]
+    return [marks.wandb_id(run) for variant in variants for run in variant.runs]
 
 
 def _curves(study: Study, report: Report) -> list[Any]:

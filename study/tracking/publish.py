@@ -24,7 +24,7 @@ from study.errors import RunError, UsageError, first_line
 from study.report import page
 from study.report.build import FIGURES, Report, build_report
 from study.report.variants import Study, collect
-from study.tracking import client, logger, panels
+from study.tracking import client, logger, marks, panels, trained
 from study.tracking.client import PAGE
 
 REPORT = "report"  # the job type of the run that holds the figures
@@ -92,7 +92,7 @@ def _find_project(sweep: Path, study: Study, project: str | None) -> tuple[str, 
     """Entity and project: those asked for, else those that the run folders name."""
     import wandb
 
-    recorded = {logger.address(run).rpartition("/")[0] for run in study.all} - {""}
+    recorded = {marks.address(run).rpartition("/")[0] for run in study.all} - {""}
     account = wandb.Api().default_entity
     names = {project} if project else recorded
     projects = {name if "/" in name else f"{account}/{name}" for name in names}
@@ -123,13 +123,13 @@ def _find_runs(entity: str, project: str, filters: dict[str, Any]) -> list[str]:
 
 def _upload_missing(study: Study, entity: str, project: str) -> int:
     """Upload the trained runs that the server does not have; return their number."""
-    trained = [run for run in study.all if run.done]
-    ids = [id for run in trained if (id := logger.wandb_id(run))]
+    ended = [run for run in study.all if run.done]
+    ids = [id for run in ended if (id := marks.wandb_id(run))]
     uploaded = _find_runs(entity, project, {"name": {"$in": ids}})
-    missing = [run for run in trained if logger.wandb_id(run) not in uploaded]
+    missing = [run for run in ended if marks.wandb_id(run) not in uploaded]
     for run in tqdm(missing, desc="upload", unit="run", disable=None):
         try:
-            logger.record(run, study.name, project, "online", entity)
+            trained.record(run, study.name, project, "online", entity)
         except OSError as error:
             raise RunError(
                 f"{run.path}: cannot be uploaded ({error}): train it again, or pull it"

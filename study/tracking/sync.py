@@ -17,7 +17,7 @@ from typing import Any
 from study import files, runs
 from study.errors import RunError, UsageError
 from study.runs import Run
-from study.tracking import client, logger, packs, service
+from study.tracking import client, logger, marks, packs, service, stored
 from study.tracking.assigned import PREEMPTED, AssignedRun
 from study.tracking.signals import Preempted, Signals
 from study.train import devices, pack_runs
@@ -82,14 +82,14 @@ def _find_incomplete(found: Iterable[Run], outcome: Outcome) -> list[Run]:
     """Return the runs that the server does not have whole, and can be given from here."""
     projects: defaultdict[str, list[Run]] = defaultdict(list)
     for run in found:
-        projects[logger.address(run).rpartition("/")[0]].append(run)
+        projects[marks.address(run).rpartition("/")[0]].append(run)
     for run in projects.pop("", []):
         outcome.left[str(run.path)] = "it names no W&B run: `study sweep FILE --online` logs it"
     incomplete = []
     for project, members in projects.items():
-        stored = client.find_runs(project, [logger.wandb_id(run) for run in members])
+        listed = client.find_runs(project, [marks.wandb_id(run) for run in members])
         for run in members:
-            on_server = stored.get(logger.wandb_id(run))
+            on_server = listed.get(marks.wandb_id(run))
             if _is_complete(run, on_server):
                 outcome.complete += 1
             elif why := _why_left(run, on_server):
@@ -103,12 +103,12 @@ def _is_complete(run: Run, on_server: Any) -> bool:
     """Whether the server has all of a run."""
     if run.state == runs.FAILED:
         return on_server is not None and on_server.state == "failed"
-    return run.done and not logger.find_missing(on_server, run)
+    return run.done and not stored.describe_missing(on_server, run)
 
 
 def _why_left(run: Run, on_server: Any) -> str:
     """Return why a run is not to be completed from its folder, or ""."""
-    path, sweep = logger.opened(run.path)
+    path, sweep = marks.opened(run.path)
     if path and on_server is None:
         return "the server has it no longer"
     if run.done or run.state == runs.FAILED:
@@ -118,7 +118,7 @@ def _why_left(run: Run, on_server: Any) -> str:
     project = path.rpartition("/")[0]
     if on_server.state in ("preempting", "preempted") and client.is_open(f"{project}/{sweep}"):
         return "it was handed back: the sweep's next agent goes on with it"
-    if on_server.state == "running" and time.time() - logger.time_opened(run.path) < OPENING:
+    if on_server.state == "running" and time.time() - marks.time_opened(run.path) < OPENING:
         return "it was opened a moment ago, and may be about to train"
     try:
         with files.claim(run.path):
@@ -173,11 +173,11 @@ class _Sync:
             raise
 
     def _reopen(self, run: Run) -> AssignedRun | None:
-        stop_requested, sweep = threading.Event(), logger.opened(run.path)[1]
+        stop_requested, sweep = threading.Event(), marks.opened(run.path)[1]
 
         def reopen() -> Any:
             group = sweep or run.path.resolve().parent.name
-            path, stop = logger.address(run), stop_requested.set
+            path, stop = marks.address(run), stop_requested.set
             wandb_run = logger.init_by_path(path, sweep, stop, AT_ONCE, group=group)
             logger.complete_config(wandb_run, run.config)
             return wandb_run
@@ -188,7 +188,7 @@ class _Sync:
         except RunError as error:
             self.outcome.left[str(run.path)] = str(error)
             return None
-        logger.mark_opened(wandb_run, run.path, sweep)
+        marks.mark_opened(wandb_run, run.path, sweep)
         return AssignedRun(wandb_run, run.config, run.path, stop_requested, reopen, restarts)
 
     def _end(self, opened: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:

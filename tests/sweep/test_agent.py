@@ -18,7 +18,7 @@ from study import runs
 from study.config import Config
 from study.report import page
 from study.sweep import local, spec
-from study.tracking import logger
+from study.tracking import logger, marks
 from study.train import loop
 from tests.conftest import ROOT, without_times
 from tests.machines import SECRET, WANDB, Machine, epochs, finish, settings, sweep_text
@@ -65,7 +65,7 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
         assert key in one.rows[-1], key
     trained = runs.find(machine.home / "runs" / sweep.id)  # whose folders record their addresses
     paths = {f"{sweep.entity}/{sweep.project}/{run_id}" for run_id in sweep.runs}
-    assert {logger.address(run) for run in trained} == paths
+    assert {marks.address(run) for run in trained} == paths
 
     code, output = machine.study("pull", sweep.path, "--out", "pulled")
     assert code == 0 and "3 runs fetched, 0 unchanged" in output, output

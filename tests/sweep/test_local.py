@@ -13,7 +13,7 @@ from tqdm import tqdm
 from study import files, planned, runs
 from study.sweep import jobs, local, spec, worker
 from study.sweep import search as search_of
-from study.tracking import logger
+from study.tracking import marks
 from study.train import loop
 from tests.conftest import without_times
 
@@ -67,7 +67,7 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     assert len(planned.read(tmp_path / "runs/mine").configs) == 4
     found = runs.find(tmp_path / "runs/mine")
     assert len(found) == 4
-    assert all(run.done and logger.is_recorded(run.path) for run in found)
+    assert all(run.done and marks.is_recorded(run.path) for run in found)
     for run in found:  # by a worker as alone, to the bit
         alone = loop.train(run.config, tmp_path / "alone" / run.path.name)
         assert without_times(run.history) == without_times(alone.history)
@@ -95,7 +95,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     assert len(trained) == 4
     for run in trained:
         assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("pack", 3, 2)
-        assert logger.is_recorded(run.path)
+        assert marks.is_recorded(run.path)
     again = command("sweep", sweep, "--pack", 3, "--set", "lr=0.05")
     assert "0 runs trained now, 4 were there" in again.stdout
 
@@ -272,7 +272,7 @@ def test_a_picture_that_a_pack_left_out_is_drawn_before_its_run_is_logged(tiny_r
     task = worker.Task(tiny_run.config, "mine", folder)
     job = worker.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
     worker._record(task, job, 0, pipe=None)
-    assert logger.is_recorded(folder)
+    assert marks.is_recorded(folder)
     assert (folder / runs.GRID).read_bytes() == (tiny_run.path / runs.GRID).read_bytes()
 
 
@@ -281,11 +281,11 @@ def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
     [config] = plan.configs
     folder = tmp_path / "out" / runs.name(config)
     run = loop.train(config, folder)
-    assert not logger.is_recorded(folder)
+    assert not marks.is_recorded(folder)
     outcome = local.run(plan, tmp_path / "out")
     assert (outcome.trained, outcome.logged, outcome.existing) == (0, 1, 1)
     assert not outcome.warnings
-    assert logger.is_recorded(folder)
+    assert marks.is_recorded(folder)
     assert without_times(runs.read(folder).history) == without_times(run.history)
 
 

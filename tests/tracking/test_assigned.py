@@ -8,7 +8,7 @@ import pytest
 from study import runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.tracking import assigned, client, logger, service
+from study.tracking import assigned, client, logger, marks, service
 from study.tracking.assigned import AssignedRun, WandbCallback
 from study.train.callback import Callback
 
@@ -59,7 +59,7 @@ def test_an_assigned_run_has_a_folder_and_a_complete_config(folder):
     assert run.config == CONFIG
     assert run.folder == folder / "sweep" / f"{runs.name(CONFIG)}-abc"
     assert runs.read(run.folder).state == runs.RUNNING  # and names its W&B run, from now on
-    assert logger.opened(run.folder) == ("team/project/abc", "sweep")
+    assert marks.opened(run.folder) == ("team/project/abc", "sweep")
     assert run.wandb_run.config["variant"] == "norm=layer"  # the swept key stays
     assert run.wandb_run.config["batch_size"] == CONFIG.batch_size
     assert run.wandb_run.name == runs.name(CONFIG) and "norm-study" in run.wandb_run.tags
@@ -129,23 +129,6 @@ def test_a_trained_run_that_cannot_be_logged_is_told_with_the_remedy(tiny_run, m
     monkeypatch.setattr(client, "find_runs", lambda *_: {"abc": stored})
     assert assigned.confirm({run: tiny_run}) == {run: "ZeroDivisionError: division by zero"}
     assert f"`study sync {run.folder}` completes it" in caplog.text
-    assert not logger.is_recorded(run.folder, "online")
+    assert not marks.is_recorded(run.folder, "online")
     run.unlogged = ""
-    assert not assigned.confirm({run: tiny_run}) and logger.is_recorded(run.folder, "online")
-
-
-def test_what_the_server_lacks_is_told(tiny_run, monkeypatch, caplog):
-    monkeypatch.setattr(assigned, "CONFIRM_INTERVAL", 0)
-    run = take({"norm": "layer"})
-    whole = {"epoch": 2, "state": "finished"} | dict.fromkeys(logger.TABLES)
-    for state, rows, summary, why in (
-        ("running", 2, whole, "its state there is running"),
-        ("finished", 1, whole, "2 of 2 epochs"),
-        ("finished", 2, whole | {"state": "running"}, "its summary"),
-        ("finished", 2, {"epoch": 2, "state": "finished", "layers": {}}, "misclassified, "),
-    ):
-        stored = SimpleNamespace(state=state, historyLineCount=rows, summary=summary)
-        monkeypatch.setattr(client, "find_runs", lambda *_, stored=stored: {"abc": stored})
-        assert why in assigned.confirm({run: tiny_run})[run]
-    monkeypatch.setattr(client, "find_runs", lambda *_: {})
-    assert assigned.confirm({run: tiny_run}) == {run: "it has no such run"}
+    assert not assigned.confirm({run: tiny_run}) and marks.is_recorded(run.folder, "online")

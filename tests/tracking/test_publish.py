@@ -10,7 +10,7 @@ from study import runs
 from study.config import Config
 from study.report import variants
 from study.report.build import build_report
-from study.tracking import logger
+from study.tracking import marks, trained
 from tests.report import conftest
 from tests.report.conftest import curve
 from tests.wandb_server import Server
@@ -62,7 +62,7 @@ def report_run(server):
     return run
 
 
-def trained(server) -> list:
+def uploaded(server) -> list:
     return [run for run in server.runs.values() if run.job_type != "report"]
 
 
@@ -101,7 +101,7 @@ def shown(runset: dict) -> list[str]:
 def ids(tmp_path, *states: str) -> set[str]:
     """The W&B ids of the run folders, of the runs in a state."""
     found = runs.find(tmp_path / "runs/mine")
-    return {logger.address(r).rpartition("/")[2] for r in found if r.state in states}
+    return {marks.address(r).rpartition("/")[2] for r in found if r.state in states}
 
 
 def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
@@ -113,13 +113,13 @@ def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
     made(Config(norm="none", seed=1), curve(50, 3), state=runs.FAILED)
     for run in runs.find(tmp_path / "runs/mine"):
         if run.done:
-            logger.record(run, "mine", "norm-study")  # as `study sweep` does offline
+            trained.record(run, "mine", "norm-study")  # as `study sweep` does offline
     assert not server.runs
     code, printed = publish("--target", "99.4")
     assert code == 0, printed
     assert printed.startswith("runs/mine: 5 runs uploaded\n")
     assert {(r.entity, r.project) for r in server.runs.values()} == {("team", "norm-study")}
-    assert {run.id for run in trained(server)} == ids(tmp_path, runs.FINISHED)
+    assert {run.id for run in uploaded(server)} == ids(tmp_path, runs.FINISHED)
 
     made_report, made_workspace = report(server), workspace(server)
     assert (made_report.title, made_workspace.title) == ("mine", "mine")
@@ -146,7 +146,7 @@ def test_lines_are_grouped_by_what_makes_a_variant(server, made, publish, tmp_pa
     assert publish("--project", "lab/norms")[0] == 0
     curves, lines = grids(report(server))["Curves"]
     finished = ids(tmp_path, runs.FINISHED)
-    assert set(shown(curves)) == finished < {run.id for run in trained(server)}
+    assert set(shown(curves)) == finished < {run.id for run in uploaded(server)}
     assert [key["name"] for key in curves["grouping"]] == ["norm.value", "l1.value"]
     assert (curves["project"]["entityName"], curves["project"]["name"]) == ("lab", "norms")
     assert [line["config"]["metrics"] for line in lines] == [
@@ -165,7 +165,7 @@ def test_lines_are_grouped_by_what_makes_a_variant(server, made, publish, tmp_pa
         assert columns == ["config:norm.value", "config:l1.value", "summary:test/accuracy"]
         [importance] = of(view, "Parameter Importance")
         assert importance["targetKey"] == "test/accuracy"
-    for run in trained(server):  # what the panels name is there
+    for run in uploaded(server):  # what the panels name is there
         assert {"norm", "l1"} <= run.config.keys()
         assert run.summary["test/accuracy"] == run.rows[-1]["test/accuracy"]
 
@@ -202,7 +202,7 @@ def test_again_and_elsewhere_the_same_report_is_updated(server, made, publish, t
     made(Config(norm="layer", seed=2), curve(99.9, 3))  # trained since, on another machine
     code, again = publish()
     assert code == 0 and again == "runs/mine: 1 runs uploaded\n" + first.split("\n", 1)[1]
-    assert len(trained(server)) == 3 and len(report_run(server).rows) == 2
+    assert len(uploaded(server)) == 3 and len(report_run(server).rows) == 2
     for view in (report(server), workspace(server)):
         assert view.saves == 2
         assert "99.55" in view.text  # the mean of both seeds
@@ -225,16 +225,16 @@ def test_pulled_runs_are_published_where_they_are(server, made, publish):
         made(Config(seed=seed), curve(99, 3), name=f"batch-{run.id}", url=url)
     code, printed = publish()
     assert code == 0 and "uploaded" not in printed, printed
-    assert len(trained(server)) == 2
+    assert len(uploaded(server)) == 2
     assert (report(server).entity, report(server).project) == ("lab", "theirs")
-    assert set(shown(grids(report(server))["Curves"][0])) == {run.id for run in trained(server)}
+    assert set(shown(grids(report(server))["Curves"][0])) == {run.id for run in uploaded(server)}
     assert "Settings" not in grids(report(server))  # one configuration: none varies
 
 
 def test_what_wandb_sync_has_uploaded_is_not_uploaded_again(server, made, publish):
     run = runs.read(made(Config(), curve(99, 3)))
-    logger.record(run, "mine", "norm-study")
-    synced = logger.run_id("mine", run)
+    trained.record(run, "mine", "norm-study")
+    synced = trained.run_id("mine", run)
     server.add_run(None, {}, run.history, id=synced, project="norm-study")
     code, printed = publish()
     assert code == 0 and "uploaded" not in printed, printed

@@ -138,7 +138,7 @@ def test_nothing_else_is_left_out_or_written(together):
     assert pulled.fetched == 1 and pulled.refused.keys() == {*ids}
     assert [run.config.seed for run in runs.find(pulled.folder)] == [2]
     assert {path.name for path in home.iterdir()} == {"wandb", "runs"}
-    assert len([*pulled.folder.iterdir()]) == 2  # the run, and the index
+    assert len([*pulled.folder.iterdir()]) == 3  # the run, the index, and the lock
 
 
 def pull_one(client, tmp_path, **run):

@@ -2,7 +2,7 @@
 
 import sys
 
-from study.tracking import logger
+from study.tracking import logger, marks
 from tests.machines import epochs, finish, sweep_text
 
 LONG = {"epochs": 6, "batch_size": 64, "dropout": 0.1}
@@ -41,7 +41,7 @@ def test_a_killed_pack_is_trained_on_and_finishes_the_same_runs(server, machine)
         assert epochs(run) == [1, 2, 3, 4, 5, 6] and run.sweep == first.sweep
         assert set(logger.TABLES) <= run.summary.keys()
         assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
-        assert logger.is_recorded(folder_of(machine, run), "online")
+        assert marks.is_recorded(folder_of(machine, run), "online")
     before = server.requests["UpsertBucket"]
     code, output = machine.study("sync", folder_of(machine, first), folder_of(machine, second))
     assert code == 0 and "0 trained to their end, 2 were complete, 0 left" in output, output
@@ -61,7 +61,7 @@ def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(
     assert agent.returncode == 0 and "1 runs trained" in output and "0 failed" in output, output
     assert f"`study sync {folder}` completes it" in output, output
     assert run.state == "running" and len(run.rows) < 6 and not run.files.get("misclassified.npz")
-    assert not logger.is_recorded(folder, "online")
+    assert not marks.is_recorded(folder, "online")
     server.recover()
     server.crash(run.id)
     code, output = machine.study("sync", folder)

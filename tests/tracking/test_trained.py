@@ -1,0 +1,79 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study import runs
+from study.errors import RunError
+from study.tracking import client, logger, marks, stored, trained
+from tests.tracking.test_pull import turned_to
+from tests.wandb_server import Server
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny_run, tmp_path_factory):
+    folder = shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("recorded") / "run")
+    run = runs.read(folder)
+    trained.record(run, "mine", "norm-study")
+    return run
+
+
+def inspect_offline(run, *words: str) -> str:
+    """What wandb's own reader finds in the offline run."""
+    [folder] = (run.path / "wandb").glob("offline-run-*")
+    command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(folder)]
+    done = subprocess.run([*command, *words], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"wandb leet cannot read it: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_the_offline_run_has_history_config_and_summary(recorded):
+    assert marks.is_recorded(recorded.path)
+    content = inspect_offline(recorded)
+    for row in recorded.history:
+        assert json.dumps(row["test/loss"])[:12] in content
+    for words in ("mnist_7684", "misclassified", "norm-study", "test_accuracy_last"):
+        assert words in content
+
+
+def test_its_files_lie_in_the_run_folder(recorded):
+    [folder] = (recorded.path / "wandb").glob("offline-run-*")
+    assert {path.name for path in (folder / "files").iterdir()} >= {
+        name for name in runs.UPLOADED if (recorded.path / name).is_file()
+    }
+    assert (recorded.path / runs.MISCLASSIFIED).is_file()
+    assert list((recorded.path / "wandb/data").glob("**/*"))
+
+
+def test_a_run_leaves_few_files_and_a_whole_table(recorded):
+    assert sum(not path.is_dir() for path in recorded.path.glob("**/*")) <= 40
+    [path] = (recorded.path / "wandb").glob("offline-run-*/files/media/table/misclassified_*.json")
+    rows = json.loads(path.read_text())["data"]
+    assert len(rows) == len(recorded.misclassified().pixels) > logger.PICTURES
+    assert [row[0] is not None for row in rows].count(True) == logger.PICTURES
+
+
+def test_the_id_is_of_the_sweep_and_the_configuration(recorded):
+    [folder] = (recorded.path / "wandb").glob("offline-run-*")
+    assert folder.name.endswith(trained.run_id("mine", recorded))
+    assert trained.run_id("mine", recorded) != trained.run_id("other", recorded)
+    assert marks.address(recorded) == f"norm-study/{trained.run_id('mine', recorded)}"
+
+
+def test_a_run_of_which_the_server_lacks_a_part_is_not_marked(tiny_run, tmp_path, monkeypatch):
+    run = runs.read(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    with Server() as server, turned_to(server, tmp_path / "wandb"):
+        monkeypatch.setattr(stored, "INTERVAL", 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "find_runs", lambda *_: {})
+            with pytest.raises(RunError, match="lacks a part of it"):
+                trained.record(run, "mine", "norm-study", "online")
+        assert not marks.is_recorded(run.path, "online")
+        trained.record(run, "mine", "norm-study", "online")
+        assert marks.is_recorded(run.path, "online")
+        [stored_run] = server.runs.values()
+        assert marks.address(run).endswith(stored_run.id)
