@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special
-from scipy import stats as distributions
 
 from study.report.stats import CONFIDENCE, Interval, mean_interval
 
@@ -134,8 +133,8 @@ def _by_own_error(differences: np.ndarray, tests: int) -> Contrast:
         mean = float(differences.mean()) if n else np.nan
         return Contrast(Interval(mean, np.nan, np.nan, n), np.nan, False)
     mean = float(differences.mean())
-    half = float(distributions.t.isf(LEVEL / 2 / tests, n - 1) * error)
-    p = min(1.0, 2 * tests * float(distributions.t.sf(abs(mean) / error, n - 1)))
+    half = float(-special.stdtrit(n - 1, LEVEL / 2 / tests) * error)
+    p = min(1.0, 2 * tests * float(special.stdtr(n - 1, -abs(mean) / error)))
     return Contrast(Interval(mean, mean - half, mean + half, n), p, False)
 
 
@@ -158,7 +157,7 @@ def _nodes(freedom: int) -> tuple[np.ndarray, ...]:
     x, weights = np.polynomial.legendre.leggauss(NODES)
     z = WIDEST * x
     density = WIDEST * weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    deviation = np.sqrt(distributions.chi2.ppf((1 + x) / 2, freedom) / freedom)
+    deviation = np.sqrt(2 * special.gammaincinv(freedom / 2, (1 + x) / 2) / freedom)
     return z, density, deviation, weights / 2
 
 
@@ -170,4 +169,4 @@ def critical_range(variants: int, freedom: int) -> float:
 
 @functools.cache
 def _critical_ratio(level: float, one: int, two: int) -> float:
-    return float(distributions.f.isf(level, one, two))
+    return float(special.fdtri(one, two, 1 - level))

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats as distributions
+from scipy import special
 
 from study.config import NORM_LABELS, Config, text
 from study.report import contrasts, stats
 from study.report.axis import Axis, varying
-from study.report.stats import CONFIDENCE, Interval
+from study.report.stats import Interval
 from study.report.variants import Study, Variant
 
 MOST_FACTORS = 6
@@ -128,9 +128,9 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         known = used > contrasts.SMALLEST**2
         ratio = (deviations**2).sum() * runs / own_freedom / used if known else np.nan
         share = math.prod(1 - 1 / shape[i] for i in factors)
-        t = distributions.t.ppf((1 + CONFIDENCE) / 2, degrees)
-        half = float(t * np.sqrt(used * share / runs)) if known else np.nan
-        p = float(distributions.f.sf(ratio, own_freedom, degrees)) if known else np.nan
+        width = stats.t_quantile(degrees) * np.sqrt(used * share / runs)
+        half = float(width) if known else np.nan
+        p = float(special.fdtrc(own_freedom, degrees, ratio)) if known else np.nan
         effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
     corrected = stats.holm([effect.p for effect in effects])
     return [dataclasses.replace(effect, p=float(p)) for effect, p in zip(effects, corrected)]

@@ -4,6 +4,7 @@ The term is the sum over all weights of scale * |w|. Its value is never part of 
 adds its gradient, scale * sign(w), to that of the loss.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -64,7 +65,8 @@ def equivalent(config: Config) -> float:
     lambda T in all, so that a lambda as a mean equals lambda T / N as a sum. Only in all: a mean
     pulls harder at the small tensors, such as a norm's scale and shift, than at the large ones.
     """
-    share = _tensors_by_weights(networks.shaping(config), datasets.spec(config.dataset))
+    shape = dataclasses.replace(networks.shaping(config), dropout=0.0)  # which adds no weight
+    share = _tensors_by_weights(shape, datasets.spec(config.dataset))
     return config.l1 * share if config.l1_reduction == "mean" else config.l1 / share
 
 

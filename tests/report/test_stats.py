@@ -182,3 +182,18 @@ def test_the_first_epoch_from_which_a_curve_stays_at_a_target():
     assert stats.first_epoch_at_target([99, 99.5, 99.4, 99.4], epochs, 99.4) == 2
     assert stats.first_epoch_at_target([99.5, 99.5, 99.5, 99.3], epochs, 99.4) is None
     assert stats.first_epoch_at_target([99.5, np.nan, 99.5, 99.5], epochs, 99.4) == 3
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 33])
+def test_each_is_scipys_test_with_ties_too(n):
+    drawn = np.random.default_rng(n).normal(99, 0.5, (2, n)).round(3)
+    one, two = drawn[0], np.append(drawn[1], drawn[0][0])
+    found = stats.difference(seeds(one), seeds(two))
+    assert found.p == pytest.approx(scipy_stats.ttest_rel(one, two[:n]).pvalue)
+    u = scipy_stats.mannwhitneyu(one, two).statistic
+    assert found.better == pytest.approx(u / n / (n + 1))
+    assert stats.interquartile_mean(one).mean == scipy_stats.trim_mean(one, 0.25)
+    ends = np.sqrt((n - 1) / scipy_stats.chi2.ppf([0.975, 0.025], n - 1))
+    assert stats.deviation_interval(1.0, n) == pytest.approx(tuple(ends))
+    chance = scipy_stats.binom.cdf(n - 1, n, 0.95)
+    assert stats.chance_of_at_most(n - 1, n) == pytest.approx(chance)
