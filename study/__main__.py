@@ -184,13 +184,19 @@ def report(
             file's description sets).
         best_epoch: draw the mistakes of each run's best epoch, too, as published studies do.
     """
-    from study.report import page
+    from study.report.figures import rendering
 
     _check_percent(target)
     if not runs:
         raise UsageError("report: give the folder of a sweep, such as runs/quickstart")
     out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
-    print(page.write(runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch))
+    with rendering.side_by_side():  # whose processes start while these are imported
+        from study.report import page
+
+        index = page.write(
+            runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch
+        )
+    print(index)
     return 0
 
 

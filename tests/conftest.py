@@ -1,5 +1,6 @@
 """What the tests share: folders of their own, the real data where it is, small runs."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from study import files, runs
 from study.__main__ import main
 from study.config import Config
-from study.report.figures import drawing
+from study.report.figures import drawing, rendering
 from study.tracking import marks
 from study.train import augment, data, loop, results
 from tests.machines import machine, server  # noqa: F401 (fixtures)
@@ -80,6 +81,7 @@ def quick(monkeypatch):
         drawing.write_csv(folder / f"{name}.csv", header, rows)
 
     monkeypatch.setattr(drawing, "save", save)
+    monkeypatch.setattr(rendering, "side_by_side", contextlib.nullcontext)
 
 
 @pytest.fixture(scope="session")

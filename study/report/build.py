@@ -29,6 +29,7 @@ from study.report.figures import (
     live,
     misclassified,
     parallel,
+    rendering,
     response,
     styles,
     tradeoff,
@@ -223,7 +224,7 @@ def build_report(
     found = search.summarize(study)
     grid = effects.analyse(study)
     searched = _search_figures(figures, study, found, grid)
-    return Report(
+    report = Report(
         name=study.name,
         tried=card.tried(study),
         command=f"study report {shlex.join(map(str, folders))}",
@@ -251,6 +252,8 @@ def build_report(
         provenance=_provenance(study),
         graphs=live.build(study, compared + searched, target),
     )
+    rendering.finish()
+    return report
 
 
 def _compared_figures(folder: Path, study: Study, target: float | None) -> list[SavedFigure]:

@@ -1,5 +1,12 @@
-"""The normalizations as figures, with the numbers in their cells; a spreadsheet beside them."""
+"""The normalizations as figures, with the numbers in their cells; a spreadsheet beside them.
 
+They depend on no run, so that they are drawn once and kept in STUDY_CACHE.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from study import files
+from study.errors import RunError
 from study.report.explain import workbook
 from study.report.explain.examples import EXAMPLES, NORMS, Example, Normalized, normalize
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
 
 WORKBOOK = "normalization.xlsx"
+LIBRARIES = ("matplotlib", "numpy", "xlsxwriter")
 CELL, GAP, HEAD = 0.44, 0.12, 0.42  # inches: a value's cell, between two tiles, above a share
 LEFT, TOP = 0.55, 0.68  # of a panel, for the names of images and its heading
 
@@ -28,13 +37,53 @@ def write(folder: Path) -> list[SavedFigure]:
         UsageError: the folder cannot be written.
     """
     files.check_writable(folder)
-    figures = [draw(folder, example) for example in EXAMPLES]
+    figures = [describe(example) for example in EXAMPLES]
+    names = [f"{figure.name}.{kind}" for figure in figures for kind in drawing.KINDS] + [WORKBOOK]
+    kept = files.cache_folder() / f"norms-{_version()}"
+    if all((kept / name).is_file() for name in names):
+        _copy(names, kept, folder)
+        return figures
+    for example in EXAMPLES:
+        draw(folder, example)
     body = workbook.build(EXAMPLES)
     files.write(folder / WORKBOOK, lambda file: file.write(body))
+    with contextlib.suppress(RunError):  # that cannot be written is done without
+        _copy(names, folder, kept)
     return figures
 
 
-def draw(folder: Path, example: Example) -> SavedFigure:
+def _copy(names: list[str], source: Path, target: Path) -> None:
+    for name in names:
+        files.copy(source / name, target / name)
+
+
+@functools.cache
+def _version() -> str:
+    """Return a hash of all that the files depend on: this code and the libraries that draw."""
+    here = Path(__file__).parent
+    sources = [*sorted(here.glob("*.py")), Path(drawing.__file__)]
+    libraries = [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
+    parts = [path.read_bytes() for path in sources] + [line.encode() for line in libraries]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:8]
+
+
+def describe(example: Example) -> SavedFigure:
+    """Return the name, the title and the caption of an example's figure."""
+    caption = (
+        "Values of one colour, within one outline, share the mean μ and the variance σ² above"
+        " them. In each cell the value, and below it (value - μ) / √(σ² + ε)."
+    )
+    if example.used_groups < example.groups:
+        channels = example.values.shape[1]
+        caption += (
+            f" {example.groups} does not divide {channels} channels: groups={example.groups} gives"
+            f" {example.used_groups}, the largest divisor up to it."
+        )
+    title = f"The normalizations by hand: {example.title}"
+    return SavedFigure(f"normalization_{example.name}", title, caption)
+
+
+def draw(folder: Path, example: Example) -> None:
     """Draw the four norms on an example; values that share mean and variance have one colour."""
     images, channels, height, width = example.values.shape
     wide = channels * (width * CELL + GAP) + 0.75
@@ -50,20 +99,9 @@ def draw(folder: Path, example: Example) -> SavedFigure:
             result = normalize(example, norm)
             _draw_panel(axes, example, norm, result)
             rows += _rows(example, norm, result)
-        name = f"normalization_{example.name}"
         header = ["norm", "image", "channel", "row", "column", "share"]
         header += ["value", "mean", "variance", "normalized"]
-        drawing.save(figure, folder, name, header, rows)
-    caption = (
-        "Values of one colour, within one outline, share the mean μ and the variance σ² above"
-        " them. In each cell the value, and below it (value - μ) / √(σ² + ε)."
-    )
-    if example.used_groups < example.groups:
-        caption += (
-            f" {example.groups} does not divide {channels} channels: groups={example.groups} gives"
-            f" {example.used_groups}, the largest divisor up to it."
-        )
-    return SavedFigure(name, f"The normalizations by hand: {example.title}", caption)
+        drawing.save(figure, folder, describe(example).name, header, rows)
 
 
 def _draw_panel(axes: Axes, example: Example, norm: str, result: Normalized) -> None:

@@ -1,7 +1,6 @@
 """The parts that figures share: style, labels beside the axes, and files (png, pdf and csv)."""
 
 import csv
-import functools
 import io
 import itertools
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
 
 from study import escape, files
+from study.report.figures import rendering
 from study.report.figures.styles import Style
 from study.report.stats import Interval
 
@@ -30,6 +30,7 @@ STYLE: "dict[RcKeyType, Any]" = {
     "grid.alpha": 0.25,
     "savefig.dpi": 150,
 }
+KINDS = (*rendering.KINDS, "csv")  # the files of a figure
 FEW_BANDS = 4
 MARKED = 8  # markers on a curve, about
 FEW_LABELS = 8  # beside the axes, up to which they are larger and may have two lines
@@ -118,17 +119,19 @@ def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
     gap = min(1 / max(len(labels), 1), 1.3 * size * lines / height)
     heights = [(label.y - low) / (high - low) for label in labels]
     for label, y, point in zip(labels, spread(heights, gap), heights):
+        axes.text(
+            1.04, y, label.text, transform=axes.transAxes, color=label.colour, fontsize=size,
+            va="center",
+        )  # fmt: skip
         axes.annotate(
-            label.text,
+            "",  # a line that ends short of its words: to clip one by them takes far longer
             xy=(1.0 if label.x is None else label.x, np.clip(point, 0, 1)),
             xycoords=("axes fraction" if label.x is None else "data", "axes fraction"),
-            xytext=(1.04, y),
+            xytext=(1.034, y),
             textcoords="axes fraction",
-            color=label.colour,
-            fontsize=size,
-            va="center",
             arrowprops={
-                "arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "relpos": (0, 0.5),
+                "arrowstyle": "-", "color": label.colour, "linewidth": 0.6,
+                "patchA": None, "shrinkA": 0, "shrinkB": 0,
             },
             annotation_clip=False,
         )  # fmt: skip
@@ -150,16 +153,8 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 def save(
     figure: Figure, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Write a figure as png and pdf, and the values that it shows as csv."""
-    layout = figure.get_layout_engine()
-    if layout:  # once, not for the png and the pdf each
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    # No date inside, so that the same runs give the same files.
-    metadata: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}}
-    for kind in metadata:
-        save_as = functools.partial(figure.savefig, format=kind, metadata=metadata[kind])
-        files.write(folder / f"{name}.{kind}", save_as)
+    """Write a figure as png and pdf, and the values that it shows as csv; see rendering.py."""
+    rendering.render(figure, folder / name)
     write_csv(folder / f"{name}.csv", header, rows)
 
 

@@ -213,3 +213,25 @@ def test_black_text_reads_on_every_colour_and_neighbours_differ_in_grey(example,
     columns = len({share.channels for share in examples.normalize(example, norm).shares})
     grid = np.array([luminance(c) for c in colours]).reshape(-1, columns)
     assert (abs(np.diff(grid, axis=0)) > 0.04).all() and (abs(np.diff(grid)) > 0.04).all()
+
+
+def test_the_files_are_drawn_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(figure, "EXAMPLES", figure.EXAMPLES[1:])  # the smaller one
+    first = figure.write(tmp_path / "one")
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert len(names) == 3 * len(first) + 1
+
+    monkeypatch.setattr(figure, "draw", lambda *_: pytest.fail("drawn again"))
+    assert figure.write(tmp_path / "two") == first
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, quick):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "file"))
+    assert [each.name for each in figure.write(tmp_path / "out")] == [
+        "normalization_4x4", "normalization_2x3",
+    ]  # fmt: skip
+    assert (tmp_path / "out" / figure.WORKBOOK).is_file()
