@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,13 +61,18 @@ class _Renderer:
         there = all(_file(path, kind).is_file() for kind in KINDS)
         if not (before and there and pickled.looks_like(before)):
             self.written[path] = pickled
-            self.pending[path] = self.pool.submit(_write_pickled, pickled, path)
+            try:
+                self.pending[path] = self.pool.submit(_write_pickled, pickled, path)
+            except BrokenProcessPool:  # one was killed, such as where memory is short
+                _write_pickled(pickled, path)
 
     def finish(self) -> None:
         pending, self.pending = self.pending, {}
         for path, future in pending.items():
             try:
                 future.result()
+            except BrokenProcessPool:
+                _write_pickled(self.written[path], path)
             except BaseException:
                 self.written.pop(path)
                 raise

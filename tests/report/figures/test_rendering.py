@@ -46,4 +46,7 @@ def test_other_processes_render_the_same_and_nothing_twice(render, tmp_path):
         for _ in range(2):
             with pytest.raises(RunError, match=r"b\.png: cannot be written"):
                 render(small(3), "b")
+        for process in rendering._renderer.pool._processes.values():
+            process.kill()
+        assert render(small(2), "c") == here
     assert rendering._renderer is None
