@@ -8,13 +8,13 @@ import os
 import shlex
 import urllib.parse
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from study import files
-from study.config import text
+from study.config import slug, text
 from study.report import effects, results
 from study.report.axis import varying
 from study.report.effects import Effects
@@ -50,15 +50,17 @@ from study.report.text import (
     missing,
     published,
     search,
+    settings,
     steps,
 )
 from study.report.text import effects as effects_text
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.card import Card
 from study.report.text.effects import EffectsTable
-from study.report.text.findings import Finding
+from study.report.text.findings import Finding, Pair
 from study.report.text.published import PublishedTable
 from study.report.text.search import Search
+from study.report.text.settings import SettingsTable
 from study.report.text.steps import Steps
 from study.report.variants import TEST, Study, Variant, in_words, percent
 from study.runs import FINISHED, Run
@@ -118,17 +120,18 @@ class Detail:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What the report of a study shows. Its figures and tables are files in its folder."""
+class Comparison:
+    """What the report shows of the variants on one data set, which it compares with each other.
+    Its figures and tables are files in the report's folder."""
 
-    name: str
-    tried: str  # what was tried, in a line
-    command: str  # that makes it again
+    dataset: str
+    study: Study
     chosen_by: str  # the metric that ranks the variants, where that is not the test accuracy
     cards: list[Card]
     findings: list[Finding]
     forest: Forest
     variants: list[VariantRow]
+    settings: SettingsTable | None  # of several sweeps
     steps: Steps | None  # where the sweep file describes some
     compared: list[SavedFigure]
     across_sweeps: AcrossSweeps | None  # of several sweeps
@@ -138,14 +141,8 @@ class Report:
     effects: EffectsTable | None  # of a complete grid
     search_figures: list[SavedFigure]
     details: list[Detail]  # the best variant first
-    norms: list[SavedFigure]
     runs: list[RunRow]
-    states: dict[str, int]
-    unfinished: list[Run]
-    duplicates: list[Run]
-    unread: dict[str, str]  # run folder -> why it cannot be read
     shared: dict[str, str]  # settings that all runs have in common
-    provenance: dict[str, str]
     graphs: dict[str, live.Graph]
 
     @property
@@ -187,9 +184,59 @@ class Report:
             "Published and reproduced": self.published_figures,
             self.search_title: self.search_figures,
             **{detail.label: detail.figures for detail in self.details},
-            "What the norms do": self.norms,
         }
         return {title: figures for title, figures in sections.items() if figures}
+
+    def in_folder(self, folder: str) -> "Comparison":
+        """The same, of files in a `folder` of their own in that of the figures."""
+
+        def moved(figures: Sequence[SavedFigure]) -> list[SavedFigure]:
+            return [dataclasses.replace(each, name=f"{folder}/{each.name}") for each in figures]
+
+        def source(path: str) -> str:
+            return path.replace(f"{FIGURES}/", f"{FIGURES}/{folder}/", 1)
+
+        return dataclasses.replace(
+            self,
+            findings=[
+                dataclasses.replace(each, source=source(each.source)) for each in self.findings
+            ],
+            compared=moved(self.compared),
+            published_figures=moved(self.published_figures),
+            search_figures=moved(self.search_figures),
+            details=[
+                dataclasses.replace(each, figures=moved(each.figures)) for each in self.details
+            ],
+            graphs={f"{folder}/{name}": graph for name, graph in self.graphs.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report of a study shows: a comparison for each data set, and what they share."""
+
+    name: str
+    tried: str  # what was tried, in a line
+    command: str  # that makes it again
+    comparisons: list[Comparison]
+    norms: list[SavedFigure]
+    states: dict[str, int]
+    unfinished: list[Run]
+    duplicates: list[Run]
+    unread: dict[str, str]  # run folder -> why it cannot be read
+    provenance: dict[str, str]
+
+    @property
+    def numbered(self) -> list[tuple[str, Comparison]]:
+        """The comparisons, each with the end of its sections' addresses, empty of a single one."""
+        if len(self.comparisons) == 1:
+            return [("", self.comparisons[0])]
+        return [(f"-{i}", each) for i, each in enumerate(self.comparisons, 1)]
+
+    @property
+    def graphs(self) -> dict[str, live.Graph]:
+        """The graphs of all comparisons, by the names of their figures."""
+        return {name: graph for each in self.comparisons for name, graph in each.graphs.items()}
 
 
 def build_report(
@@ -208,52 +255,91 @@ def build_report(
         UsageError: `folder` cannot be written.
     """
     files.check_writable(folder)
-    target = study.target if target is None else target
-    pairs = findings.pairs(study)
-    across = across_sweeps.compare(study)
-    drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
-    drawing.write_csv(folder / "pairs.csv", findings.PAIRS, [pair.row() for pair in pairs])
-    if across:
-        rows = [match.row() for match in across.matches]
-        drawing.write_csv(folder / "sweeps.csv", across_sweeps.HEADER, rows)
-    figures = folder / FIGURES
-    reproduced = published.reproduced(study.variants)
-    compared = _compared_figures(figures, study, target)
-    against = published.compare(reproduced)
-    files.write_text(folder / latex.NAME, latex.tables(study, pairs, against))
-    found = search.summarize(study)
-    grid = effects.analyse(study)
-    searched = _search_figures(figures, study, found, grid)
+    parts = study.by_dataset
+    pairs = {dataset: findings.pairs(part) for dataset, part in parts.items()}
+    comparisons = []
+    for dataset, part in parts.items():
+        place = slug(dataset) if len(parts) > 1 else ""
+        made = _compare(part, pairs[dataset], folder, place, target, best_epoch)
+        comparisons.append(made.in_folder(place) if place else made)
+    _write_tables(folder, study, pairs, comparisons)
     report = Report(
         name=study.name,
         tried=card.tried(study),
         command=f"study report {shlex.join(map(str, folders))}",
+        comparisons=comparisons,
+        norms=_norm_figures(folder / FIGURES, study),
+        states=Counter(run.state for run in study.all),
+        unfinished=[run for run in study.all if run.state != FINISHED],
+        duplicates=study.duplicates,
+        unread=study.unread,
+        provenance=_provenance(study),
+    )
+    rendering.finish()
+    return report
+
+
+def _compare(
+    study: Study,
+    pairs: list[Pair],
+    folder: Path,
+    place: str,
+    target: float | None,
+    best_epoch: bool,
+) -> Comparison:
+    """Compare the variants on one data set; the figures go to a `place` among the report's."""
+    target = study.target if target is None else target
+    figures = folder / FIGURES / place
+    reproduced = published.reproduced(study.variants)
+    compared = _compared_figures(figures, study, target)
+    found = search.summarize(study)
+    grid = effects.analyse(study)
+    searched = _search_figures(figures, study, found, grid)
+    [dataset] = study.by_dataset
+    return Comparison(
+        dataset=dataset,
+        study=study,
         chosen_by="" if study.rank_key == TEST else study.metric.title,
         cards=card.cards(study, pairs),
         findings=findings.summarize(study, pairs, target, missing.findings(study), grid),
         forest=final.forest(study),
         variants=[_variant_row(study, variant) for variant in study.order],
+        settings=settings.table(study),
         steps=steps.summarize(study),
         compared=compared,
-        across_sweeps=across,
-        published=against,
+        across_sweeps=across_sweeps.compare(study),
+        published=published.compare(reproduced),
         published_figures=_drawn(published_figure.draw(figures, reproduced)),
         search=found,
         effects=effects_text.table(grid, study.metric),
         search_figures=searched,
         details=[_detail(figures, study, variant, best_epoch) for variant in study.detailed],
-        norms=_norm_figures(figures, study),
         runs=_run_rows(study, folder),
-        states=Counter(run.state for run in study.all),
-        unfinished=[run for run in study.all if run.state != FINISHED],
-        duplicates=study.duplicates,
-        unread=study.unread,
         shared=_shared_settings(study),
-        provenance=_provenance(study),
         graphs=live.build(study, compared + searched, target),
     )
-    rendering.finish()
-    return report
+
+
+def _write_tables(
+    folder: Path,
+    study: Study,
+    pairs: Mapping[str, list[Pair]],
+    comparisons: Sequence[Comparison],
+) -> None:
+    """Write the tables of a report, those of all data sets together: results.csv, pairs.csv and
+    tables.tex, and of several sweeps sweeps.csv."""
+    drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
+    rows = [pair.row() for group in pairs.values() for pair in group]
+    drawing.write_csv(folder / "pairs.csv", findings.PAIRS, rows)
+    if any(each.across_sweeps for each in comparisons):
+        compared = [each.across_sweeps for each in comparisons if each.across_sweeps]
+        matches = [match.row() for each in compared for match in each.matches]
+        drawing.write_csv(folder / "sweeps.csv", across_sweeps.HEADER, matches)
+    tables = [
+        latex.tables(each.study, pairs[each.dataset], each.published, len(comparisons) > 1)
+        for each in comparisons
+    ]
+    files.write_text(folder / latex.NAME, latex.PREAMBLE + "\n".join(tables))
 
 
 def _compared_figures(folder: Path, study: Study, target: float | None) -> list[SavedFigure]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from study import escape, files
-from study.report.build import FIGURES, Report, build_report
+from study.report.build import FIGURES, Comparison, Report, build_report
 from study.report.figures import live, styles
 from study.report.variants import collect
 
@@ -53,19 +53,24 @@ def render(report: Report, folder: Path) -> Path:
     return index
 
 
-def variants_table(report: Report) -> str:
+def cards(part: Comparison) -> str:
+    """The cards on top of the report in Markdown."""
+    return _render("cards.md.j2", part=part)
+
+
+def variants_table(part: Comparison) -> str:
     """The table of the variants in Markdown."""
-    return _render("variants.md.j2", report=report)
+    return _render("variants.md.j2", part=part)
 
 
-def steps_table(report: Report) -> str:
+def steps_table(part: Comparison) -> str:
     """The steps of a study, a table in Markdown."""
-    return _render("steps.md.j2", report=report)
+    return _render("steps.md.j2", part=part)
 
 
-def published_table(report: Report) -> str:
+def published_table(part: Comparison) -> str:
     """The published figures beside ours, a table in Markdown."""
-    return _render("published.md.j2", report=report)
+    return _render("published.md.j2", part=part)
 
 
 def _render(template: str, **context: Any) -> str:

@@ -5,7 +5,7 @@ import functools
 import itertools
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,6 +159,39 @@ class Study:
         """The plan of its one sweep; None where there are several, or none was written."""
         return self.plans.get(self.name)
 
+    @functools.cached_property
+    def by_dataset(self) -> dict[str, "Study"]:
+        """Its parts by data set, the largest first: nothing compares accuracies on different
+        images. Itself where there is one; without data sets on which no run has finished."""
+        counts = Counter(variant.config.dataset for variant in self.variants)
+        if len(counts) == 1:
+            return {dataset: self for dataset in counts}
+        return {dataset: self._on(dataset) for dataset, _ in counts.most_common()}
+
+    def _on(self, dataset: str) -> "Study":
+        """The part on one data set, of the sweeps that have runs on it."""
+        variants = [variant for variant in self.variants if variant.config.dataset == dataset]
+        planned = {
+            sweep: {
+                label: group for label, group in by_label.items() if group[0].dataset == dataset
+            }
+            for sweep, by_label in self.planned.items()
+        }
+        sweeps = list(dict.fromkeys(variant.sweep for variant in variants))
+        return dataclasses.replace(
+            self,
+            name=" and ".join(sweeps),
+            variants=variants,
+            runs={
+                label: group
+                for label, group in self.runs.items()
+                if group[0].config.dataset == dataset
+            },
+            duplicates=[run for run in self.duplicates if run.config.dataset == dataset],
+            plans={sweep: plan for sweep, plan in self.plans.items() if sweep in sweeps},
+            planned={sweep: by_label for sweep, by_label in planned.items() if sweep in sweeps},
+        )
+
     @property
     def all(self) -> list[Run]:
         return [run for group in self.runs.values() for run in group]
@@ -176,15 +209,17 @@ class Study:
         where every variant has it."""
         named = {plan.metric for plan in self.plans.values()}
         metric = named.pop() if len(named) == 1 else None
-        if metric and self._all_have(metric) and len(self.plans) == self._count_sweeps():
+        if metric and self._all_have(metric) and len(self.plans) == len(self.sweeps):
             return metric
         return default_metric(self._all_have(default_metric(True)))
 
     def _all_have(self, metric: Metric) -> bool:
         return all(variant.values(metric.key) for variant in self.variants)
 
-    def _count_sweeps(self) -> int:
-        return len({variant.sweep for variant in self.variants})
+    @property
+    def sweeps(self) -> list[str]:
+        """The names of the sweeps that have variants."""
+        return list(dict.fromkeys(variant.sweep for variant in self.variants))
 
     @property
     def by_test(self) -> bool:
@@ -204,8 +239,10 @@ class Study:
 
     @functools.cached_property
     def shown(self) -> list[Variant]:
-        """The best variants, the best first: those with a look of their own in figures."""
-        return self.order[:SHOWN]
+        """The best variants of each kind, in order: those with a look of their own in figures."""
+        in_turn = itertools.zip_longest(*self.families)  # the best of each kind, the seconds, ...
+        best = [variant for rank in in_turn for variant in rank if variant][:SHOWN]
+        return [variant for variant in self.order if variant in best]
 
     @functools.cached_property
     def order(self) -> list[Variant]:
@@ -237,6 +274,13 @@ class Study:
         for variant in self.ranked():
             groups[variant.kind].append(variant)
         return sorted(groups.values(), key=len, reverse=True)
+
+    def describe_kind(self, variant: Variant) -> str:
+        """What sets a variant's kind apart from the others; empty where there is one."""
+        differing = [
+            name for name in KIND if len({getattr(v.config, name) for v in self.variants}) > 1
+        ]
+        return ", ".join(f"{name} {getattr(variant.config, name)}" for name in differing)
 
     def failed_to_learn(self, variant: Variant) -> list[int]:
         """The seeds of a variant whose run ended nearer to guessing than to the best run of its
@@ -271,11 +315,7 @@ def collect(*folders: Path) -> Study:
     Raises:
         UsageError: no runs, or none finished, or a folder given twice.
     """
-    names = [path.resolve().name for path in folders]
-    if len(set(names)) < len(names):  # such as old/mnist and new/mnist
-        names = [str(path) for path in folders]
-    if len(set(names)) < len(names):
-        raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")
+    names = _names(folders)
     read = {name: runs.find_readable(path) for name, path in zip(names, folders)}
     plans = {name: plan for name, path in zip(names, folders) if (plan := _read_plan(path))}
     unread = {
@@ -291,6 +331,19 @@ def collect(*folders: Path) -> Study:
             count = sum(run.path.parent == path for run in study.all)
             raise UsageError(f"{path}: none of its {count} runs has finished; run the sweep first")
     return study
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Name each sweep after its folder, and as many folders above as tell them apart: old/mnist
+    and new/mnist."""
+    paths = [path.resolve() for path in folders]
+    if len(set(paths)) < len(paths):
+        raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")
+    enough = (
+        d for d in itertools.count(1) if len({path.parts[-d:] for path in paths}) == len(paths)
+    )
+    depth = next(enough)
+    return ["/".join(path.parts[-depth:]) for path in paths]
 
 
 def _read_plan(folder: Path) -> Plan | None:
@@ -310,16 +363,20 @@ def gather(
     """Group the runs of sweeps, given by name, by configuration, in each sweep by itself.
 
     Of several runs of one configuration and seed a finished one counts; the rest are duplicates.
+    A label names what differs within its sweep; of several sweeps it begins with the sweep's name.
     plans: of those sweeps that have one; unread: see Study.
     """
     plans = plans or {}
     counted, duplicates = _without_duplicates(sweeps)
     expected = [(sweep, config) for sweep, plan in plans.items() for config in plan.configs]
     expected += [(sweep, run.config) for sweep, run in counted if sweep in plans]
-    short = _shortened(labels([*(c for _, c in expected), *(run.config for _, run in counted)]))
+    configs: dict[str, list[Config]] = {sweep: [] for sweep in sweeps}
+    for sweep, config in [*expected, *((sweep, run.config) for sweep, run in counted)]:
+        configs[sweep].append(config)
+    short = {sweep: _shortened(labels(group)) for sweep, group in configs.items()}
 
     def label(sweep: str, config: Config) -> str:
-        name = short[config.without_seed()]
+        name = short[sweep][config.without_seed()]
         return name if len(sweeps) == 1 else f"{sweep}: {name}"
 
     order = list(sweeps)

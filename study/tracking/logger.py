@@ -222,13 +222,14 @@ def quiet() -> Any:
     )
 
 
-def upload(wandb_run: Any, path: Path) -> None:
-    """Upload a copy of a file with the run.
+def upload(wandb_run: Any, path: Path, name: str = "") -> None:
+    """Upload a copy of a file with the run, under its own name or another.
 
     Of the file itself wandb would keep a link, which breaks if the run folder is copied to another
     machine before its sync.
     """
-    copy = Path(wandb_run.dir) / path.name
+    copy = Path(wandb_run.dir) / (name or path.name)
+    copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, copy)
     wandb_run.save(str(copy), base_path=wandb_run.dir, policy="now")
 

@@ -1,16 +1,18 @@
-"""The Report and the saved workspace on W&B: the same sections of panels, and words."""
+"""The Report and the saved workspace on W&B: the same sections, in the order of the page."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from study import escape, files, runs
 from study.errors import RunError, describe
 from study.report import page
 from study.report.axis import Axis, varying
-from study.report.build import Report
+from study.report.build import FIGURES, Comparison, Report
 from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import SHOWN, Study, Variant
@@ -27,13 +29,14 @@ DELETED = ("not found in project", "argument of type 'NoneType'")
 
 
 @dataclass(frozen=True)
-class Part:
-    """A section of both: panels over runs (W&B ids), and the settings that group the runs."""
+class Section:
+    """A section of both: words in Markdown, and panels over runs (W&B ids), which the settings
+    `groups` group."""
 
     title: str
-    ids: list[str]
-    panels: list[Any]
-    text: str = ""
+    words: str = ""
+    ids: Sequence[str] = ()
+    panels: Sequence[Any] = ()
     groups: tuple[str, ...] = ()
 
 
@@ -42,33 +45,92 @@ def key(figure: SavedFigure) -> str:
     return "figures/" + re.sub(r"\W", "_", figure.name)
 
 
-def _parts(log: Any, study: Study, report: Report) -> list[Part]:
+def file_name(source: str) -> str:
+    """The name of a file of the report among those of the report's run."""
+    return source.removeprefix(f"{FIGURES}/")
+
+
+def _sections(log: Any, report: Report) -> list[Section]:
     """Build the sections; anew for the Report and the workspace, which lay out their panels."""
+    sections = []
+    for at, part in report.numbered:
+        for section in _compared(log, part):
+            title = f"{section.title}, on {part.dataset}" if at else section.title
+            sections.append(dataclasses.replace(section, title=title))
+    sections.append(_pictures(log, "What the norms do", report.norms))
+    provenance = [f"{name}: {value}" for name, value in report.provenance.items()]
+    sections.append(Section("Provenance", _bullets(provenance)))
+    return [section for section in sections if section.words or section.panels]
+
+
+def _compared(log: Any, part: Comparison) -> list[Section]:
+    """The sections on the variants on one data set."""
+    study = part.study
     varied = varying(study)
     best = [marks.wandb_id(variant.runs[0]) for variant in study.detailed]
     groups = tuple(axis.name for axis in varied)
-    parts = [
-        Part("Curves", _ids(study.shown), _curves(study, report), BANDS, groups),
-        Part("Settings", _ids(study.variants), _settings(study, varied)),
-        Part("Misclassified images", best, _tables(), "Of one run of each variant."),
+    return [
+        _pictures(log, "Findings", part.compared[:1], _findings(log, part)),
+        Section("Curves", BANDS, _ids(study.shown), _curves(part), groups),
+        Section("Variants", page.variants_table(part)),
+        Section("Step by step", page.steps_table(part) if part.steps else ""),
+        _pictures(log, "The same with 95 % intervals", part.on_top),
+        _pictures(log, "More graphs", part.below),
+        _pictures(log, "Published and reproduced", part.published_figures, _published(part)),
+        Section("Settings", "", _ids(study.variants), _settings(study, varied)),
+        _pictures(log, part.search_title, part.search_figures, _search(part)),
+        *(_pictures(log, detail.label, detail.figures) for detail in part.details),
+        Section("Misclassified images", "Of one run of each variant.", best, _tables()),
     ]
-    parts += [
-        Part(title, [log.id], [_picture(figure) for figure in figures])
-        for title, figures in report.figures.items()
+
+
+def _pictures(log: Any, title: str, figures: Iterable[SavedFigure], words: str = "") -> Section:
+    return Section(title, words, [log.id], [_picture(figure) for figure in figures])
+
+
+def _bullets(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)
+
+
+def _findings(log: Any, part: Comparison) -> str:
+    """The cards, and the findings, each with a link to the file that its figures are in."""
+    findings = [
+        escape.Markdown(
+            f"{escape.markdown(finding.text)} ([{name}]({log.url}/files/{quote(name)}))"
+        )
+        for finding in part.findings
+        for name in [file_name(finding.source)]
     ]
-    return [part for part in parts if part.panels]
+    return f"{page.cards(part)}\n\n{_bullets(findings)}"
+
+
+def _published(part: Comparison) -> str:
+    """The sentences on published figures, and their table."""
+    if not part.published:
+        return ""
+    return f"{_bullets(part.published.sentences)}\n\n{page.published_table(part)}"
+
+
+def _search(part: Comparison) -> str:
+    """The sentences on the search, and the command that trains its best again."""
+    if not part.search:
+        return ""
+    again = f"To train the best again over seeds of its own: {escape.code(part.search.command)}"
+    return f"{_bullets(part.search.sentences)}\n\n{again}"
 
 
 def _ids(variants: Iterable[Variant]) -> list[str]:
     return [marks.wandb_id(run) for variant in variants for run in variant.runs]
 
 
-def _curves(study: Study, report: Report) -> list[Any]:
+def _curves(part: Comparison) -> list[Any]:
     """Line plots of the metrics that were logged, with the axis limits of our figures."""
     import wandb_workspaces.reports.v2 as wr
 
-    windows = {figure.name: figure.window for figure in report.compared}
-    logged = {key for variant in study.variants for run in variant.runs for key in run.history[-1]}
+    windows = {Path(figure.name).name: figure.window for figure in part.compared}
+    logged = {
+        key for variant in part.study.variants for run in variant.runs for key in run.history[-1]
+    }
     return [
         wr.LinePlot(
             title=metric,
@@ -165,61 +227,33 @@ def write_report(log: Any, study: Study, report: Report) -> str:
     online.description = REPLACED
     online.width = "fluid"
     online.blocks = [
-        wr.H2("Findings"),
-        _findings(log, report),
-        wr.MarkdownBlock(page.variants_table(report)),
-        *_summaries(report),
-        *[block for part in _parts(log, study, report) for block in _section(log, study, part)],
-        wr.H2("Provenance"),
-        wr.UnorderedList([f"{name}: {value}" for name, value in report.provenance.items()]),
+        block for section in _sections(log, report) for block in _blocks(log, study, section)
     ]
     return online.save().url
 
 
-def _findings(log: Any, report: Report) -> Any:
-    """The findings, each with a link to the file that its figures are in."""
+def _blocks(log: Any, study: Study, section: Section) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    items: list[Any] = []
-    for finding in report.findings:
-        file = Path(finding.source).name
-        link = wr.Link(text=file, url=f"{log.url}/files/{file}")
-        items.append([f"{finding.text} (", link, ")"])
-    return wr.UnorderedList(items)
-
-
-def _summaries(report: Report) -> list[Any]:
-    """The steps, the sentences on published figures, and those on the search and its best."""
-    import wandb_workspaces.reports.v2 as wr
-
-    blocks: list[Any] = []
-    if report.steps:
-        blocks.append(wr.MarkdownBlock(page.steps_table(report)))
-    if report.published:
-        table = wr.MarkdownBlock(page.published_table(report))
-        blocks += [wr.UnorderedList([*report.published.sentences]), table]
-    if report.search:
-        command = wr.InlineCode(report.search.command)
-        blocks += [wr.UnorderedList([*report.search.sentences])]
-        blocks += [wr.P(["To train the best again over seeds of its own: ", command])]
+    blocks: list[Any] = [wr.H2(section.title)]
+    if section.words:
+        blocks.append(wr.MarkdownBlock(section.words))
+    if section.panels:
+        runset = wr.Runset(
+            entity=log.entity,
+            project=log.project,
+            name=section.title,
+            filters=_only(section.ids),
+            groupby=[f"config.{name}" for name in section.groups],
+            order=[
+                wr.OrderBy(wr.SummaryMetric(study.metric.name), ascending=not study.metric.maximize)
+            ],
+        )
+        pictures = section.ids == [log.id]
+        blocks.append(
+            wr.PanelGrid(runsets=[runset], panels=[*section.panels], hide_run_sets=pictures)
+        )
     return blocks
-
-
-def _section(log: Any, study: Study, part: Part) -> list[Any]:
-    import wandb_workspaces.reports.v2 as wr
-
-    runset = wr.Runset(
-        entity=log.entity,
-        project=log.project,
-        name=part.title,
-        filters=_only(part.ids),
-        groupby=[f"config.{name}" for name in part.groups],
-        order=[
-            wr.OrderBy(wr.SummaryMetric(study.metric.name), ascending=not study.metric.maximize)
-        ],
-    )
-    grid = wr.PanelGrid(runsets=[runset], panels=part.panels, hide_run_sets=part.ids == [log.id])
-    return [wr.H2(part.title), *([wr.P(part.text)] if part.text else []), grid]
 
 
 # The workspace.
@@ -229,13 +263,10 @@ def write_workspace(log: Any, study: Study, report: Report) -> str:
     """Write the workspace, over the one published before or as a new one; return its address."""
     import wandb_workspaces.workspaces as ws
 
-    parts = _parts(log, study, report)
     published = _load(ws.Workspace.from_url, log.summary.get("workspace"))
     workspace = published or ws.Workspace(entity=log.entity, project=log.project)
     workspace.name = _title(study)
-    workspace.sections = [_workspace_section("Findings", [_markdown(report)])] + [
-        _workspace_section(part.title, part.panels) for part in parts
-    ]
+    workspace.sections = [_workspace_section(section) for section in _sections(log, report)]
     workspace.settings.x_axis = "epoch"
     workspace.settings.max_runs = SHOWN
     runset = workspace.runset_settings
@@ -246,16 +277,11 @@ def write_workspace(log: Any, study: Study, report: Report) -> str:
     return workspace.save().url
 
 
-def _workspace_section(title: str, panels: list[Any]) -> Any:
+def _workspace_section(section: Section) -> Any:
+    import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
+    words = [wr.MarkdownPanel(section.words)] if section.words else []
+    panels = [*words, *section.panels]
     layout = ws.SectionLayoutSettings(columns=min(2, len(panels)), rows=min(2, len(panels)))
-    return ws.Section(title, panels=panels, is_open=True, layout_settings=layout)
-
-
-def _markdown(report: Report) -> Any:
-    """The findings and the table in one panel."""
-    import wandb_workspaces.reports.v2 as wr
-
-    findings = "\n".join(f"- {escape.markdown(finding.text)}" for finding in report.findings)
-    return wr.MarkdownPanel(f"{findings}\n\n{page.variants_table(report)}")
+    return ws.Section(section.title, panels=panels, is_open=True, layout_settings=layout)

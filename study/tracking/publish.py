@@ -169,14 +169,17 @@ def _upload_report(log: Any, report: Report, folder: Path) -> None:
     """Log the figures, as the run's next step, and upload the files that the findings name."""
     import wandb
 
+    figures = [
+        each for part in report.comparisons for group in part.figures.values() for each in group
+    ]
     images = {
         panels.key(figure): wandb.Image(
             str(folder / FIGURES / f"{figure.name}.png"),
             caption=f"{figure.title}. {figure.caption}",
         )
-        for figures in report.figures.values()
-        for figure in figures
+        for figure in [*figures, *report.norms]
     }
     log.log(images)
-    for name in dict.fromkeys([*UPLOADED, *(finding.source for finding in report.findings)]):
-        logger.upload(log, folder / name)
+    sources = [finding.source for part in report.comparisons for finding in part.findings]
+    for name in dict.fromkeys([*UPLOADED, *sources]):
+        logger.upload(log, folder / name, panels.file_name(name))

@@ -193,6 +193,14 @@ def three_sweeps(made) -> None:
         made(Config(norm="group", groups=groups, epochs=3), [80.0, 90.0, 93.0], sweep="groups")
 
 
+def two_data_sets(made) -> None:
+    quickstart(made)
+    for norm, last in (("batch", 99.3), ("layer", 99.2)):
+        for seed in (1, 2):
+            config = Config(dataset="mnist", norm=norm, l1=1e-3, l1_reduction="mean", seed=seed)
+            made(config, curve(last + seed / 50), sweep="eva6_s6_l1l2")
+
+
 def thirty(made) -> None:
     for i in range(30):
         norm = ("batch", "layer", "instance")[i % 3]
@@ -212,7 +220,8 @@ def half_finished(made) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [quickstart, eight_of_one_epoch, three_sweeps, thirty, half_finished]
+    "case",
+    [quickstart, eight_of_one_epoch, three_sweeps, two_data_sets, thirty, half_finished],
 )
 def test_no_words_cover_others_or_are_cut(case, browser, made, tmp_path, quick):
     case(made)

@@ -12,32 +12,75 @@ def test_a_search_has_its_figures(made, tmp_path):
     searched(made, 11)
     folder = tmp_path / "out"
     report = build_report(variants.collect(tmp_path / "runs/mine"), [], folder)
-    assert [figure.name for figure in report.search_figures] == [
+    [part] = report.comparisons
+    assert [figure.name for figure in part.search_figures] == [
         "response_lr", "importance", "parallel_coordinates", "best_so_far",
     ]  # fmt: skip
     with open(folder / "figures/parallel_coordinates.csv") as file:
         assert len(list(csv.DictReader(file))) == 11
-    assert "response_lr" in report.graphs
+    assert "response_lr" in part.graphs
 
 
 def test_figures_are_by_section_and_files_of_the_folder(made, tmp_path, quick):
     for norm in ("batch", "layer"):
         made(Config(norm=norm), curve(99.0))
     report = build_report(variants.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
-    assert list(report.figures) == [
-        "The variants compared", "BN", "LN", "What the norms do",
+    [part] = report.comparisons
+    assert list(part.figures) == [
+        "The variants compared", "BN", "LN",
     ]  # fmt: skip
-    names = [figure.name for figures in report.figures.values() for figure in figures]
+    names = [figure.name for figures in part.figures.values() for figure in figures]
+    names += [figure.name for figure in report.norms]
     assert len(set(names)) == len(names)
     pictures = {path.stem for path in (tmp_path / "out/figures").glob("*.png")}
     assert pictures == set(names)
-    assert report.across_sweeps is report.published is None
-    assert report.details[0].label == report.variants[0].label == "BN"
-    assert report.shared["dataset"] == "digits" and "norm" not in report.shared
+    assert part.across_sweeps is part.published is None
+    assert part.details[0].label == part.variants[0].label == "BN"
+    assert part.shared["dataset"] == "digits" and "norm" not in part.shared
 
 
 def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick):
     report = build_report(variants.collect(l1_grid), [], tmp_path / "out")
-    assert report.search is None
-    assert [figure.name for figure in report.figures["Accuracy by setting"]] == ["response_l1"]
-    assert "What the search found" not in report.figures
+    [part] = report.comparisons
+    assert part.search is None
+    assert [figure.name for figure in part.figures["Accuracy by setting"]] == ["response_l1"]
+    assert "What the search found" not in part.figures
+
+
+def test_data_sets_share_no_ranking_figure_or_table(made, tmp_path, quick):
+    for norm, last in (("batch", 98.0), ("layer", 97.0)):
+        for seed in (1, 2):
+            made(Config(norm=norm, seed=seed), curve(last + seed / 100), sweep="digits")
+            mnist = Config(norm=norm, dataset="mnist", lr=0.1, seed=seed)
+            made(mnist, curve(last + 1 + seed / 50), sweep="mnist")
+    folders = [tmp_path / "runs" / name for name in ("digits", "mnist")]
+    out = tmp_path / "out"
+    report = build_report(variants.collect(*folders), folders, out)
+    assert [part.dataset for part in report.comparisons] == ["digits", "mnist"]
+    for part in report.comparisons:
+        labels = [row.label for row in part.variants]
+        assert labels == [f"{part.dataset}: BN", f"{part.dataset}: LN"]
+        assert len(part.cards) == 1 and [row.number for row in part.variants] == [1, 2]
+        assert all(finding.source in _files(out) for finding in part.findings)
+        [lines] = [part.graphs[name] for name in part.graphs if name.endswith("test_accuracy")]
+        named = {trace["name"] for trace in lines["data"]}
+        assert named == set(labels)
+        assert {name.split("/")[0] for name in part.graphs} == {part.dataset}
+    figures = [
+        each for part in report.comparisons for group in part.figures.values() for each in group
+    ]
+    assert all((out / "figures" / f"{each.name}.png").is_file() for each in figures)
+    assert len(report.graphs) == sum(len(part.graphs) for part in report.comparisons)
+    with open(out / "results.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["dataset"] for row in rows] == ["digits", "digits", "mnist", "mnist"]
+    with open(out / "pairs.csv") as file:
+        pairs = [(row["one"], row["two"]) for row in csv.DictReader(file)]
+    assert pairs == [("digits: BN", "digits: LN"), ("mnist: BN", "mnist: LN")]
+    tables = (out / "tables.tex").read_text()
+    assert tables.count("booktabs") == 1 and r"\label{tab:pairs-mnist}" in tables
+    assert r"\caption{On digits. Means" in tables
+
+
+def _files(folder) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}

@@ -45,6 +45,55 @@ def test_a_sweep_without_a_finished_run_is_refused(made, tmp_path):
         variants.collect(tmp_path / "runs/mine")
 
 
+def test_a_label_of_several_sweeps_names_what_differs_within_its_own():
+    recipe = {"schedule": "onecycle", "lr": 0.07, "dropout": 0.029, "epochs": 15}
+    first = [
+        *spread(Config(l1=2.5e-5, **recipe), 98.0),
+        *spread(Config(norm="layer", **recipe), 97),
+    ]
+    second = spread(Config(l1=2.5e-5), 96.0)
+    study = variants.gather({"quick": first, "other": second})
+    labels = [variant.label for variant in study.variants]
+    assert labels == ["quick: BN + L1 2.5e-5 (sum)", "quick: LN", "other: BN"]
+
+
+def test_sweeps_of_one_name_are_told_apart_by_the_folders_above(made, tmp_path):
+    folders = [tmp_path / place / "runs/mine" for place in ("old", "new")]
+    for folder in folders:
+        path = made(Config(), curve(99.0))
+        folder.parent.mkdir(parents=True)
+        path.parent.rename(folder)
+    study = variants.collect(*folders)
+    labels = [variant.label for variant in study.variants]
+    assert labels == ["old/runs/mine: BN", "new/runs/mine: BN"]
+    link = tmp_path / "link"
+    link.symlink_to(folders[0])
+    with pytest.raises(UsageError, match="given twice"):
+        variants.collect(folders[0], link)
+
+
+def test_data_sets_are_parts_with_their_own_ranking_and_plan():
+    loss = Metric("test/loss", False, None)
+    plans = {
+        "m": Plan("m", "grid", loss, "", ({"dataset": ["mnist"], "seed": [1, 2, 3]},), target=99.4),
+        "d": Plan("d", "grid", default_metric(False), "", ({"norm": ["batch", "layer"]},)),
+    }
+    digits = [*spread(Config(), 98.0), *spread(Config(norm="layer"), 97.0)]
+    mnist = spread(Config(dataset="mnist"), 99.0, 99.1)
+    unfinished = run(Config(dataset="fashion_mnist"), 20.0, 1, runs.FAILED)
+    study = variants.gather({"d": [*digits, unfinished], "m": mnist}, plans)
+    on_digits, on_mnist = study.by_dataset.values()
+    assert list(study.by_dataset) == ["digits", "mnist"]
+    assert [v.label for v in on_digits.variants] == ["d: BN, digits", "d: LN, digits"]
+    assert (on_digits.name, on_mnist.name) == ("d", "m")
+    assert (on_digits.rank_key, on_mnist.rank_key) == ("test_accuracy_last", "test_loss_last")
+    assert (on_digits.target, on_mnist.target) == (None, 99.4)
+    assert sum(map(len, on_mnist.planned["m"].values())) == 3 and "m" not in on_digits.planned
+    assert len(on_mnist.all) == 2 and unfinished in study.all and unfinished not in on_digits.all
+    one = variants.gather({"d": digits})
+    assert one.by_dataset == {"digits": one}
+
+
 def test_families_share_data_set_network_and_epochs():
     long, short = Config(epochs=20), Config(epochs=12)
     layer = Config(norm="layer", epochs=20)
@@ -53,6 +102,13 @@ def test_families_share_data_set_network_and_epochs():
     )
     labels = [[variant.label for variant in family] for family in study.families]
     assert labels == [["LN, epochs 20", "BN, epochs 20"], ["BN, epochs 12"]]
+
+
+def test_the_best_of_each_kind_have_a_look_of_their_own():
+    many = [run(Config(lr=0.01 * i, epochs=3), 90 + i / 10, 1) for i in range(1, 31)]
+    study = variants.gather({"mine": [*many, *spread(Config(epochs=20), 99.0)]})
+    assert len(study.families[0]) == 30 and len(study.shown) == variants.SHOWN
+    assert study.shown[:2] == study.order[:2] and study.shown[-1] is study.families[1][0]
 
 
 def test_a_run_failed_to_learn_where_it_is_nearer_to_guessing_than_to_the_best_of_its_kind():
@@ -115,17 +171,16 @@ def test_the_metric_heads_the_report(made, tmp_path, quick):
     planned.write(folder, Plan("mine", "grid", Metric("val/loss", False, None), ""))
     study = variants.collect(folder)
     report = build_report(study, [folder], tmp_path / "out")
-    assert report.findings[0].text.startswith(
+    [part] = report.comparisons
+    assert part.findings[0].text.startswith(
         "BN, lr 0.3 has the lowest mean validation loss at the last epoch: 0.7000, its test"
         " accuracy is 99.00 %"
     )
-    assert not any("test images, which flatters" in finding.text for finding in report.findings)
-    assert [row.chosen for row in report.variants] == ["0.7000", "0.8000", "0.9000"]
-    assert report.chosen_by == "validation loss" and report.compared[0].title.startswith(
-        "Validation"
-    )
-    assert "val_loss" in report.graphs
-    assert report.search is None  # a grid chooses nothing
+    assert not any("test images, which flatters" in finding.text for finding in part.findings)
+    assert [row.chosen for row in part.variants] == ["0.7000", "0.8000", "0.9000"]
+    assert part.chosen_by == "validation loss" and part.compared[0].title.startswith("Validation")
+    assert "val_loss" in part.graphs
+    assert part.search is None  # a grid chooses nothing
     page.render(report, tmp_path / "out")
     assert "| validation loss |" in (tmp_path / "out/report.md").read_text()
     with open(tmp_path / "out/results.csv") as file:

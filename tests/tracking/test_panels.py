@@ -17,7 +17,7 @@ from tests.report import conftest
 from tests.report.conftest import curve
 
 made = conftest.made
-LOG = SimpleNamespace(id="the-figures", entity="team", project="norms")
+LOG = SimpleNamespace(id="the-figures", entity="team", project="norms", url="https://w/r/the")
 
 
 @pytest.fixture
@@ -31,26 +31,48 @@ def test_a_figures_key_has_no_dot():
     assert panels.key(SavedFigure("train_test_l1_2.5e-5", "", "")) == "figures/train_test_l1_2_5e_5"
 
 
-def test_the_sections_are_those_of_the_report(study, tmp_path, quick):
+def test_the_sections_are_those_of_the_page_in_its_order(study, tmp_path, quick):
     report = build_report(study, [], tmp_path / "out")
-    parts = panels._parts(LOG, study, report)
-    titles = [part.title for part in parts]
-    assert titles == ["Curves", "Settings", "Misclassified images", *report.figures]
+    [part] = report.comparisons
+    sections = panels._sections(LOG, report)
+    assert [section.title for section in sections] == [
+        "Findings", "Curves", "Variants", "The same with 95 % intervals", "More graphs",
+        "Settings", "BN, lr 0.05", "LN, lr 0.1", "Misclassified images", "What the norms do",
+        "Provenance",
+    ]  # fmt: skip
+    first = sections[0]
+    assert part.cards[0].verdict in first.words and "](https://w/r/the/files/" in first.words
     pictures = [
-        panel.media_keys[0] for part in parts if part.ids == [LOG.id] for panel in part.panels
+        panel.media_keys[0]
+        for section in sections
+        if section.ids == [LOG.id]
+        for panel in section.panels
     ]
-    figures = [figure for group in report.figures.values() for figure in group]
+    figures = [figure for group in part.figures.values() for figure in group] + report.norms
     assert pictures == [panels.key(figure) for figure in figures]
-    assert parts[0].groups == ("norm", "lr")
+    [curves] = [section for section in sections if section.title == "Curves"]
+    assert curves.groups == ("norm", "lr") and curves.words == panels.BANDS
+
+
+def test_each_data_set_has_sections_of_its_own(made, tmp_path, quick):
+    for dataset, last in (("mnist", 99.4), ("digits", 98.0)):
+        made(Config(dataset=dataset), curve(last, 3))
+    report = build_report(variants.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    sections = {section.title: section for section in panels._sections(LOG, report)}
+    assert {"Curves, on digits", "Curves, on mnist"} <= sections.keys()
+    assert len(sections["Curves, on mnist"].ids) == 1
+    keys = [panel.media_keys[0] for panel in sections["Findings, on mnist"].panels]
+    assert keys == ["figures/mnist_final"]
+    assert "/files/mnist/test_accuracy.csv)" in sections["Findings, on mnist"].words
 
 
 def test_curves_have_the_limits_of_the_figures(study, tmp_path, quick):
-    report = build_report(study, [], tmp_path / "out")
-    windows = {figure.name: figure.window for figure in report.compared}
-    lines = {line.title: line.range_y for line in panels._curves(study, report)}
+    [part] = build_report(study, [], tmp_path / "out").comparisons
+    windows = {figure.name: figure.window for figure in part.compared}
+    lines = {line.title: line.range_y for line in panels._curves(part)}
     assert lines["test/accuracy"] == windows["test_accuracy"]
     assert lines["train/loss"] == windows["train_loss"]
-    without = panels._curves(study, dataclasses.replace(report, compared=[]))
+    without = panels._curves(dataclasses.replace(part, compared=[]))
     assert {line.range_y for line in without} == {(None, None)}
     assert not any(metric.startswith("val/") for metric in lines)  # not logged
 
@@ -73,9 +95,10 @@ def test_the_steps_are_a_table_as_on_the_page(made, tmp_path, quick):
     step = planned.Step(99.0, "the bare network")
     planned.write(folder, planned.Plan("mine", "grid", None, "", grid, steps=(step,)))
     report = build_report(variants.collect(folder), [folder], tmp_path / "out")
-    [block] = panels._summaries(report)
+    [part] = report.comparisons
+    [section] = [each for each in panels._sections(LOG, report) if each.title == "Step by step"]
     row = "| 1 | the bare network |  | 99 | 7,684 | 1 | 99.40 |"
-    assert row in block.text and row in page.steps_table(report)
+    assert row in section.words and row in page.steps_table(part)
     page.render(report, tmp_path / "out")
     assert row in (tmp_path / "out/report.md").read_text()
     assert "<td>the bare network</td>" in (tmp_path / "out/index.html").read_text()

@@ -125,13 +125,14 @@ def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
     assert (made_report.title, made_workspace.title) == ("mine", "mine")
     assert f"reports/mine--{made_report.id.rstrip('=')}" in printed and "?nw=" in printed
 
-    findings = build_report(
+    [part] = build_report(
         variants.collect(tmp_path / "runs/mine"), [], tmp_path / "again", target=99.4
-    ).findings
+    ).comparisons
+    findings = part.findings
     words = json.dumps(made_report.spec, ensure_ascii=False)
-    [markdown] = of(made_workspace, "Markdown Panel")
+    markdown = "\n".join(panel["value"] for panel in of(made_workspace, "Markdown Panel"))
     for finding in findings:
-        assert finding.text in words and finding.text in markdown["value"]
+        assert finding.text in words and finding.text in markdown
     assert "| BN + L1 2.5e-5 (sum) | 7,684 | 2 |" in words
     links = {finding.source.rpartition("/")[2] for finding in findings}
     assert links and links | {"index.html"} <= set(report_run(server).files)

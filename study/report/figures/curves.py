@@ -150,7 +150,9 @@ def draw(
         return None
     with matplotlib.rc_context(drawing.STYLE):
         width, height = drawing.WIDE["figsize"]
-        size = (width, max(height, 1 + 0.16 * len(drawn.curves)))
+        labels = _labels(drawn)
+        rows = sum(label.text.count("\n") + 1 for label in labels)
+        size = (width, max(height, 1 + 0.16 * rows))
         figure = Figure(**drawing.WIDE | {"figsize": size})
         axes = figure.subplots()
         lines = [np.column_stack([v.epochs, v.curves(metric).mean(axis=0)]) for v in drawn.hidden]
@@ -163,9 +165,9 @@ def draw(
             _draw_target(axes, drawn.target)
         axes.set(xlabel="epoch", ylabel=drawn.title)
         drawing.set_integer_ticks(axes)
-        drawing.draw_side_labels(axes, _labels(drawn))
-        rows = [row for variant in study.variants for row in _rows(variant, metric)]
-        drawing.save(figure, folder, name(metric), HEADER, rows)
+        drawing.draw_side_labels(axes, labels)
+        cells = [row for variant in study.variants for row in _rows(variant, metric)]
+        drawing.save(figure, folder, name(metric), HEADER, cells)
     title = metric_title(metric)
     heading = f"{title[0].upper()}{title[1:]} by epoch"
     return SavedFigure(name(metric), heading, drawn.caption, drawn.window)
@@ -200,7 +202,8 @@ def _draw_curve(axes: Axes, graph: Graph, curve: Curve) -> None:
 
 def _labels(graph: Graph) -> list[SideLabel]:
     """Labels of all curves: the last value, its interval, and the best epoch."""
-    between = "\n" if len(graph.curves) <= drawing.FEW_LABELS else ": "
+    few = len(graph.curves) <= drawing.FEW_LABELS
+    between, width = ("\n", drawing.WRAP) if few else (": ", 60)
     labels = []
     for curve in graph.curves:
         if not np.isfinite(curve.mean[-1]):
@@ -209,6 +212,7 @@ def _labels(graph: Graph) -> list[SideLabel]:
         if len(curve.epochs) > 1:
             best = graph.format(curve.mean[curve.best])
             text += f", best {best} at {curve.epochs[curve.best]}"
+        text = drawing.wrap(text, width)
         labels.append(SideLabel(text, curve.look.colour, None, curve.mean[-1]))
     return labels
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
+from matplotlib.transforms import ScaledTranslation
 
 from study import escape, files
 from study.report.figures import rendering
@@ -33,6 +35,8 @@ STYLE: "dict[RcKeyType, Any]" = {
 KINDS = (*rendering.KINDS, "csv")  # the files of a figure
 FEW_BANDS = 4
 MARKED = 8  # markers on a curve, about
+BESIDE = 16  # points between the axes and the labels beside them
+WRAP = 40  # letters of a line of a label
 FEW_LABELS = 8  # beside the axes, up to which they are larger and may have two lines
 WIDE: dict[str, Any] = {
     "figsize": (9.5, 4.6),
@@ -54,6 +58,11 @@ class SavedFigure:
     caption: str
     window: tuple[float, float] | None = None
     photos: bool = False
+
+
+def wrap(label: str, width: int = WRAP) -> str:
+    """A label in lines so short that it leaves room for what it stands beside."""
+    return "\n".join(line for part in label.split("\n") for line in textwrap.wrap(part, width))
 
 
 def marker_step(epochs: Sequence[int]) -> int:
@@ -118,17 +127,21 @@ def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
     height = 0.78 * 72 * axes.figure.bbox.height / axes.figure.dpi
     gap = min(1 / max(len(labels), 1), 1.3 * size * lines / height)
     heights = [(label.y - low) / (high - low) for label in labels]
+    # In points from the edge, so that the layout, which narrows the axes, moves them along.
+    beside, end = (
+        axes.transAxes + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
+        for points in (BESIDE, BESIDE - 2)
+    )
     for label, y, point in zip(labels, spread(heights, gap), heights):
         axes.text(
-            1.04, y, label.text, transform=axes.transAxes, color=label.colour, fontsize=size,
-            va="center",
-        )  # fmt: skip
+            1, y, label.text, transform=beside, color=label.colour, fontsize=size, va="center"
+        )
         axes.annotate(
             "",  # a line that ends short of its words: to clip one by them takes far longer
             xy=(1.0 if label.x is None else label.x, np.clip(point, 0, 1)),
             xycoords=("axes fraction" if label.x is None else "data", "axes fraction"),
-            xytext=(1.034, y),
-            textcoords="axes fraction",
+            xytext=(1, y),
+            textcoords=end,
             arrowprops={
                 "arrowstyle": "-", "color": label.colour, "linewidth": 0.6,
                 "patchA": None, "shrinkA": 0, "shrinkB": 0,

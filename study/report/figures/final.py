@@ -17,10 +17,11 @@ from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import contenders, limits, perfect_value
 from study.report.figures.styles import Style
 from study.report.stats import Interval
-from study.report.variants import TEST, Study, Variant, in_words, percent
+from study.report.variants import SHOWN, TEST, Study, Variant, in_words, percent
 
 MOST_ROWS = 30
 MOST_TICKS = 6
+EDGE = 0.05  # share of an axis within which words stand inwards of their tick
 HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed")
 
 
@@ -37,20 +38,21 @@ class Row:
     test: str
     parameters: int
 
+    @property
+    def has_look(self) -> bool:
+        """Whether it looks unlike all others."""
+        return self.look != styles.GREY
+
 
 @dataclass(frozen=True)
-class Forest:
-    """What the forest plot shows: rows, the best on top, on an axis from `low` to `high`.
+class Panel:
+    """The variants of a kind, which are ranked by one another: rows, the best on top, on an axis
+    from `low` to `high`. kind: what sets it apart, empty where there is one."""
 
-    cut: how many variants it leaves out, since they are too many or lack the metric.
-    """
-
-    title: str
+    kind: str
     rows: list[Row]
     low: float
     high: float
-    cut: int
-    by_test: bool  # whether the metric is the test accuracy itself
 
     @property
     def ticks(self) -> list[float]:
@@ -58,15 +60,15 @@ class Forest:
         values = MaxNLocator(MOST_TICKS, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
         return [float(value) for value in values if self.low <= value <= self.high]
 
-    @property
-    def one_size(self) -> bool:
-        """Whether all variants have as many parameters."""
-        return len({row.parameters for row in self.rows}) == 1
-
     def place(self, value: float) -> str:
         """Where a value lies on the axis: from 0% to 100%, which are its edges."""
         share = (value - self.low) / (self.high - self.low)
         return f"{100 * min(max(share, 0), 1):.2f}%"
+
+    def anchor(self, value: float) -> str:
+        """Where the words at a value begin, so that they keep within the axis."""
+        share = (value - self.low) / (self.high - self.low)
+        return "start" if share < EDGE else "end" if share > 1 - EDGE else "middle"
 
     def beyond(self, row: Row) -> tuple[bool, bool]:
         """Whether anything of a row leaves the axis to the left, and to the right."""
@@ -74,45 +76,76 @@ class Forest:
         return min(ends) < self.low, max(ends) > self.high
 
 
+@dataclass(frozen=True)
+class Forest:
+    """What the forest plot shows: a panel for each kind of variants.
+
+    cut: how many variants it leaves out, since they are too many or lack the metric.
+    """
+
+    title: str
+    panels: list[Panel]
+    cut: int
+    by_test: bool  # whether the metric is the test accuracy itself
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for panel in self.panels for row in panel.rows]
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all variants have as many parameters."""
+        return len({row.parameters for row in self.rows}) == 1
+
+
 def forest(study: Study) -> Forest:
-    """The best variants on an axis made for those that come close to the best."""
-    known = [variant for variant in study.order if variant.values(study.rank_key)]
-    best = set(study.ranked()[:MOST_ROWS])
-    rows = [_row(study, variant) for variant in known if variant in best]
+    """The best variants, each kind on an axis made for those that come close to its best."""
+    rest = [variant for variant in study.ranked() if variant not in study.shown]
+    best = {*study.shown, *rest[: MOST_ROWS - SHOWN]}
+    families = [
+        [each for each in family if each in best and each.values(study.rank_key)]
+        for family in study.families
+    ]
+    panels = [_panel(study, family) for family in families if family]
+    cut = len(study.variants) - sum(len(panel.rows) for panel in panels)
+    return Forest(study.chosen_by, panels, cut, study.rank_key == TEST)
+
+
+def _panel(study: Study, family: Sequence[Variant]) -> Panel:
+    rows = [_row(study, variant) for variant in family]
     perfect = perfect_value(study.metric)
     close = [rows[i].score for i in contenders([row.score.mean for row in rows], perfect)]
     bounds = [bound for score in close for bound in (score.low, score.high)]
     low, high = limits([[score.mean] for score in close], bounds, perfect)
-    cut = len(study.variants) - len(rows)
-    return Forest(study.chosen_by, rows, low, high, cut, study.rank_key == TEST)
+    return Panel(study.describe_kind(family[0]), rows, low, high)
 
 
 def draw(folder: Path, study: Study) -> SavedFigure:
     """Draw each variant's seeds, mean and interval; beside them test accuracy and parameters."""
     drawn = forest(study)
+    labels = [
+        [drawing.wrap(row.variant.label) for row in panel.rows[::-1]] for panel in drawn.panels
+    ]
+    lines = max(label.count("\n") + 1 for group in labels for label in group)
     with matplotlib.rc_context(drawing.STYLE):
-        size = (drawing.WIDE["figsize"][0], 1 + 0.3 * len(drawn.rows))
+        heights = [0.3 * len(panel.rows) * max(1, lines / 2) for panel in drawn.panels]
+        size = (drawing.WIDE["figsize"][0], 1 + sum(heights) + 0.5 * (len(heights) - 1))
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots()
-        axes.set_xlim(drawn.low, drawn.high)
-        for y, row in enumerate(drawn.rows[::-1]):
-            _draw_row(axes, drawn, row, y)
-        axes.set(ylim=(-0.6, len(drawn.rows) - 0.4), xlabel=drawn.title)
-        labels = [row.variant.label for row in drawn.rows[::-1]]
-        axes.set_yticks(range(len(labels)), labels)
-        axes.grid(False, axis="y")
+        panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+        for axes, panel, names in zip(panels, drawn.panels, labels):
+            _draw_panel(axes, panel, names)
+        panels[-1].set_xlabel(drawn.title)
         rows = [row for variant in study.order for row in _cells(study, variant)]
         header = [*HEADER, study.metric.name.replace("/", "_")]
         drawing.save(figure, folder, "final", header, rows)
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
-    several = len(study.families) > 1
-    order = ", within each data set, network and number of epochs" if several else ""
+    kinds = " Variants of another network or number of epochs are by themselves, on their own axis."
     return SavedFigure(
         "final",
         f"{study.metric.title.capitalize()} at the last epoch",
         "Large marks: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
-        f" {study.metric.superlative} on top{order}; beside it the test accuracy. Triangles: beyond"
-        f" the axis.{cut}",
+        f" {study.metric.superlative} on top; beside it the test accuracy. Triangles: beyond the"
+        f" axis.{kinds if len(drawn.panels) > 1 else ''}{cut}",
     )
 
 
@@ -125,7 +158,18 @@ def _row(study: Study, variant: Variant) -> Row:
     )  # fmt: skip
 
 
-def _draw_row(axes: Axes, drawn: Forest, row: Row, y: int) -> None:
+def _draw_panel(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
+    """Draw the rows of a panel, whose labels are given from below."""
+    axes.set_xlim(panel.low, panel.high)
+    for y, row in enumerate(panel.rows[::-1]):
+        _draw_row(axes, panel, row, y)
+    axes.set_ylim(-0.6, len(panel.rows) - 0.4)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.grid(False, axis="y")
+    axes.set_title(panel.kind, loc="left", fontsize=9)
+
+
+def _draw_row(axes: Axes, drawn: Panel, row: Row, y: int) -> None:
     axes.annotate(
         f"{row.test}  {row.parameters:,} parameters",
         (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,

@@ -63,6 +63,8 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
     behind: list[Trace] = [_grey_curves(study, graph)] if graph.hidden else []
     lines: list[Trace] = []
     labels = []
+    first = min(curve.epochs[0] for curve in graph.curves)
+    last = max(curve.epochs[-1] for curve in graph.curves)
     for curve in graph.curves:
         own = {"legendgroup": curve.variant.label, "name": curve.variant.label}
         behind += [own | trace for trace in _spread(graph, curve)]
@@ -78,12 +80,10 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
                 "text": f"{number}  {graph.format_last(curve)}",
                 "short": f"{number}  {graph.format(curve.mean[-1])}",
                 "color": look.colour,
-                "x": curve.epochs[-1],
+                "x": last,
                 "y": _plain([curve.mean[-1]])[0],
             }
         )
-    first = min(curve.epochs[0] for curve in graph.curves)
-    last = max(curve.epochs[-1] for curve in graph.curves)
     room = 0.02 * (last - first) or 0.5
     layout: dict[str, Any] = {
         "xaxis": {

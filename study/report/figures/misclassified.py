@@ -69,11 +69,9 @@ def _draw(folder: Path, variant: Variant, wrong: Misclassified, name: str, title
 def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
     """Draw the images that all variants get wrong, and those that only one does.
 
-    None below two variants that kept their images, and over several data sets.
+    None below two variants that kept their images.
     """
     compared = study.shown[:FEW]
-    if len({variant.config.dataset for variant in compared}) > 1:
-        return None
     classes = compared[0].class_names
     images = _misclassified_images(compared)
     groups = _groups({v.label: wrong for v in compared if (wrong := _usual(v)) is not None})

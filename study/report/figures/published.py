@@ -60,7 +60,7 @@ def _draw_panel(axes: Axes, one: Reproduced) -> None:
         epoch = one.published.config.epochs
         axes.plot([epoch], [last], "x", color="black", markersize=6, label="published")
     axes.set_ylim(limits([line.get_ydata() for line in axes.lines], [low[-1], high[-1]]))
-    axes.set_title(f"{one.variant.label}, n = {one.last.n}", fontsize=9)
+    axes.set_title(drawing.wrap(f"{one.variant.label}, n = {one.last.n}"), fontsize=9)
     axes.set_xlabel("epoch")
     drawing.set_integer_ticks(axes)
 

@@ -121,8 +121,11 @@ def _file(path: Path, kind: str) -> Path:
 
 
 def _write(figure: "Figure", path: Path) -> None:
+    from matplotlib import rcParams
+
     layout = figure.get_layout_engine()
-    if layout:  # once, not for the png and the pdf each
+    if layout:  # once, not for the png and the pdf each; words are as wide as in the png
+        figure.set_dpi(rcParams["savefig.dpi"])
         layout.execute(figure)
         figure.set_layout_engine("none")
     for kind in KINDS:

@@ -78,6 +78,6 @@ def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant], cost: 
             continue
         score, x, look = variant.last(TEST), value(variant, cost), styles.of(study, variant)
         drawing.draw_points(axes, [x], [score], look)
-        text = f"{variant.label}\n{percent(score)}, {number(round(x, 1))} {cost}"
+        text = f"{drawing.wrap(variant.label)}\n{percent(score)}, {number(round(x, 1))} {cost}"
         labels.append(SideLabel(text, look.colour, x, score.mean))
     drawing.draw_side_labels(axes, labels)

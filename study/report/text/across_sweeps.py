@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from study.config import Config
+from study.config import Config, labels
 from study.report import stats
 from study.report.text.findings import LEVEL
 from study.report.variants import TEST, Study, Variant, count, percent
@@ -18,16 +18,14 @@ HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
 
 @dataclass(frozen=True)
 class Match:
-    """A configuration in two sweeps; the difference is the second (`two`) less the first."""
+    """A configuration in two sweeps; the difference is the second (`two`) less the first. `label`
+    names it among all that are in two sweeps."""
 
+    label: str
     one: Variant
     two: Variant
     difference: stats.Difference
     p_holm: float
-
-    @property
-    def label(self) -> str:
-        return self.one.label.removeprefix(f"{self.one.sweep}: ")
 
     @property
     def told_apart(self) -> bool:
@@ -68,7 +66,7 @@ class AcrossSweeps:
 
 def compare(study: Study) -> AcrossSweeps | None:
     """Compare the sweeps of a study; None where there is but one."""
-    if len({variant.sweep for variant in study.variants}) < 2:
+    if len(study.sweeps) < 2:
         return None
     matches = match(study)
     return AcrossSweeps(sentences(study, matches), matches)
@@ -82,23 +80,27 @@ def match(study: Study) -> list[Match]:
     pairs = [pair for group in by_config.values() for pair in itertools.combinations(group, 2)]
     differences = [stats.difference(two.values(TEST), one.values(TEST)) for one, two in pairs]
     corrected = stats.holm([difference.p for difference in differences])
+    names = labels(one.config for one, _ in pairs)
     return [
-        Match(one, two, difference, float(p))
+        Match(names[one.config], one, two, difference, float(p))
         for (one, two), difference, p in zip(pairs, differences, corrected)
     ]
 
 
 def sentences(study: Study, matches: list[Match]) -> list[str]:
-    """The best of each sweep, and how the configurations that they share compare."""
-    best: dict[str, Variant] = {}
-    for variant in study.ranked():
-        best.setdefault(variant.sweep, variant)
-    bests = [
-        f"The best of {sweep}: {variant.label.removeprefix(f'{sweep}: ')}, with"
-        f" {percent(variant.last(TEST))} over {count(len(variant.values(TEST)), 'seed')} and"
-        f" {variant.parameters['total']:,} parameters."
-        for sweep, variant in best.items()
-    ]
+    """The best of each sweep and kind, and how the configurations that they share compare."""
+    best: dict[tuple[str, tuple], Variant] = {}
+    for variant in study.order:
+        best.setdefault((variant.sweep, variant.kind), variant)
+    bests = []
+    for variant in best.values():
+        kind = study.describe_kind(variant)
+        bests.append(
+            f"The best of {variant.sweep}{f' with {kind}' if kind else ''}:"
+            f" {variant.label.removeprefix(f'{variant.sweep}: ')}, with"
+            f" {percent(variant.last(TEST))} over {count(len(variant.values(TEST)), 'seed')} and"
+            f" {variant.parameters['total']:,} parameters."
+        )
     if not matches:
         return [*bests, "They share no configuration: what they differ in is in their settings."]
     apart = [m for m in matches if m.told_apart]

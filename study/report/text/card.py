@@ -8,7 +8,6 @@ import numpy as np
 from study.report.axis import varying
 from study.report.text.findings import MOST, MOST_FAMILIES, Pair
 from study.report.variants import (
-    KIND,
     TEST,
     Study,
     Variant,
@@ -69,7 +68,10 @@ def tried(study: Study) -> str:
     varied = [axis.title for axis in varying(study)]
     words = f"{count(len(study.runs), 'variant')}, {count(len(study.all), 'run')} on "
     words += "; ".join(list(places)[:2]) + (" and more" if len(places) > 2 else "")
-    return f"{words}. Varied: {listed(varied)}." if varied else f"{words}."
+    words = f"{words}. Varied: {listed(varied)}." if varied else f"{words}."
+    datasets = dict.fromkeys(config.dataset for config in configs)
+    without = [dataset for dataset in datasets if dataset not in study.by_dataset]
+    return f"{words} Without a finished run: {listed(without)}." if without else words
 
 
 def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) -> Card:
@@ -79,10 +81,9 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
     shown = [best, *level][:MOST_TIED]
     if len(level) >= MOST_TIED:
         verdict += f" {len(level) + 1 - MOST_TIED} more are level."
-    kinds = [name for name in KIND if len({getattr(v.config, name) for v in study.variants}) > 1]
     return Card(
         heading,
-        ", ".join(f"{name} {getattr(best.config, name)}" for name in kinds),
+        study.describe_kind(best),
         f"{_measured(study, shown)} {_cost(shown)}",
         [_line(study, variant, shown) for variant in shown],
         verdict,

@@ -157,7 +157,7 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
     means = {variant.label: metric.format(variant.last(metric.key).mean) for variant in family}
     level = [label for label in means if means[label] == means[best.label] and label != best.label]
     level_with = f" (level with {listed(level)})" if level else ""
-    kind = ", ".join(f"{name} {getattr(best.config, name)}" for name in _differing(study))
+    kind = study.describe_kind(best)
     return Finding(
         f"{f'Of the {len(family)} variants with {kind}, ' if kind else ''}{best.label} has the"
         f" {metric.superlative} mean {metric.title} at the last epoch{level_with}: {chosen}its test"

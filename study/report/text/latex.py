@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from study import escape
+from study.config import slug
 from study.report.text.findings import Pair
 from study.report.text.published import PublishedTable
 from study.report.variants import TEST, Study, format_p, percent
@@ -22,40 +23,46 @@ VARIANTS = ("variant", "parameters", "seeds", "test accuracy (%)")
 PAIRS = ("one", "two", "seeds", "difference", "95 % interval", "p")
 
 
-def tables(study: Study, pairs: Sequence[Pair], published: PublishedTable | None) -> str:
+def tables(
+    study: Study,
+    pairs: Sequence[Pair],
+    published: PublishedTable | None,
+    one_of_several: bool = False,
+) -> str:
     """Return the table of the variants, that of the best beside the others, and that of published
-    figures where there are some."""
-    parts = [PREAMBLE + _variants(study)]
+    figures where there are some, all on one data set; `one_of_several`: captions and labels name
+    it."""
+    [dataset] = study.by_dataset if one_of_several else [""]
+    parts = [_variants(study, dataset)]
     best = {family[0] for family in study.families}
     with_best = [pair for pair in pairs if pair.one in best]
     if with_best:
-        parts.append(_pairs(with_best))
+        parts.append(_pairs(with_best, dataset))
     if published:
         rows = [dict(zip(published.header, row)) for row in published.rows]
         shown = [name for name in published.header if any(row[name] for row in rows)]
         body = [[row[name] for name in shown] for row in rows]
         note = "One published run beside the mean over our seeds with its 95 \\% interval."
-        parts.append(_table(shown, body, note, "published"))
+        parts.append(_table(shown, body, note, "published", dataset))
     return "\n".join(parts)
 
 
-def _variants(study: Study) -> str:
-    ranked = study.ranked()
+def _variants(study: Study, dataset: str) -> str:
     header = list(VARIANTS)
     by_test = study.rank_key == TEST
     if not by_test:
         header.insert(3, study.metric.title)
     rows = []
-    for variant in ranked:
+    for variant in study.order:
         row: list[Any] = [variant.label, f"{variant.parameters['total']:,}", len(variant.runs)]
         if not by_test:
             row.append(study.metric.format(variant.last(study.rank_key).mean))
         rows.append([*row, percent(variant.last(TEST)).removesuffix(" %")])
     note = "Means over seeds at the last epoch, with the 95 \\% t interval of the mean."
-    return _table(header, rows, note, "variants")
+    return _table(header, rows, note, "variants", dataset)
 
 
-def _pairs(pairs: Iterable[Pair]) -> str:
+def _pairs(pairs: Iterable[Pair], dataset: str) -> str:
     rows = []
     for pair in pairs:
         interval, p = pair.contrast.interval, pair.contrast.p
@@ -67,11 +74,16 @@ def _pairs(pairs: Iterable[Pair]) -> str:
         "The best less each other variant, in points of test accuracy over common seeds. Intervals"
         " and p are for all pairs together."
     )
-    return _table(PAIRS, rows, note, "pairs")
+    return _table(PAIRS, rows, note, "pairs", dataset)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], note: str, label: str) -> str:
-    """A table of text, numbers right; `note`, which is LaTeX, is its caption."""
+def _table(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], note: str, label: str, dataset: str
+) -> str:
+    """A table of text, numbers right; `note`, which is LaTeX, is its caption. A `dataset` is named
+    in the caption and the label."""
+    if dataset:
+        note, label = f"On {text(dataset)}. {note}", f"{label}-{slug(dataset)}"
     body = [list(row) for row in rows]
     columns = [[row[i] for row in body] for i in range(len(header))]
     align = "".join("r" if all(map(_is_number, column)) else "l" for column in columns)

@@ -1,6 +1,9 @@
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from study.config import Config
+from study.report import variants
 from study.report.axis import varying
 from study.report.figures import curves, drawing, final, importance, response, tradeoff
 from tests.report.conftest import spread
@@ -21,6 +24,45 @@ def test_no_label_covers_another(saved, tmp_path):
     assert len(saved) == 6
     for name, (figure, _) in saved.items():
         assert overlaps(figure) == [], name
+
+
+def test_long_labels_leave_the_plot_its_room(saved, tmp_path):
+    settings = {"schedule": "onecycle", "batch_size": 32, "augment": "rotate7", "holdout": 100}
+    long = [
+        each
+        for i in range(12)
+        for config in [Config(lr=0.05 + i / 100, dropout=i / 50, **(settings if i % 2 else {}))]
+        for each in spread(config, 98.0 + i / 10, 98.1 + i / 10)
+    ]
+    few = [each for norm in ("batch", "group") for each in spread(Config(norm=norm), 97.0, 97.1)]
+    made = variants.gather({"a_sweep_of_many_settings": long, "other": few})
+    assert max(len(variant.label) for variant in made.variants) > 90
+    curves.draw(tmp_path, made, "test/accuracy", 99.4)
+    final.draw(tmp_path, made)
+    for name, (figure, _) in saved.items():
+        assert overlaps(figure) == [], name
+        [axes] = figure.axes
+        inside = axes.get_window_extent()
+        assert inside.width > 0.35 * figure.bbox.width, name
+        words = [text.get_window_extent() for text in [*axes.texts, *axes.get_yticklabels()]]
+        assert min(box.x0 for box in words) >= 0 and max(box.x1 for box in words) <= figure.bbox.x1
+
+
+def test_no_word_is_cut_in_a_picture(monkeypatch, tmp_path):
+    kept = []
+    save = drawing.save
+
+    def keep(figure, *rest):
+        save(figure, *rest)
+        kept.append(figure)
+
+    monkeypatch.setattr(drawing, "save", keep)
+    curves.draw(tmp_path, study(*many(12)), "test/accuracy")
+    [figure] = kept
+    figure.set_dpi(drawing.STYLE["savefig.dpi"])
+    FigureCanvasAgg(figure).draw()
+    ends = [Text.get_window_extent(text).x1 for text in figure.axes[0].texts]
+    assert len(ends) == 12 and max(ends) <= figure.bbox.x1
 
 
 def test_labels_beside_the_curves_keep_apart():

@@ -34,9 +34,12 @@ def test_a_variant_far_behind_is_a_triangle_at_the_edge(saved, tmp_path):
 def test_epochs_are_not_ranked_by_one_another(saved, tmp_path):
     one, two = Config(epochs=12), Config(norm="layer", epochs=20)
     made = study(*spread(one, 99.9), *spread(Config(epochs=20), 99.1), *spread(two, 99.3))
-    assert "within each data set" in final.draw(tmp_path, made).caption
-    labels = [label.get_text() for label in saved["final"][0].axes[0].get_yticklabels()]
-    assert labels[::-1] == ["LN, epochs 20", "BN, epochs 20", "BN, epochs 12"]
+    assert "on their own axis" in final.draw(tmp_path, made).caption
+    panels = saved["final"][0].axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["epochs 20", "epochs 12"]
+    labels = [[label.get_text() for label in axes.get_yticklabels()[::-1]] for axes in panels]
+    assert labels == [["LN, epochs 20", "BN, epochs 20"], ["BN, epochs 12"]]
+    assert panels[0].get_xlim()[1] < 99.9 < panels[1].get_xlim()[1]
 
 
 def test_a_figure_is_a_png_a_pdf_with_its_fonts_and_a_csv(tmp_path):

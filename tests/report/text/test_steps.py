@@ -75,5 +75,6 @@ def test_the_files_target_is_drawn_unless_another_is_given(made, tmp_path, quick
     folder = tmp_path / "runs/mine"
     planned.write(folder, PLAN)
     report = build_report(variants.collect(folder), [folder], tmp_path / "out", given)
-    [shape] = report.graphs["test_accuracy"]["layout"]["shapes"]
-    assert shape["y0"] == line and len(report.steps.rows) == 2
+    [part] = report.comparisons
+    [shape] = part.graphs["test_accuracy"]["layout"]["shapes"]
+    assert shape["y0"] == line and len(part.steps.rows) == 2
