@@ -144,6 +144,7 @@ class Comparison:
     runs: list[RunRow]
     shared: dict[str, str]  # settings that all runs have in common
     graphs: dict[str, live.Graph]
+    groupings: list[dict[str, Any]]  # by what the graphs may be coloured
 
     @property
     def first_findings(self) -> list[Finding]:
@@ -317,6 +318,7 @@ def _compare(
         runs=_run_rows(study, folder),
         shared=_shared_settings(study),
         graphs=live.build(study, compared + searched, target),
+        groupings=live.groupings(study),
     )
 
 

@@ -47,6 +47,7 @@ def render(report: Report, folder: Path) -> Path:
         report=report,
         plotly=live.plotly(),
         palette=styles.PALETTE,
+        looks=live.looks(),
         embedded=lambda name: _embedded(folder / FIGURES / f"{name}.png"),
     )
     files.write_text(index, body)

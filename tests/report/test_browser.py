@@ -90,11 +90,12 @@ def test_the_page_works_in_a_browser(browser, opened):
         "[...document.querySelectorAll('#runs-table tbody tr')].filter((r) => !r.hidden).length"
     )
     assert browser.run(visible) == 1
+    browser.run(f"{FILTER}('runs-table', '')")
 
     graph = "document.querySelector('[data-graph=test_accuracy]')"
     names = f"{graph}.data.filter((t) => t.mode === 'lines+markers').map((t) => t.name)"
     assert browser.run(names) == ["BN + L1 2.5e-5 (sum)", "GN", "LN"]  # the best first
-    shown = f"[...new Set({graph}.data.filter((t) => t.visible).map((t) => t.name))]"
+    shown = f"[...new Set({graph}.data.map((t) => t.name))]"
     labels = f"[...{graph}.querySelectorAll('.annotation')].map((a) => a.textContent)"
     assert browser.run(labels) == [
         "target 99.4",
@@ -131,6 +132,85 @@ def test_the_page_works_in_a_browser(browser, opened):
         f"getComputedStyle({graph}).display + getComputedStyle({graph}.nextElementSibling).display"
     )
     assert browser.run(shown) == "noneinline"
+    assert browser.errors == []
+
+
+# Sets options of the graphs as a user does, and waits for them.
+SET = """((values) => {
+  const fields = document.querySelector(".options").elements;
+  for (const [name, value] of Object.entries(values)) {
+    const field = fields[name];
+    if (field.type === "checkbox") field.checked = value; else field.value = value;
+  }
+  fields.by.dispatchEvent(new Event("input", { bubbles: true }));
+  return new Promise((done) => setTimeout(done, 500));
+})"""
+FILTER = """((table, words) => {
+  const field = document.querySelector(`[data-filters=${table}]`);
+  field.value = words;
+  field.dispatchEvent(new Event("input"));
+  return new Promise((done) => setTimeout(done, 700));
+})"""
+
+
+def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, quick):
+    lasts = {("batch", 0.0): 98.0, ("batch", 0.1): 97.0, ("layer", 0.0): 96.0, ("layer", 0.1): 95.0}
+    lasts[("group", 0.2)] = 94.0
+    for (norm, dropout), last in lasts.items():
+        for seed in (1, 2):
+            made(Config(norm=norm, dropout=dropout, seed=seed), curve(last + seed / 10))
+    index = page.write(tmp_path / "runs/mine", tmp_path / "out")
+    browser.media()
+    browser.size(1280, 20_000)
+    browser.errors.clear()
+    browser.open(index.as_uri())
+    browser.run(OPEN_ALL)
+    browser.run(GRAPHS_READY)
+    graph = "document.querySelector('[data-graph=test_accuracy]')"
+    means = f"{graph}.data.filter((t) => t.meta === 'mean' && t.mode !== 'lines')"
+    lines = f"{means}.map((t) => [t.name, t.line.color, t.y.at(-1)])"
+    before = browser.run(lines)
+    assert [name for name, *_ in before] == [
+        "BN, dropout 0", "BN, dropout 0.1", "LN, dropout 0", "LN, dropout 0.1", "GN, dropout 0.2",
+    ]  # fmt: skip
+    titles = "[...document.querySelectorAll('.options [name=by] option')].map((o) => o.text)"
+    assert browser.run(titles) == ["variant", "norm", "dropout"]
+
+    browser.run(f"{SET}({{ by: 0 }})")
+    coloured = browser.run(lines)
+    blue, orange, green = "#0072B2", "#D55E00", "#009E73"
+    assert [colour for _, colour, _ in coloured] == [blue, blue, orange, orange, green]
+    assert browser.run("document.querySelector('.key').textContent") == "● batch● layer● group"
+    swatch = "document.querySelector('.legend [data-variant=\"LN, dropout 0.1\"] .look')"
+    assert browser.run(f"getComputedStyle({swatch}).color") == "rgb(213, 94, 0)"
+
+    browser.run(f"{SET}({{ by: 1, together: true }})")
+    [none, some, alone] = browser.run(lines)
+    assert (none[0], some[0], alone[0]) == ("0", "0.1", "0.2")
+    assert none[2] == pytest.approx(97.15) and some[2] == pytest.approx(96.15)
+    labels = f"[...{graph}.querySelectorAll('.annotation')].map((a) => a.textContent)"
+    assert browser.run(labels) == ["0  97.15", "0.1  96.15", "0.2  94.15"]
+
+    browser.run(f"{SET}({{ by: '', together: false, smooth: 0.5, x: true, y: true }})")
+    first, second = browser.run(f"{means}[0].y.slice(0, 2)")
+    assert first == pytest.approx(95.45)  # an unbiased mean begins at the first value
+    assert second == pytest.approx((0.5 * 95.45 + 96.95) / 1.5)
+    assert browser.run(labels)[0].startswith("1  98.15")  # the value itself
+    axes = f"[{graph}.layout.xaxis.type, {graph}.layout.yaxis.type, {graph}.layout.yaxis.range]"
+    across, upwards, (low, high) = browser.run(axes)
+    assert across == upwards == "log" and 1.9 < low < high < 2.1
+    assert not browser.run(FAULTS)
+
+    browser.run(f"{SET}({{ smooth: 0, x: false, y: false }})")
+    assert browser.run(lines) == before
+    browser.run(f"{FILTER}('runs-table', 'ln')")
+    assert [name for name, *_ in browser.run(lines)] == ["LN, dropout 0", "LN, dropout 0.1"]
+    left = "[...document.querySelectorAll('.legend button')].filter((b) => b.checkVisibility())"
+    assert browser.run(f"new Set({left}.map((b) => b.dataset.variant)).size") == 2
+    points = "document.querySelector('[data-graph=response_dropout]').data.flatMap((t) => t.y)"
+    assert max(value for value in browser.run(points) if value is not None) < 97
+    browser.run(f"{FILTER}('runs-table', '')")
+    assert browser.run(lines) == before
     assert browser.errors == []
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from study import runs
+from study.config import text
 from study.report.axis import Axis, varying
 from study.report.figures import curves, response, styles, tradeoff
 from study.report.figures.curves import Curve
@@ -26,8 +27,11 @@ from study.report.variants import TEST, Study
 Window = tuple[float, float]  # the limits of the vertical axis
 Trace = dict[str, Any]
 # plotly's data and layout; `labels` beside points, each of a variant by its `name`; `toggles`:
-# whether the page's legend switches its variants off.
+# whether traces are of a variant by their name, which the page's legend switches off and the page
+# colours otherwise; `curves`: whether its lines may be smoothed, and `digits` of their values. What
+# a trace of a variant is says its `meta`: MEAN, SPREAD or MARK; `ids`: the variants of its points.
 Graph = dict[str, Any]
+MEAN, SPREAD, MARK = "mean", "spread", "mark"
 GREY = styles.GREY.colour
 
 
@@ -59,6 +63,31 @@ def build(
     return graphs
 
 
+def groupings(study: Study) -> list[dict[str, Any]]:
+    """By what the page may colour the variants: by sweep where there are several, and by each
+    setting that varies. Each has a `title`, the `names` of its groups, and the group `of` each
+    variant in which the setting has an effect."""
+    found = []
+    if len(study.sweeps) > 1:
+        place = {variant.label: study.sweeps.index(variant.sweep) for variant in study.shown}
+        found.append({"title": "sweep", "names": study.sweeps, "of": place})
+    for axis in varying(study):
+        place = {
+            variant.label: axis.values.index(getattr(variant.config, axis.name))
+            for variant in study.shown
+            if variant.config.has_effect(axis.name)
+        }
+        names = [text(value) for value in axis.values]
+        found.append({"title": axis.title, "names": names, "of": place})
+    return [each for each in found if len(each["names"]) <= styles.LOOKS]
+
+
+def looks() -> list[dict[str, str]]:
+    """The looks of groups, in their order, in plotly's terms."""
+    nth = map(styles.nth, range(styles.LOOKS))
+    return [{"color": look.colour, "dash": look.dash, "symbol": look.symbol} for look in nth]
+
+
 def _curves(study: Study, graph: curves.Graph) -> Graph:
     behind: list[Trace] = [_grey_curves(study, graph)] if graph.hidden else []
     lines: list[Trace] = []
@@ -67,7 +96,7 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
     last = max(curve.epochs[-1] for curve in graph.curves)
     for curve in graph.curves:
         own = {"legendgroup": curve.variant.label, "name": curve.variant.label}
-        behind += [own | trace for trace in _spread(graph, curve)]
+        behind += [own | {"meta": SPREAD} | trace for trace in _spread(graph, curve)]
         lines += [own | trace for trace in _line(graph, curve)]
         number, look = study.number(curve.variant), curve.look
         lines += [
@@ -99,7 +128,8 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
         words = {"text": f"target {graph.target:g}", "xref": "paper", "x": 0, "y": graph.target}
         anchor = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
         layout["annotations"] = [words | anchor]
-    return {"data": behind + lines, "layout": layout, "labels": labels, "toggles": True}
+    shown = {"data": behind + lines, "layout": layout, "labels": labels}
+    return shown | {"toggles": True, "curves": True, "digits": 2 if graph.is_accuracy else 4}
 
 
 def _spread(graph: curves.Graph, curve: Curve) -> list[Trace]:
@@ -137,6 +167,7 @@ def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
         for epoch, mean, half in zip(curve.epochs, _plain(curve.mean), _plain(halves))
     ]
     line: Trace = {
+        "meta": MEAN,
         "mode": "lines+markers",
         "x": curve.epochs,
         "y": _plain(curve.mean),
@@ -154,6 +185,7 @@ def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
     epoch, best = curve.epochs[curve.best], _plain([curve.mean[curve.best]])
     told = f"best: {best[0]:.6g}{unit} at epoch {epoch}"
     star = {
+        "meta": MARK,
         "mode": "markers",
         "x": [epoch],
         "y": best,
@@ -176,6 +208,7 @@ def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> l
             told = ", ".join(f"{value:.6g}" for value in left)
             traces.append(
                 {
+                    "meta": MARK,
                     "mode": "markers",
                     "x": [x],
                     "y": [edge],
@@ -227,7 +260,8 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
         traces.append(own | _points(named, look, 8))
         for point in members:
             ends = point.score[:3] if point.variant in close else point.score[:1]
-            traces += [own | trace for trace in _beyond(point.x, ends, look, window)]
+            whose = own | {"ids": [point.variant.label]}
+            traces += [whose | trace for trace in _beyond(point.x, ends, look, window)]
     if stopped:
         x, y = map(_plain, zip(*(response.stopped_at(study, axis, run) for run in stopped)))
         traces.append(
@@ -271,9 +305,9 @@ def _tradeoff(study: Study, cost: str, title: str, window: Window) -> Graph:
         own = {"name": variant.label, "legendgroup": variant.label}
         traces.append(own | _points([(variant.label, x, score)], look, 9))
         traces += [own | trace for trace in _beyond(x, score[:3], look, window)]
-        text = f"{study.number(variant)}  {score.mean:.2f}"
+        shown = f"{study.number(variant)}  {score.mean:.2f}"
         at = {"x": math.log10(x) if log else x, "y": _plain([score.mean])[0]}
-        words = {"name": variant.label, "text": text, "short": text, "color": look.colour}
+        words = {"name": variant.label, "text": shown, "short": shown, "color": look.colour}
         labels.append(words | at)
     if rest:
         traces.insert(0, {"name": "others"} | _points(rest, styles.GREY, 6))
@@ -291,6 +325,7 @@ def _points(points: Sequence[tuple[str, float, Interval]], look: Style, size: in
     halves = _plain([score.half_width for score in scores])
     trace: Trace = {
         "mode": "markers",
+        "ids": list(labels),
         "x": _plain(x),
         "y": means,
         "marker": {"color": look.colour, "symbol": look.symbol, "size": size},

@@ -71,8 +71,11 @@ class Style:
 GREY = Style("#A6A6A6", "-", "o")
 
 
+LOOKS = 28  # that differ in colour or dashes
+
+
 def nth(i: int) -> Style:
-    """The i-th look: 28 differ in colour or dashes, so that lines without markers differ too."""
+    """The i-th look: LOOKS differ in colour or dashes, so that lines without markers differ too."""
     return Style(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
 
 

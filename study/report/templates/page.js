@@ -32,7 +32,22 @@ for (const head of document.querySelectorAll("table.sorts thead th")) {
   head.append(button);
 }
 
-for (const field of document.querySelectorAll("input[data-filters]")) {
+// A filter of a table is one of the graphs too: of the variants that have a row left in each table.
+const filtered = new Set();
+const filters = [...document.querySelectorAll("input[data-filters]")];
+
+function filterVariants() {
+  filtered.clear();
+  for (const field of filters) {
+    const rows = [...document.getElementById(field.dataset.filters).tBodies[0].rows];
+    const kept = new Set(rows.filter((row) => !row.hidden).map((row) => row.cells[0].textContent));
+    for (const row of rows) if (!kept.has(row.cells[0].textContent)) filtered.add(row.cells[0].textContent);
+  }
+}
+
+let waiting = null;
+
+for (const field of filters) {
   field.hidden = false;
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/);
@@ -40,14 +55,20 @@ for (const field of document.querySelectorAll("input[data-filters]")) {
       const text = row.textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     }
+    filterVariants();
+    clearTimeout(waiting);
+    waiting = setTimeout(show, 150);
   });
 }
 
 const read = (id) => document.getElementById(id).textContent;
 const graphs = JSON.parse(read("graph-data")), onDark = JSON.parse(read("palette"));
+const groupings = JSON.parse(read("groupings")), looks = JSON.parse(read("looks"));
+const PLAIN = { color: "#A6A6A6", dash: "solid", symbol: "circle" }; // where the setting has no effect
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const LINE = 13, TOP = 26, BOTTOM = 44; // heights in pixels: of a label, and beside the axes
 const off = new Set(); // the variants that the legend has switched off
+const isShown = (variant) => !off.has(variant) && !filtered.has(variant);
 
 async function load() {
   const packed = Uint8Array.from(atob(read("graph-library").trim()), (letter) => letter.charCodeAt(0));
@@ -110,36 +131,149 @@ function theme(layout, right, legend) {
 
 const isNarrow = (place) => place.clientWidth < 480;
 
+// What the options beside the graphs of a place ask for.
+function optionsOf(place) {
+  const comparison = place.closest(".comparison"), fields = comparison.querySelector(".options")?.elements;
+  if (!fields) return { grouping: null, together: false, smooth: 0, x: false, y: false };
+  const grouping = groupings[comparison.dataset.comparison][fields.by.value || -1] ?? null;
+  return {
+    grouping, together: grouping !== null && fields.together.checked,
+    smooth: Number(fields.smooth.value), x: fields.x.checked, y: fields.y.checked,
+  };
+}
+
+const lookOf = (grouping, variant) => looks[grouping.of[variant]] ?? PLAIN;
+
+// The same in another colour; dashes and markers stay, which tell its variants apart.
+function recolour(trace, color) {
+  const painted = { ...trace };
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  for (const part of ["line", "marker", "error_y"]) {
+    if (trace[part]?.color) painted[part] = { ...trace[part], color };
+  }
+  if (trace.fillcolor) painted.fillcolor = trace.fillcolor.replace(/\(\d+,\d+,\d+/, `(${red},${green},${blue}`);
+  return painted;
+}
+
+// An exponential running mean that begins at the first value.
+function smoothed(values, weight) {
+  let sum = 0, total = 0;
+  return values.map((value) => {
+    if (value === null) return null;
+    sum = weight * sum + (1 - weight) * value;
+    total = weight * total + 1 - weight;
+    return sum / total;
+  });
+}
+
+// The mean line of each group of variants, of each number of epochs by itself, before the variants' thin ones.
+function joinGroups(data, labels, grouping, digits) {
+  const means = data.filter((trace) => trace.meta === "mean"), groups = new Map();
+  for (const trace of means) {
+    const key = `${grouping.of[trace.name] ?? -1} ${trace.x.length}`;
+    groups.set(key, [...(groups.get(key) ?? []), trace]);
+  }
+  const behind = means.map((trace) => ({
+    ...trace, mode: "lines", opacity: 0.45, hoverinfo: "skip", line: { color: lookOf(grouping, trace.name).color, width: 0.8 },
+  }));
+  const lines = [], beside = [], last = Math.max(...means.map((trace) => trace.x.at(-1)));
+  for (const members of groups.values()) {
+    const [first] = members, look = lookOf(grouping, first.name);
+    const name = grouping.names[grouping.of[first.name]] ?? `no ${grouping.title}`;
+    const y = first.x.map((_, i) => {
+      const known = members.map((trace) => trace.y[i]).filter((value) => value !== null);
+      return known.length ? known.reduce((a, b) => a + b) / known.length : null;
+    });
+    const told = y.map((value, i) => `${name}, mean of ${members.length}<br>epoch ${first.x[i]}<br>${value?.toFixed(digits)}<extra></extra>`);
+    lines.push({
+      ...first, name, y, hovertemplate: told, line: { color: look.color, dash: look.dash, width: 2 },
+      marker: { ...first.marker, color: look.color, symbol: look.symbol },
+    });
+    const text = `${name}  ${y.at(-1)?.toFixed(digits)}`;
+    beside.push({ name, text, short: text, color: look.color, x: last, y: y.at(-1) });
+  }
+  return { data: [...behind, ...lines], labels: beside };
+}
+
+// The traces and labels that are to be seen, as the options have them.
+function arrange({ data, labels, toggles, curves, digits }, { grouping, together, smooth }) {
+  const whole = ({ name, meta, ids }) => !toggles || ids !== undefined || (meta === undefined ? !filtered.size : isShown(name));
+  let traces = data.filter(whole).map((trace) => {
+    if (!trace.ids) return trace;
+    return { ...trace, y: trace.y.map((value, i) => (isShown(trace.ids[i]) ? value : null)) };
+  });
+  let beside = labels.filter(({ name }) => isShown(name));
+  if (toggles && grouping) {
+    if (together && curves) ({ data: traces, labels: beside } = joinGroups(traces, beside, grouping, digits));
+    else {
+      const isVariant = ({ name, meta, ids }) => name !== undefined && (meta !== undefined || ids?.length === 1);
+      traces = traces.map((trace) => (isVariant(trace) ? recolour(trace, lookOf(grouping, trace.name).color) : trace));
+      beside = beside.map((label) => ({ ...label, color: lookOf(grouping, label.name).color }));
+    }
+  }
+  if (curves && smooth) {
+    traces = traces.map((trace) => (trace.meta === "mean" ? { ...trace, y: smoothed(trace.y, smooth) } : trace));
+  }
+  return { traces, beside };
+}
+
+// A layout whose axes are logarithmic where asked: plotly takes their limits and words' places as powers of 10.
+function onLogAxes(layout, traces, { x, y }) {
+  const power = (asked, value) => (asked ? Math.log10(value) : value);
+  const positive = (asked, [low, high], values) => {
+    if (!asked) return [low, high];
+    const least = Math.min(high, ...values.filter((value) => value > 0));
+    return [Math.log10(low > 0 ? low : least), Math.log10(high)];
+  };
+  const { dtick, tick0, ...across } = layout.xaxis;
+  return {
+    ...layout,
+    xaxis: { ...(x ? { ...across, type: "log" } : layout.xaxis), range: positive(x, layout.xaxis.range, traces.flatMap((t) => t.x)) },
+    yaxis: { ...layout.yaxis, ...(y ? { type: "log" } : {}), range: positive(y, layout.yaxis.range, traces.flatMap((t) => t.y)) },
+    annotations: (layout.annotations ?? []).map((words) => ({
+      ...words, x: words.xref === "paper" ? words.x : power(x, words.x), y: power(y, words.y),
+    })),
+  };
+}
+
 let library = null;
 
 async function draw(place) {
-  const { data, layout, labels, toggles } = graphs[place.dataset.graph];
+  const graph = graphs[place.dataset.graph], options = optionsOf(place);
   library ??= load();
   await library;
   place.classList.add("ready");
-  const visible = ({ name }) => !toggles || !off.has(name);
-  const narrow = (place.narrow = isNarrow(place)), shown = labels.filter(visible);
+  const narrow = (place.narrow = isNarrow(place));
+  const { traces, beside } = arrange(graph, options);
+  const layout = graph.curves ? onLogAxes(graph.layout, traces, options) : graph.layout;
   const least = parseFloat(getComputedStyle(document.documentElement).fontSize) * 19;
-  const height = Math.max(least, labels.length * LINE + TOP + BOTTOM);
+  const height = Math.max(least, graph.labels.length * LINE + TOP + BOTTOM);
   place.style.height = `${height}px`;
-  const longest = Math.max(0, ...labels.map((label) => (narrow ? label.short : label.text).length));
-  const right = longest ? 22 + 6.2 * longest : 10;
-  const beside = annotate(shown, layout.yaxis.range, height - TOP - BOTTOM, narrow);
-  const words = { ...layout, annotations: [...(layout.annotations ?? []), ...beside] };
-  const traces = data.map((trace) => ({ ...trace, visible: visible(trace) }));
-  await Plotly.react(place, paint(traces), theme(paint(words), right, Boolean(layout.showlegend)), {
+  const longest = Math.max(0, ...[...graph.labels, ...beside].map((label) => (narrow ? label.short : label.text).length));
+  const right = longest ? 22 + 6.2 * Math.min(longest, narrow ? 16 : 30) : 10;
+  const at = (label) => (graph.curves ? {
+    ...label,
+    x: options.x ? Math.log10(label.x) : label.x,
+    y: options.y && label.y !== null ? Math.log10(Math.max(label.y, 1e-12)) : label.y,
+  } : label);
+  const words = annotate(beside.map(at), layout.yaxis.range, height - TOP - BOTTOM, narrow);
+  const whole = { ...layout, annotations: [...(layout.annotations ?? []), ...words] };
+  await Plotly.react(place, paint(traces), theme(paint(whole), right, Boolean(layout.showlegend)), {
     responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   });
 }
 
 const drawAll = () => document.querySelectorAll(".live.ready").forEach(draw);
 
-// A click in a legend switches a variant off or on in all graphs, two clicks all others.
+// A click in a legend switches a variant off or on in all graphs, two clicks all others of the legend.
 const buttons = [...document.querySelectorAll(".legend button")];
-const variants = new Set(buttons.map((button) => button.dataset.variant));
 
 function show() {
-  for (const button of buttons) button.setAttribute("aria-pressed", String(!off.has(button.dataset.variant)));
+  for (const button of buttons) {
+    const name = button.dataset.variant;
+    button.hidden = filtered.has(name);
+    button.setAttribute("aria-pressed", String(!off.has(name)));
+  }
   drawAll();
 }
 
@@ -151,16 +285,45 @@ for (const button of buttons) {
     show();
   });
   button.addEventListener("dblclick", () => {
-    const others = [...variants].filter((other) => other !== name);
+    const all = [...button.parentElement.children].map((each) => each.dataset.variant);
+    const others = all.filter((other) => other !== name);
     const alone = others.every((other) => off.has(other));
-    off.clear();
+    all.forEach((each) => off.delete(each));
     if (!alone) others.forEach((other) => off.add(other));
     show();
   });
 }
 
+// The colours' meaning beside the options, and the same colours in the legends.
+function writeKey(fields) {
+  const { grouping } = optionsOf(fields);
+  fields.querySelector(".key").replaceChildren(...(grouping?.names ?? []).map((name, i) => {
+    const item = document.createElement("span"), mark = document.createElement("b");
+    mark.textContent = "● ";
+    mark.style.color = paint(looks[i].color);
+    item.append(mark, name);
+    return item;
+  }));
+  for (const button of fields.closest(".comparison").querySelectorAll(".legend button")) {
+    const { style } = button.querySelector(".look");
+    button.dataset.own ??= style.cssText;
+    style.cssText = button.dataset.own;
+    if (!grouping) continue;
+    const { color } = lookOf(grouping, button.dataset.variant);
+    style.setProperty("--light", color);
+    style.setProperty("--dark", onDark[color] ?? color);
+  }
+}
+
+for (const fields of document.querySelectorAll(".options")) {
+  fields.addEventListener("input", () => {
+    writeKey(fields);
+    fields.closest(".comparison").querySelectorAll(".live.ready").forEach(draw);
+  });
+}
+
 if ("DecompressionStream" in window) {
-  for (const legend of document.querySelectorAll(".legend")) legend.hidden = false;
+  for (const beside of document.querySelectorAll(".legend, .options")) beside.hidden = false;
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
@@ -169,7 +332,10 @@ if ("DecompressionStream" in window) {
     }
   }, { rootMargin: "400px" });
   for (const place of document.querySelectorAll(".live")) seen.observe(place.parentElement);
-  dark.addEventListener("change", drawAll);
+  dark.addEventListener("change", () => {
+    document.querySelectorAll(".options").forEach(writeKey);
+    drawAll();
+  });
   addEventListener("resize", () => { // plotly fits the graphs; their labels are shorter where narrow
     for (const place of document.querySelectorAll(".live.ready")) {
       if (isNarrow(place) !== place.narrow) draw(place);
