@@ -78,8 +78,7 @@ def _open(signals: AgentSignals) -> "AssignedRun":
     sweep = os.environ.get("WANDB_SWEEP_ID")
     if not sweep:
         raise UsageError(f"no sweep: launch agents with `wandb agent SWEEP`, {client.OFFLINE}")
-    client.check_reachable()
-    client.check_login()
+    client.check_online()
 
     def open_run() -> Any:
         signals.wandb_run = logger.init_assigned(signals.stop_requested.set)

@@ -84,8 +84,7 @@ def run(
         RunError: mode is online and no server answers, or no database; nothing was trained.
     """
     if mode == "online":
-        client.check_login()
-        client.check_reachable()
+        client.check_online()
     sweep.check_end(limit)
     with contextlib.ExitStack() as stack:
         if storage is None:

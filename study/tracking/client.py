@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from study.errors import RunError, UsageError, first_line
 
+LOGIN = "run `wandb login`, or set WANDB_API_KEY"
 OFFLINE = "or run offline: study sweep FILE"
 PATIENCE = 20  # seconds a server may be away before a command gives it up
 PAGE = 200  # runs listed by a request
@@ -39,7 +40,7 @@ def check_reachable() -> None:
             if time.monotonic() > end:
                 raise RunError(
                     f"no W&B server at {url.geturl()} ({error.strerror or error}): check the"
-                    f" network and WANDB_BASE_URL, {OFFLINE}"
+                    " network and WANDB_BASE_URL"
                 ) from error
             time.sleep(1)
 
@@ -58,7 +59,7 @@ def _base_url() -> str:
         if "base_url" not in str(error):
             raise UsageError(f"wandb's settings: {' '.join(str(error).split())}") from error
         value = os.environ.get("WANDB_BASE_URL", "")
-        raise UsageError(f"WANDB_BASE_URL={value}: write it as https://HOST, {OFFLINE}") from error
+        raise UsageError(f"WANDB_BASE_URL={value}: write it as https://HOST") from error
 
 
 def check_login() -> None:
@@ -73,7 +74,7 @@ def check_login() -> None:
         _base_url()
         _check_mode(wandb.setup().settings.mode)
         if not wandb.login(prompt=False, verify=False):
-            raise UsageError(f"no W&B API key: run `wandb login`, {OFFLINE}")
+            raise UsageError(f"no W&B API key: {LOGIN}")
 
 
 def _check_mode(mode: str) -> None:
@@ -81,8 +82,21 @@ def _check_mode(mode: str) -> None:
     if mode not in ("offline", "dryrun", "disabled"):
         return
     if os.environ.get("WANDB_MODE") == mode:
-        raise UsageError(f"WANDB_MODE={mode}: keeps wandb from the server; unset it, {OFFLINE}")
-    raise UsageError(f"wandb's mode is {mode}: run `wandb online` and `wandb enabled`, {OFFLINE}")
+        raise UsageError(f"WANDB_MODE={mode}: keeps wandb from the server; unset it")
+    raise UsageError(f"wandb's mode is {mode}: run `wandb online` and `wandb enabled`")
+
+
+def check_online() -> None:
+    """Check that a sweep's runs can go to the server; they could train without one.
+
+    Raises:
+        UsageError, RunError: as check_login and check_reachable, with the way to do without.
+    """
+    try:
+        check_login()
+        check_reachable()
+    except (UsageError, RunError) as error:
+        raise type(error)(f"{error}, {OFFLINE}") from error
 
 
 def find_sweep(path: str) -> tuple[Any, Any]:
@@ -180,10 +194,7 @@ def is_answering() -> bool:
 
 def not_accepted(error: Exception) -> str:
     """Return one line for an API key that the server refuses, with the remedy."""
-    return (
-        f"the W&B server does not accept this machine ({first_line(error)}): run `wandb login`,"
-        f" {OFFLINE}"
-    )
+    return f"the W&B server does not accept this machine ({first_line(error)}): {LOGIN}"
 
 
 @contextlib.contextmanager

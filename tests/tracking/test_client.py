@@ -70,8 +70,11 @@ def test_no_key_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setattr(client, "_base_url", lambda: "https://api.wandb.ai")
     monkeypatch.setattr(client, "_check_mode", lambda mode: None)
-    with pytest.raises(UsageError, match="no W&B API key: run `wandb login`"):
+    remedy = "no W&B API key: run `wandb login`, or set WANDB_API_KEY"
+    with pytest.raises(UsageError, match=f"^{remedy}$"):
         client.check_login()
+    with pytest.raises(UsageError, match=f"^{remedy}, or run offline: study sweep FILE$"):
+        client.check_online()  # of what trains without a server too
 
 
 def test_a_mode_that_wandb_offline_has_set_is_told_with_its_remedy(monkeypatch):

@@ -276,4 +276,6 @@ def test_without_a_server_or_a_key_the_remedy_is_named(
     monkeypatch.setenv("WANDB_API_KEY", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     wandb.teardown()  # which has read them
-    check_line(publish(), 2, "wandb login")
+    done = publish()
+    check_line(done, 2, "wandb login", "WANDB_API_KEY")
+    assert "offline" not in done[1]
