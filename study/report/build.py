@@ -45,6 +45,7 @@ from study.report.text import (
     across_sweeps,
     card,
     classes,
+    cost,
     findings,
     latex,
     missing,
@@ -56,6 +57,7 @@ from study.report.text import (
 from study.report.text import effects as effects_text
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.card import Card
+from study.report.text.cost import CostTable
 from study.report.text.effects import EffectsTable
 from study.report.text.findings import Finding, Pair
 from study.report.text.published import PublishedTable
@@ -143,6 +145,7 @@ class Comparison:
     details: list[Detail]  # the best variant first
     runs: list[RunRow]
     shared: dict[str, str]  # settings that all runs have in common
+    cost: CostTable
     graphs: dict[str, live.Graph]
     groupings: list[dict[str, Any]]  # by what the graphs may be coloured
 
@@ -317,6 +320,7 @@ def _compare(
         details=[_detail(figures, study, variant, best_epoch) for variant in study.detailed],
         runs=_run_rows(study, folder),
         shared=_shared_settings(study),
+        cost=cost.table(study),
         graphs=live.build(study, compared + searched, target),
         groupings=live.groupings(study),
     )
@@ -328,8 +332,8 @@ def _write_tables(
     pairs: Mapping[str, list[Pair]],
     comparisons: Sequence[Comparison],
 ) -> None:
-    """Write the tables of a report, those of all data sets together: results.csv, pairs.csv and
-    tables.tex, and of several sweeps sweeps.csv."""
+    """Write the tables of a report, those of all data sets together: results.csv, pairs.csv,
+    tables.tex and figures.tex, and of several sweeps sweeps.csv."""
     drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
     rows = [pair.row() for group in pairs.values() for pair in group]
     drawing.write_csv(folder / "pairs.csv", findings.PAIRS, rows)
@@ -342,6 +346,14 @@ def _write_tables(
         for each in comparisons
     ]
     files.write_text(folder / latex.NAME, latex.PREAMBLE + "\n".join(tables))
+    figures = [
+        latex.figures(
+            each.study,
+            ((f.name, f.title, f.caption) for group in each.figures.values() for f in group),
+        )
+        for each in comparisons
+    ]
+    files.write_text(folder / latex.FIGURES_NAME, latex.FIGURES_PREAMBLE + "\n".join(figures))
 
 
 def _compared_figures(folder: Path, study: Study, target: float | None) -> list[SavedFigure]:

@@ -65,8 +65,12 @@ class Variant:
 
     def values(self, key: str) -> dict[int, float]:
         """Seed -> a figure of the summary; without the seeds that have no finite number there."""
-        values = {run.config.seed: run.summary.get(key, np.nan) for run in self.runs}
-        return {seed: value for seed, value in values.items() if np.isfinite(value)}
+        values = {run.config.seed: run.summary.get(key) for run in self.runs}
+        return {
+            seed: value
+            for seed, value in values.items()
+            if isinstance(value, (int, float)) and np.isfinite(value)
+        }
 
     @property
     def kind(self) -> tuple[Any, ...]:

@@ -214,6 +214,24 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     assert browser.errors == []
 
 
+def test_a_command_is_copied_from_a_file_and_by_the_keyboard(browser, opened):
+    browser.run(OPEN_ALL)
+    browser.run(GRAPHS_READY)
+    button = "document.querySelector('code.command + button')"
+    assert browser.run(f"{button}.ariaLabel") == "copy the command"
+    browser.run("navigator.clipboard.writeText = (text) => { window.kept = text; }")
+    browser.run(f"{button}.focus()")
+    enter = {"key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, **enter)
+    assert browser.run(f"{LATER}.then(() => kept)").startswith("study report ")
+    assert browser.run(f"{button}.nextElementSibling.textContent") == "copied"
+    browser.run("navigator.clipboard.writeText = () => Promise.reject(); window.kept = ''")
+    browser.run("document.addEventListener('copy', () => { kept = String(getSelection()); })")
+    browser.run(f"{button}.click()")
+    assert browser.run(f"{LATER}.then(() => kept)").startswith("study report ")
+
+
 # The words that cover others, and those that leave the window or their graph; each a few letters.
 FAULTS = """(() => {
   const words = [];

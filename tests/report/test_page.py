@@ -34,7 +34,8 @@ def test_a_report_has_all_its_parts(made, tmp_path):
     expected |= {"normalization.xlsx"}
     assert {path.name for path in (out / "figures").iterdir()} == expected
     assert {path.name for path in out.iterdir()} == {
-        "figures", "index.html", "pairs.csv", "report.md", "results.csv", "tables.tex",
+        "figures", "figures.tex", "index.html", "pairs.csv", "report.md", "results.csv",
+        "tables.tex",
     }  # fmt: skip
     html = index.read_text()
     assert html.count("data:image/webp;base64,") == len(names) - 1  # it lays out `final` itself

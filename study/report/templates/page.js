@@ -343,6 +343,31 @@ if ("DecompressionStream" in window) {
   });
 }
 
+// A button beside each command copies it, from a file too, where a browser may have no clipboard for scripts.
+async function copy(source) {
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(source);
+    return document.execCommand("copy");
+  }
+}
+
+for (const source of document.querySelectorAll("code.command")) {
+  const button = document.createElement("button"), told = document.createElement("span");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "copy";
+  button.setAttribute("aria-label", "copy the command");
+  told.setAttribute("role", "status");
+  button.addEventListener("click", async () => {
+    told.textContent = (await copy(source)) ? "copied" : "selected: copy it with the keyboard";
+    setTimeout(() => { told.textContent = ""; }, 3000);
+  });
+  source.after(" ", button, " ", told);
+}
+
 // A link to a folded section opens it.
 for (const link of document.querySelectorAll("nav a")) {
   link.addEventListener("click", () => {

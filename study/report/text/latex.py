@@ -1,4 +1,4 @@
-"""The tables of a report for a paper, in LaTeX with booktabs."""
+"""The tables and figures of a report for a paper, in LaTeX with booktabs and graphicx."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from study import escape
 from study.config import slug
 from study.report.text.findings import Pair
 from study.report.text.published import PublishedTable
-from study.report.variants import TEST, Study, format_p, percent
+from study.report.variants import TEST, Study, count, format_p, percent
 
 NAME = "tables.tex"
 SPECIAL = {
@@ -19,6 +19,8 @@ SPECIAL = {
     "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "×": r"$\times$",
 }  # fmt: skip
 PREAMBLE = "% \\usepackage{booktabs}; the tables are as wide as their text.\n"
+FIGURES_NAME = "figures.tex"
+FIGURES_PREAMBLE = "% \\usepackage{graphicx}; a figure is as wide as both columns of a page.\n"
 VARIANTS = ("variant", "parameters", "seeds", "test accuracy (%)")
 PAIRS = ("one", "two", "seeds", "difference", "95 % interval", "p")
 
@@ -45,6 +47,38 @@ def tables(
         note = "One published run beside the mean over our seeds with its 95 \\% interval."
         parts.append(_table(shown, body, note, "published", dataset))
     return "\n".join(parts)
+
+
+def figures(study: Study, drawn: Iterable[tuple[str, str, str]]) -> str:
+    """Return each figure, given by name, title and caption, with a caption that can stand alone: it
+    says on which data set, network, epochs and seeds, too."""
+    configs = [variant.config for variant in study.variants]
+    seeds = sorted({len(variant.runs) for variant in study.variants})
+    context = ", ".join(
+        [
+            *dict.fromkeys(config.dataset for config in configs),
+            *dict.fromkeys(config.network for config in configs),
+            " or ".join(count(n, "epoch") for n in sorted({config.epochs for config in configs})),
+            " or ".join(count(n, "seed") for n in seeds),
+        ]
+    )
+    return "\n".join(
+        _figure(name, f"{title} ({context}). {caption}") for name, title, caption in drawn
+    )
+
+
+def _figure(name: str, caption: str) -> str:
+    return "\n".join(
+        [
+            r"\begin{figure*}",
+            r"\centering",
+            rf"\includegraphics[width=\textwidth]{{figures/{name}.pdf}}",
+            rf"\caption{{{text(caption)}}}",
+            rf"\label{{fig:{slug(name)}}}",
+            r"\end{figure*}",
+            "",
+        ]
+    )
 
 
 def _variants(study: Study, dataset: str) -> str:

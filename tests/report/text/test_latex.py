@@ -30,6 +30,15 @@ def test_the_tables_hold_what_the_report_says():
     assert columns == {3} and r"\begin{tabular}{lrrr}" in tables
 
 
+def test_a_figure_has_a_caption_that_stands_alone():
+    shown = ("mnist/train_test_l1_2.5e-5", "BN & co: test", "Bars: 95 % t interval.")
+    figure = latex.figures(made(), [shown])
+    assert r"\includegraphics[width=\textwidth]{figures/mnist/train_test_l1_2.5e-5.pdf}" in figure
+    context = r"(digits, mnist\_7684, 20 epochs, 3 seeds)"
+    assert rf"\caption{{BN \& co: test {context}. Bars: 95 \% t interval.}}" in figure
+    assert r"\label{fig:mnist_train_test_l1_2.5e-5}" in figure
+
+
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [

@@ -1,0 +1,51 @@
+"""What training took: the time and memory of each variant's runs, as far as they recorded it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from study.report.variants import Study, Variant
+
+HEADER = (
+    "#", "variant", "seconds a run", "slowest epoch", "median epoch", "images a second",
+    "peak memory (MB)", "device",
+)  # fmt: skip
+NOTE = (
+    "Means over seeds, in seconds; of memory the most: of the GPU, else of the process, which may"
+    " have trained other runs before. Times are beside whatever else the machine did."
+)
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Rows of text under a header, a row a variant, with a note below."""
+
+    rows: list[list[str]]
+    header: tuple[str, ...] = HEADER
+    note: str = NOTE
+
+
+def table(study: Study) -> CostTable:
+    """Make the table; what a run did not record is an empty cell."""
+    return CostTable([_row(study, variant) for variant in study.order])
+
+
+def _row(study: Study, variant: Variant) -> list[str]:
+    epochs = [row["seconds"] for run in variant.runs for row in run.history if "seconds" in row]
+    devices = {str(run.summary["device"]) for run in variant.runs if run.summary.get("device")}
+    memory = [*variant.values("peak_memory_mb").values()]
+    return [
+        str(study.number(variant)),
+        variant.label,
+        _mean(variant, "seconds", 1),
+        f"{max(epochs):.2f}" if epochs else "",
+        f"{np.median(epochs):.2f}" if epochs else "",
+        _mean(variant, "images_per_second", 0),
+        f"{max(memory):,.0f}" if memory else "",
+        "; ".join(sorted(devices)),
+    ]
+
+
+def _mean(variant: Variant, key: str, digits: int) -> str:
+    values = [*variant.values(key).values()]
+    return f"{np.mean(values):,.{digits}f}" if values else ""
