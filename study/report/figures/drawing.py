@@ -7,15 +7,16 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import AutoLocator
+from matplotlib.ticker import AutoLocator, LogFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from study import escape, files
+from study.fields import number
 from study.report.figures import rendering
 from study.report.figures.styles import Style
 from study.report.stats import Interval
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 STYLE: "dict[RcKeyType, Any]" = {
     "pdf.fonttype": 42,  # TrueType: text stays text
+    "text.parse_math": False,  # a sweep may have `$` in its name
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -43,6 +45,13 @@ WIDE: dict[str, Any] = {
     "layout": "constrained",
 }  # with room for labels beside the axes
 NARROW: dict[str, Any] = {"figsize": (7.2, 4.2), "layout": "constrained"}
+
+
+class PlainLogFormatter(LogFormatter):
+    """Names the ticks of a logarithmic axis as settings are written: 1e-5."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return number(float(f"{x:.6g}")) if super().__call__(x, pos) else ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,14 @@ def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
             },
             annotation_clip=False,
         )  # fmt: skip
+
+
+def set_logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic."""
+    axis = getattr(axes, f"{which}axis")
+    axes.set(**{f"{which}scale": "log"})
+    axis.set_major_formatter(PlainLogFormatter())
+    axis.set_minor_formatter(PlainLogFormatter())
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -50,7 +50,7 @@ def draw(folder: Path, study: Study, cost: str) -> SavedFigure | None:
         bounds = [bound for score in scores for bound in (score.low, score.high)]
         axes.set_ylim(limits([[score.mean] for score in scores], bounds))
         if is_log(costs):
-            axes.set_xscale("log")
+            drawing.set_logarithmic(axes, "x")
         axes.set(xlabel=COSTS[cost], ylabel="test accuracy at the last epoch (%)")
         _draw_variants(axes, study, inside, cost)
         for variant in known:

@@ -79,7 +79,7 @@ def _draw_learning_rate(axes: Axes, variant: Variant) -> list[list[Any]]:
     known = rates[np.isfinite(rates)]
     axes.plot(variant.epochs, rates, ".-", color="0.3", linewidth=1)
     if len(known) and known.max() > LOG_RATIO * known.min() > 0:
-        axes.set_yscale("log")
+        drawing.set_logarithmic(axes, "y")
     elif len(known):
         axes.set_ylim(0, 1.1 * known.max() or 1)
     axes.set(xlabel="epoch", ylabel="learning rate")

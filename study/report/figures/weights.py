@@ -55,7 +55,8 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
             shared = [name, len(files[reduction, l1]), len(sizes), near]
             rows += [[*shared, *point] for point in zip(BINS[1:], at_most)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)
-        axes.set(xscale="log", xlabel="size of a weight", ylabel="weights at most so large (%)")
+        drawing.set_logarithmic(axes, "x")
+        axes.set(xlabel="size of a weight", ylabel="weights at most so large (%)")
         axes.set_ylim(0, 100)
         drawing.draw_side_labels(axes, labels)
         drawing.save(figure, folder, "weights", HEADER, rows)

@@ -1,5 +1,8 @@
+import matplotlib
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from study.config import Config
@@ -61,7 +64,8 @@ def test_no_word_is_cut_in_a_picture(monkeypatch, tmp_path):
     [figure] = kept
     figure.set_dpi(drawing.STYLE["savefig.dpi"])
     FigureCanvasAgg(figure).draw()
-    ends = [Text.get_window_extent(text).x1 for text in figure.axes[0].texts]
+    texts = [text for text in figure.axes[0].texts if text.get_text()]
+    ends = [Text.get_window_extent(text).x1 for text in texts]
     assert len(ends) == 12 and max(ends) <= figure.bbox.x1
 
 
@@ -77,3 +81,19 @@ def test_a_csv_holds_text_and_numbers_and_no_formula(tmp_path):
     rows = [["=1+1", -0.5, float("nan")], ["BN", "-0.5", 2]]
     drawing.write_csv(tmp_path / "some.csv", ["label", "@x", "y"], rows)
     assert (tmp_path / "some.csv").read_text() == "label,'@x,y\n'=1+1,-0.5,\nBN,-0.5,2\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "ticks"), [((1e-5, 1), ["1e-5", "0.001", "1"]), ((0.002, 0.009), ["0.002", "0.004"])]
+)
+def test_a_logarithmic_axis_has_plain_numbers_and_a_name_any_letters(tmp_path, ends, ticks):
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure()
+        axes = figure.subplots()
+        axes.plot(ends, (1, 2))
+        drawing.set_logarithmic(axes, "x")
+        axes.set_title(name := "$ a sweep $ that_costs $")
+        drawing.save(figure, tmp_path, "costs", ["x"], [])
+    shown = {label.get_text() for label in axes.get_xticklabels(which="both")}
+    assert set(ticks) <= shown and not any("mathdefault" in word for word in shown)
+    assert axes.title.get_text() == name and not axes.title.get_parse_math()
