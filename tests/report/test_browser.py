@@ -214,6 +214,15 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     assert browser.errors == []
 
 
+def test_labels_beyond_the_axis_are_in_the_order_of_their_values(browser, opened):
+    labels = "[99.5, 20, 40, 30, 99.0].map((y) => ({ x: 1, y, text: String(y) }))"
+    place = "annotate(LABELS, [98, 100], 300, false).map((a) => [a.text, a.y * 150 - 14700 - a.ay])"
+    found = browser.run(place.replace("LABELS", labels))
+    upwards = [text for text, _ in sorted(found, key=lambda each: each[1])]
+    assert upwards == ["20", "30", "40", "99", "99.5"]
+    assert min(height for _, height in found) > 0
+
+
 def test_a_command_is_copied_from_a_file_and_by_the_keyboard(browser, opened):
     browser.run(OPEN_ALL)
     browser.run(GRAPHS_READY)

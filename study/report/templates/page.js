@@ -105,8 +105,8 @@ function annotate(labels, [low, high], height, narrow) {
   const inside = (y) => Math.min(Math.max(y, low + 1e-4 * (high - low)), high - 1e-4 * (high - low));
   const gap = Math.min(LINE, height / Math.max(labels.length, 1));
   const known = labels.filter((label) => label.y !== null);
-  const heights = known.map((label) => (height * (inside(label.y) - low)) / (high - low));
-  const moved = spread(heights, gap, height);
+  const at = (y) => (height * (y - low)) / (high - low), heights = known.map((label) => at(inside(label.y)));
+  const moved = spread(known.map((label) => at(label.y)), gap, height); // in the order of the values, also beyond the axis
   return known.map((label, i) => ({
     x: label.x, y: inside(label.y), text: narrow ? label.short : label.text, xanchor: "left", align: "left",
     ax: 14, ay: heights[i] - moved[i], showarrow: true, arrowhead: 0, arrowwidth: 0.7, standoff: 6,
