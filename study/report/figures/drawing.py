@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 from matplotlib.ticker import AutoLocator, LogFormatter
 from matplotlib.transforms import ScaledTranslation
 
@@ -145,18 +146,14 @@ def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
         axes.text(
             1, y, label.text, transform=beside, color=label.colour, fontsize=size, va="center"
         )
-        axes.annotate(
-            "",  # a line that ends short of its words: to clip one by them takes far longer
-            xy=(1.0 if label.x is None else label.x, np.clip(point, 0, 1)),
-            xycoords=("axes fraction" if label.x is None else "data", "axes fraction"),
-            xytext=(1, y),
-            textcoords=end,
-            arrowprops={
-                "arrowstyle": "-", "color": label.colour, "linewidth": 0.6,
-                "patchA": None, "shrinkA": 0, "shrinkB": 0,
-            },
-            annotation_clip=False,
-        )  # fmt: skip
+        start = axes.transAxes if label.x is None else axes.get_xaxis_transform()
+        from_point = (1.0 if label.x is None else label.x, np.clip(point, 0, 1))
+        # A line that ends short of its words: to clip one by them takes far longer.
+        line = ConnectionPatch(
+            from_point, (1, y), start, end, color=label.colour, linewidth=0.6, clip_on=False
+        )
+        line.set_in_layout(False)
+        axes.add_patch(line)
 
 
 def set_logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
