@@ -6,7 +6,6 @@ search, the outcome and the terminal.
 
 import contextlib
 import math
-import multiprocessing
 import shutil
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from study import files, planned, runs
+from study import files, forks, planned, runs
 from study.config import Config
 from study.errors import UsageError
 from study.sweep import trials
@@ -103,8 +102,8 @@ def run(
                 stack.enter_context(_share(out))
             networks.build_each(pending)
             planned.write(out, sweep.plan())
+            forks.context(PRELOAD)  # its server imports while the data are prepared
             _prepare_data(pending)
-            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
             names = _device_names(device)
             cores = augment.usable_cores() // threads or 1
             slots = workers or (cores if names == ["cpu"] else _gpu_slots(sweep, names))

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from study import runs
+from study import forks, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.planned import Metric, default_metric
@@ -121,7 +121,7 @@ class Worker:
         line: tqdm,
         metric: Metric | None = None,
     ) -> None:
-        context = multiprocessing.get_context("forkserver")
+        context = forks.context(PRELOAD)
         self.job, self.trials, self.slot, self.line = job, trials, slot, line
         self.metric, self.score = metric, ""
         self.epochs, self.text = 0.0, ""

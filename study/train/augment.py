@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from study import datasets, files
+from study import datasets, files, forks
 from study.config import Config
 from study.errors import UsageError
 from study.train import data, seeds
@@ -181,12 +181,13 @@ def prepare(config: Config) -> None:
                 make(copy)
                 bar.update()
             return
-        # Not a fork of this process, which may be using a GPU.
-        context = multiprocessing.get_context("forkserver")
-        with ProcessPoolExecutor(usable_cores(), mp_context=context) as pool:
-            for future in as_completed([pool.submit(make, copy) for copy in missing]):
-                future.result()
-                bar.update()
+        with ProcessPoolExecutor(usable_cores(), mp_context=forks.context()) as pool:
+            try:
+                for future in as_completed([pool.submit(make, copy) for copy in missing]):
+                    future.result()
+                    bar.update()
+            finally:  # Ctrl-C
+                pool.shutdown(cancel_futures=True)
 
 
 def epoch_images(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarray:

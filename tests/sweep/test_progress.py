@@ -1,3 +1,4 @@
+import multiprocessing
 from types import SimpleNamespace
 
 import pytest
@@ -27,8 +28,8 @@ class Silent:
 def made(monkeypatch, tmp_path):
     """Make a worker without a process, for runs of 4 epochs."""
     process = SimpleNamespace(start=lambda: None)
-    context = worker.multiprocessing.get_context("forkserver")
-    monkeypatch.setattr(type(context), "Process", lambda *_, **__: process)
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=lambda **_: process)
+    monkeypatch.setattr(worker.forks, "context", lambda *_: context)
 
     def make(slot=0, count=1, metric=None):
         tasks = [Task(Config(epochs=4, seed=seed + 1), "BN", tmp_path) for seed in range(count)]

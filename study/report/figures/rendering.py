@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from study import files
+from study import files, forks
 
 if TYPE_CHECKING:  # else importing these would hold up the processes that import them, too
     from matplotlib.figure import Figure
@@ -47,9 +47,9 @@ class _Renderer:
     was given for each path."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
-        self.pool = ProcessPoolExecutor(PROCESSES, context, initializer=_follow_parent)
+        self.pool = ProcessPoolExecutor(
+            PROCESSES, forks.context(PRELOAD), initializer=_follow_parent
+        )
         self.pending: dict[Path, Future[None]] = {}
         self.written: dict[Path, _Pickled] = {}
         for _ in range(PROCESSES):
