@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-9  # points of accuracy: the mean of three seeds at 99.4 may be 99.39999999999999
 LATE = 5  # epochs at the end, of which the lowest accuracy is reported
 MOST_SEEDS = 1000
 ENOUGH = 10  # seeds from which the interquartile mean has an interval
@@ -197,7 +198,7 @@ def first_epoch_at_target(
     so to its end."""
     first = None
     for epoch, value in zip(epochs, curve):
-        if not value >= target:
+        if not value >= target - ROUNDING:
             first = None
         elif first is None:
             first = epoch

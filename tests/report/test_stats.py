@@ -182,6 +182,8 @@ def test_the_first_epoch_from_which_a_curve_stays_at_a_target():
     assert stats.first_epoch_at_target([99, 99.5, 99.4, 99.4], epochs, 99.4) == 2
     assert stats.first_epoch_at_target([99.5, 99.5, 99.5, 99.3], epochs, 99.4) is None
     assert stats.first_epoch_at_target([99.5, np.nan, 99.5, 99.5], epochs, 99.4) == 3
+    mean = np.mean([99.27, 99.42, 99.51])
+    assert mean < 99.4 and stats.first_epoch_at_target([mean], [1], 99.4) == 1
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 33])
