@@ -174,6 +174,8 @@ def report(
     out: Path | None = None,
     target: float | None = None,
     best_epoch: bool = False,
+    watch: bool = False,
+    serve: bool = False,
 ) -> int:
     """Report what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
 
@@ -183,6 +185,9 @@ def report(
         target: test accuracy in percent to draw a line at, such as 99.4 (default: what the sweep
             file's description sets).
         best_epoch: draw the mistakes of each run's best epoch, too, as published studies do.
+        watch: write it again as runs end, until all that are planned have.
+        serve: do so until Ctrl-C, and serve the page to browsers on this machine, where it keeps
+            itself up to date.
     """
     from study.report.figures import rendering
 
@@ -193,10 +198,33 @@ def report(
     with rendering.side_by_side():  # whose processes start while these are imported
         from study.report import page
 
+        if watch or serve:
+            return _watch(runs, out, target, best_epoch, serve)
         index = page.write(
             runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch
         )
     print(index)
+    return 0
+
+
+def _watch(
+    runs: tuple[Path, ...], out: Path, target: float | None, best_epoch: bool, serve: bool
+) -> int:
+    """Write a report again as runs end, and perhaps serve it."""
+    import contextlib
+    import time
+
+    from study.report import serve as serving
+    from study.report.watch import Watch
+
+    watch = Watch(runs, out, target, best_epoch)
+    with serving.serve(watch) if serve else contextlib.nullcontext(watch.index) as address:
+        print(f"{address}  (Ctrl-C ends)", flush=True)
+        try:
+            for progress in watch.run(until_done=not serve):
+                print(f"{time.strftime('%H:%M:%S')}  {progress.words}", flush=True)
+        except KeyboardInterrupt:
+            return _exit(f"stopped; {watch.index} is as of the last look", 130)
     return 0
 
 

@@ -29,7 +29,7 @@ ORDER = (
 )  # fmt: skip
 REPORT_ORDER = (
     "stats", "contrasts", "variants", "axis", "effects", "results", "text", "figures", "explain",
-    "build", "page",
+    "progress", "build", "page", "watch", "serve",
 )  # fmt: skip
 
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.

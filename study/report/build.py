@@ -15,7 +15,7 @@ from typing import Any
 
 from study import files
 from study.config import slug, text
-from study.report import effects, results
+from study.report import effects, progress, results
 from study.report.axis import varying
 from study.report.effects import Effects
 from study.report.explain import figure as explained
@@ -41,6 +41,7 @@ from study.report.figures import published as published_figure
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.final import Forest
 from study.report.figures.styles import Style
+from study.report.progress import Progress
 from study.report.text import (
     across_sweeps,
     card,
@@ -220,6 +221,7 @@ class Report:
     """What the report of a study shows: a comparison for each data set, and what they share."""
 
     name: str
+    progress: Progress | None  # where runs are left to run
     tried: str  # what was tried, in a line
     command: str  # that makes it again
     comparisons: list[Comparison]
@@ -259,6 +261,7 @@ def build_report(
         UsageError: `folder` cannot be written.
     """
     files.check_writable(folder)
+    how_far = progress.read(folders)
     parts = study.by_dataset
     pairs = {dataset: findings.pairs(part) for dataset, part in parts.items()}
     comparisons = []
@@ -269,6 +272,7 @@ def build_report(
     _write_tables(folder, study, pairs, comparisons)
     report = Report(
         name=study.name,
+        progress=None if how_far.is_done else how_far,
         tried=card.tried(study),
         command=f"study report {shlex.join(map(str, folders))}",
         comparisons=comparisons,

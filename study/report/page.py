@@ -1,6 +1,7 @@
 """A Report as report.md and one self-contained index.html."""
 
 import base64
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from study import escape, files
 from study.report.build import FIGURES, Comparison, Report, build_report
 from study.report.figures import live, styles
+from study.report.progress import Progress
 from study.report.variants import collect
 
 
@@ -54,6 +56,23 @@ def render(report: Report, folder: Path) -> Path:
     return index
 
 
+def render_waiting(name: str, progress: Progress, folder: Path) -> Path:
+    """Write the index.html of sweeps without results; return it."""
+    index = folder / "index.html"
+    files.write_text(index, _render("waiting.html.j2", name=name, progress=progress))
+    return index
+
+
+def progress_table(progress: Progress | None) -> str:
+    """How far the runs are, as HTML; empty where none is left to run."""
+    return _render("progress.html.j2", progress=progress)
+
+
+def reload_script(version: str) -> str:
+    """The part of a served page, as HTML, that loads it again where its version is another."""
+    return _render("reload.html.j2", version=version)
+
+
 def cards(part: Comparison) -> str:
     """The cards on top of the report in Markdown."""
     return _render("cards.md.j2", part=part)
@@ -76,7 +95,11 @@ def published_table(part: Comparison) -> str:
 
 def _render(template: str, **context: Any) -> str:
     """Fill in a template. Whatever goes into it is escaped for HTML or Markdown, here alone."""
-    html = template.endswith(".html.j2")
+    return _environment(template.endswith(".html.j2")).get_template(template).render(**context)
+
+
+@functools.cache
+def _environment(html: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("study.report", "templates"),
         autoescape=html,
@@ -88,7 +111,7 @@ def _render(template: str, **context: Any) -> str:
     environment.filters |= {
         "cells": escape.cells, "code": escape.code, "verbatim": escape.verbatim,
     }  # fmt: skip
-    return environment.get_template(template).render(**context)
+    return environment
 
 
 def _embedded(picture: Path) -> str:

@@ -319,7 +319,7 @@ def collect(*folders: Path) -> Study:
     Raises:
         UsageError: no runs, or none finished, or a folder given twice.
     """
-    names = _names(folders)
+    names = sweep_names(folders)
     read = {name: runs.find_readable(path) for name, path in zip(names, folders)}
     plans = {name: plan for name, path in zip(names, folders) if (plan := _read_plan(path))}
     unread = {
@@ -337,9 +337,13 @@ def collect(*folders: Path) -> Study:
     return study
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
+def sweep_names(folders: Sequence[Path]) -> list[str]:
     """Name each sweep after its folder, and as many folders above as tell them apart: old/mnist
-    and new/mnist."""
+    and new/mnist.
+
+    Raises:
+        UsageError: a folder given twice.
+    """
     paths = [path.resolve() for path in folders]
     if len(set(paths)) < len(paths):
         raise UsageError(f"{folders[-1]}: given twice; compare a sweep with another")

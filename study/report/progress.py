@@ -1,0 +1,208 @@
+"""How far the runs of a sweep are, by what their folders hold while it runs.
+
+Reads folders that are being written: what is torn, gone or not yet there is passed over, and seen
+the next time.
+"""
+
+import contextlib
+import functools
+import itertools
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from study import planned, runs
+from study.config import Config, labels
+from study.errors import UsageError
+from study.planned import Plan, default_metric
+from study.runs import DONE, FAILED, FINISHED, RUNNING, STOPPED
+
+SEEN = (runs.CONFIG, runs.HISTORY, runs.SUMMARY)  # the files that tell how far a run is
+Stamp = tuple[tuple[str, int, int], ...]  # of each file: its name, time and size
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A run: its epochs so far, of how many; `score` at the last, `time` of it; `cause` of a
+    failure."""
+
+    label: str
+    seed: int
+    epoch: int
+    epochs: int
+    score: str
+    time: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The runs of some sweeps together. total: how many are planned; None where that is not known;
+    states: how many runs are in each; is_done: whether none is left to run; has_results: whether
+    each sweep has a finished run; ended: what differs whenever a report would."""
+
+    total: int | None
+    states: Counter[str]
+    running: list[RunProgress]
+    failed: list[RunProgress]
+    is_done: bool
+    has_results: bool
+    ended: tuple[Any, ...]
+
+    @property
+    def words(self) -> str:
+        """The counts as a sentence."""
+        total = "" if self.total is None else f" of {self.total:,} planned runs"
+        counts = [f"{self.states[FINISHED]:,}{total} finished"]
+        if self.states[STOPPED]:
+            counts.append(f"{self.states[STOPPED]:,} stopped early")
+        counts += [f"{self.states[state]:,} {state}" for state in (RUNNING, FAILED)]
+        if self.total is not None:
+            counts.append(f"{max(0, self.total - self.states.total()):,} to come")
+        return f"{', '.join(counts)}."
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a run's folder holds of these files; time: of the last epoch, in seconds."""
+
+    config: Config
+    history: list[dict[str, Any]]
+    summary: dict[str, Any]
+    time: float
+
+    @property
+    def state(self) -> str:
+        return self.summary.get("state", RUNNING)
+
+
+def read(folders: Sequence[Path]) -> Progress:
+    """Read how far the runs in the folders of some sweeps are."""
+    each = [_read_sweep(folder) for folder in folders]
+    totals = [progress.total for progress in each]
+    return Progress(
+        sum(total for total in totals if total is not None) if None not in totals else None,
+        sum((progress.states for progress in each), Counter[str]()),
+        [run for progress in each for run in progress.running],
+        [run for progress in each for run in progress.failed],
+        all(progress.is_done for progress in each),
+        all(progress.has_results for progress in each),
+        tuple(progress.ended for progress in each),
+    )
+
+
+def stamp(folders: Sequence[Path]) -> tuple[Any, ...]:
+    """Return what changes whenever a file that is read here does."""
+    paths = [path for folder in folders for path in _run_folders(folder)]
+    plans = [(str(folder), _stamp(folder, (planned.FILE,))) for folder in folders]
+    return *plans, *((str(path), _stamp(path, SEEN)) for path in paths)
+
+
+def _read_sweep(folder: Path) -> Progress:
+    plan = _read_plan(folder)
+    stamps = {path: _stamp(path, SEEN) for path in _run_folders(folder)}
+    found = {path: run for path, at in stamps.items() if (run := _read_run(path, at))}
+    by_config: dict[Config, _Seen] = {}
+    for run in sorted(found.values(), key=lambda run: run.state not in DONE):  # as in the report
+        by_config.setdefault(run.config, run)
+    expected = plan.configs if plan else []
+    names = labels([*expected, *by_config])
+    states = Counter(run.state for run in by_config.values())
+    total = _total(plan, by_config)
+    histories = [run.history for run in by_config.values()]
+    reached = plan is not None and plan.reaches_target(histories)
+    enough = reached or total is None or states.total() >= total
+    described = {
+        state: [
+            _describe(run, names[run.config.without_seed()], plan)
+            for run in by_config.values()
+            if run.state == state
+        ]
+        for state in (RUNNING, FAILED)
+    }
+    is_done = enough and bool(by_config) and not states[RUNNING]
+    ended = [(path, stamps[path]) for path, run in found.items() if run.state != RUNNING]
+    return Progress(
+        total, states, described[RUNNING], described[FAILED], is_done, states[FINISHED] > 0,
+        (_stamp(folder, (planned.FILE,)), *ended),
+    )  # fmt: skip
+
+
+def _total(plan: Plan | None, by_config: dict[Config, _Seen]) -> int | None:
+    """How many runs a sweep has: of a grid those planned and those that are there beside them, of a
+    search at most its limit."""
+    if plan is None:
+        return None
+    if plan.configs:
+        return len({*plan.configs, *by_config})
+    return plan.run_cap
+
+
+def _read_plan(folder: Path) -> Plan | None:
+    with contextlib.suppress(UsageError):
+        plan = planned.read(folder)
+        if plan and plan.configs is not None:  # raises where they are not allowed
+            return plan
+    return None
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if not runs.ASIDE.fullmatch(path.name))
+    except OSError:
+        return []
+    return [path for path in paths if (path / runs.CONFIG).is_file()]
+
+
+def _stamp(folder: Path, names: Sequence[str]) -> Stamp:
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError):
+            facts = (folder / name).stat()
+            found.append((name, facts.st_mtime_ns, facts.st_size))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=planned.MOST)
+def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
+    """Read a run as it was at a time; None where that cannot be read."""
+    try:
+        config, summary = runs.read_config(path), runs.read_summary(path)
+        body = (path / runs.HISTORY).read_bytes() if (path / runs.HISTORY).exists() else b""
+    except (UsageError, OSError):
+        return None
+    times = [time for name, time, _ in stamp if name != runs.SUMMARY]
+    state = summary.get("state") if isinstance(summary, dict) else None
+    return _Seen(
+        config,
+        list(itertools.takewhile(bool, map(_row, body.splitlines()))),
+        summary if state in (*DONE, FAILED, RUNNING) else {},
+        max(times, default=0) / 1e9,
+    )
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """An epoch; empty where the line is torn."""
+    with contextlib.suppress(ValueError):
+        row = json.loads(line)
+        if isinstance(row, dict) and isinstance(row.get("epoch"), int):
+            return {name: value for name, value in row.items() if type(value) in (int, float)}
+    return {}
+
+
+def _describe(run: _Seen, label: str, plan: Plan | None) -> RunProgress:
+    last = run.history[-1] if run.history else {}
+    metric = (plan.metric if plan else None) or default_metric("val/accuracy" in last)
+    return RunProgress(
+        label,
+        run.config.seed,
+        last.get("epoch", 0),
+        run.config.epochs,
+        f"{metric.title} {metric.format(last[metric.name])}" if metric.name in last else "",
+        datetime.fromtimestamp(run.time).strftime("%d %b %H:%M:%S"),
+        str(run.summary.get("cause") or ""),
+    )

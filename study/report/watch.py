@@ -1,0 +1,105 @@
+"""Write a report again and again while its sweeps run."""
+
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from study.errors import UsageError
+from study.report import page, progress
+from study.report.build import Report, build_report
+from study.report.progress import Progress
+from study.report.variants import collect, sweep_names
+
+log = logging.getLogger(__name__)
+
+LOOK, REWRITE = 2, 10  # seconds between two looks, and two pages that differ in progress alone
+IDLE = 2  # it rests so many times as long as a page took, to leave the machine to the sweep
+
+
+class Watch:
+    """The report of sweeps that run. `look` brings it up to date.
+
+    index: its page; progress: of the runs, as of the last look; version: differs for each page that
+    shows other results.
+
+    Raises:
+        UsageError: a folder is not there, or given twice.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], out: Path, target: float | None, best_epoch: bool
+    ) -> None:
+        self.name = " and ".join(sweep_names(folders))
+        for folder in folders:
+            if not folder.is_dir():
+                raise UsageError(f"{folder}: no such folder; start its sweep first")
+        self.folders, self.out = folders, out
+        self.target, self.best_epoch = target, best_epoch
+        self.index = out / "index.html"
+        self.progress = progress.read(folders)
+        self._session, self._pages = secrets.token_hex(4), 0
+        self._report: Report | None = None
+        self._shown: Progress | None = None  # what the page says of the runs
+        self._written = 0.0
+
+    @property
+    def version(self) -> str:
+        return f"{self._session}-{self._pages}"
+
+    def look(self) -> bool:
+        """Bring the page up to date; whether its results are new.
+
+        What cannot be read now, such as a folder that is being removed, is left for the next look.
+
+        Raises:
+            RunError: the report cannot be written.
+        """
+        self.progress = now = progress.read(self.folders)
+        if now == self._shown:
+            return False
+        if self._shown and now.ended == self._shown.ended:
+            if time.monotonic() > self._written + REWRITE:
+                self._rewrite(now)
+            return False
+        try:
+            self._report = self._build() if now.has_results else None
+            self._rewrite(now)
+        except (UsageError, OSError) as error:
+            log.warning("not yet: %s", error)
+            return False
+        self._pages += 1
+        return True
+
+    def run(self, until_done: bool) -> Iterator[Progress]:
+        """Look until the sweeps are done, or for ever; yield the progress at each new page."""
+        while True:
+            began = time.monotonic()
+            if self.look():
+                yield self.progress
+            if until_done and self.progress.is_done and self.progress == self._shown:
+                return
+            time.sleep(max(LOOK, IDLE * (time.monotonic() - began)))
+
+    def news(self) -> dict[str, Any]:
+        """Return what a page that is open asks for."""
+        done = self.progress.is_done
+        return {
+            "version": self.version,
+            "progress": page.progress_table(None if done else self.progress),
+        }
+
+    def _build(self) -> Report:
+        study = collect(*self.folders)
+        return build_report(study, self.folders, self.out, self.target, self.best_epoch)
+
+    def _rewrite(self, now: Progress) -> None:
+        if self._report:
+            shown = None if now.is_done else now
+            page.render(dataclasses.replace(self._report, progress=shown), self.out)
+        else:
+            page.render_waiting(self.name, now, self.out)
+        self._shown, self._written = now, time.monotonic()
