@@ -17,7 +17,7 @@ from study.report.variants import collect, sweep_names
 log = logging.getLogger(__name__)
 
 LOOK, REWRITE = 2, 10  # seconds between two looks, and two pages that differ in progress alone
-IDLE = 2  # it rests so many times as long as a page took, to leave the machine to the sweep
+IDLE = 1  # it draws anew after so many times as long as it took, to leave the machine to the sweep
 
 
 class Watch:
@@ -44,7 +44,8 @@ class Watch:
         self._session, self._pages = secrets.token_hex(4), 0
         self._report: Report | None = None
         self._shown: Progress | None = None  # what the page says of the runs
-        self._written = 0.0
+        self._built: tuple[Any, ...] | None = None  # what the runs that its results are of have
+        self._written = self._rested = 0.0
 
     @property
     def version(self) -> str:
@@ -59,10 +60,12 @@ class Watch:
             RunError: the report cannot be written.
         """
         self.progress = now = progress.read(self.folders)
-        if now == self._shown:
+        new = now.ended != self._built
+        if now == self._shown and not new:
             return False
-        if self._shown and now.ended == self._shown.ended:
-            if time.monotonic() > self._written + REWRITE:
+        began = time.monotonic()
+        if not new or (began < self._rested and not now.is_done):
+            if now != self._shown and began > self._written + REWRITE:
                 self._rewrite(now)
             return False
         try:
@@ -72,17 +75,18 @@ class Watch:
             log.warning("not yet: %s", error)
             return False
         self._pages += 1
+        self._built = now.ended
+        self._rested = time.monotonic() + IDLE * (time.monotonic() - began)
         return True
 
     def run(self, until_done: bool) -> Iterator[Progress]:
         """Look until the sweeps are done, or for ever; yield the progress at each new page."""
         while True:
-            began = time.monotonic()
             if self.look():
                 yield self.progress
             if until_done and self.progress.is_done and self.progress == self._shown:
                 return
-            time.sleep(max(LOOK, IDLE * (time.monotonic() - began)))
+            time.sleep(LOOK)
 
     def news(self) -> dict[str, Any]:
         """Return what a page that is open asks for."""

@@ -70,6 +70,21 @@ def test_an_epoch_changes_the_progress_alone(begun, made, tmp_path, monkeypatch)
     assert "3 of 20" in html and len(html) == len(before) and begun.version == version
 
 
+def test_between_two_drawings_the_sweep_has_the_machine(begun, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "IDLE", 1000)
+    monkeypatch.setattr(watch, "REWRITE", 0)
+    finish(made, tmp_path, 2, 99.0)
+    assert begun.look()
+    made(Config(seed=3), curve(98.0))
+    assert not begun.look()  # but the counts are new
+    assert "2 of 3 planned runs finished" in begun.index.read_text()
+    monkeypatch.setattr(begun, "_rested", 0)
+    assert begun.look() and "98.00" in begun.index.read_text()
+    monkeypatch.setattr(begun, "_rested", float("inf"))
+    finish(made, tmp_path, 1, 97.0)  # the last
+    assert begun.look() and "of 3 planned" not in begun.index.read_text()
+
+
 def test_what_cannot_be_read_now_is_read_later(begun, made, tmp_path, monkeypatch):
     def vanish(*_):
         raise UsageError("a folder is gone")
