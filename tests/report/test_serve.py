@@ -23,6 +23,7 @@ from tests.report.test_progress import plan
 def served(made, tmp_path, quick, monkeypatch):
     """The watch of a sweep with a finished and a running run, and its port."""
     monkeypatch.setattr(watch, "LOOK", 0.1)
+    monkeypatch.setattr(watch, "IDLE", 0)
     made(Config(seed=1), curve(99.0))
     made(Config(seed=2), [50.0], runs.RUNNING, name="<b>")
     plan(tmp_path / "runs/mine", grids=({"norm": ["batch"], "seed": [1, 2, 3]},))
