@@ -1,5 +1,6 @@
 """What won, or what is level, at a glance: the cards on top of the report."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,15 +64,37 @@ def tried(study: Study) -> str:
     """What was tried, in a line: how many variants and runs, on what, and what varied."""
     configs = [group[0].config for group in study.runs.values()]
     places = dict.fromkeys(
-        f"{config.dataset}, {config.network}, {count(config.epochs, 'epoch')}" for config in configs
+        f"{config.network} on {config.dataset}, {count(config.epochs, 'epoch')}"
+        for config in configs
     )
-    varied = [axis.title for axis in varying(study)]
-    words = f"{count(len(study.runs), 'variant')}, {count(len(study.all), 'run')} on "
-    words += "; ".join(list(places)[:2]) + (" and more" if len(places) > 2 else "")
-    words = f"{words}. Varied: {listed(varied)}." if varied else f"{words}."
+    words = f"{count(len(study.runs), 'variant')}, {count(len(study.all), 'run')}"
+    seeds = {len(group) for group in study.runs.values()}
+    words += f" ({max(seeds)} seeds each)" if len(seeds) == 1 and max(seeds) > 1 else ""
+    words += " of network " + "; ".join(list(places)[:2])
+    words += f"{' and more' if len(places) > 2 else ''}. {_varied(study)}".rstrip()
     datasets = dict.fromkeys(config.dataset for config in configs)
     without = [dataset for dataset in datasets if dataset not in study.by_dataset]
     return f"{words} Without a finished run: {listed(without)}." if without else words
+
+
+def _varied(study: Study) -> str:
+    """Which settings varied, and which of them only together with others: what those do cannot be
+    told. Of a search that is so of all, and its other sections tell it."""
+    axes = varying(study)
+    if not axes:
+        return ""
+    words = f"Varied: {listed([axis.title for axis in axes])}."
+    if len(axes) == 1 or any(plan.method != "grid" for plan in study.plans.values()):
+        return words
+    rows = [tuple(getattr(v.config, axis.name) for axis in axes) for v in study.variants]
+    alone = set()
+    for one, two in itertools.combinations(rows[:MOST], 2):
+        differing = [axis.title for axis, a, b in zip(axes, one, two) if a != b]
+        alone |= set(differing) if len(differing) == 1 else set()
+    never = [axis.title for axis in axes if axis.title not in alone]
+    if not never:
+        return words
+    return f"{words} No two variants differ in {' or in '.join(never)} alone."
 
 
 def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) -> Card:
@@ -80,7 +103,7 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
     outcome, heading, verdict = _verdict(family, with_best, len(level))
     shown = [best, *level][:MOST_TIED]
     if len(level) >= MOST_TIED:
-        verdict += f" {len(level) + 1 - MOST_TIED} more are level."
+        verdict += f" {len(level) + 1 - MOST_TIED} more are not told apart from the first."
     return Card(
         heading,
         study.describe_kind(best),
@@ -114,7 +137,9 @@ def _cost(shown: Sequence[Variant]) -> str:
     words = [f"{sizes.pop():,} parameters"] if len(sizes) == 1 else []
     seconds = [variant.last("seconds").mean for variant in shown]
     if np.isfinite(seconds).all():
-        words.append(f"{_range(f'{min(seconds):.0f}', f'{max(seconds):.0f}')} s to train a run")
+        unit, one = ("min", 60) if max(seconds) >= 120 else ("s", 1)
+        low, high = (f"{end / one:.0f}" for end in (min(seconds), max(seconds)))
+        words.append(f"{_range(low, high)} {unit} to train a run")
     return f"{', '.join(words)}." if words else ""
 
 
@@ -146,10 +171,10 @@ def _verdict(
         return OPEN, f"First of {n} variants", f"In test accuracy it is behind {listed(ahead)}."
     if level:
         more = "or more " if level + 1 == MOST < n else ""
-        heading = f"A tie: {level + 1} {more}of {n} variants"
+        heading = f"Not told apart: {level + 1} {more}of {n} variants"
         first = next(pair for pair in known if not pair.contrast.told_apart)
         difference = _difference(first, "the second")
-        words = f"Their seeds do not tell them apart: the first is {difference}.{too_few}"
+        words = f"The first is {difference}: that may be chance.{too_few}"
         return TIE, heading, words
     difference = _difference(known[0], known[0].two.label)
     if unknown:
@@ -159,9 +184,12 @@ def _verdict(
 
 
 def _difference(pair: Pair, other: str) -> str:
-    """How far the one of a pair is ahead of the `other`, with the interval."""
-    interval = pair.contrast.interval
+    """How far the one of a pair is ahead of the `other`, or behind it, with the interval."""
+    mean, low, high = pair.contrast.interval[:3]
+    side = "ahead of"
+    if mean < 0:
+        mean, low, high, side = -mean, -high, -low, "behind"
     return (
-        f"{interval.mean:+.2f} points of test accuracy over {other} (95 % interval"
-        f" {interval.low:+.2f} to {interval.high:+.2f}, {format_p(pair.contrast.p)})"
+        f"{mean:.2f} points of test accuracy {side} {other} (95 % interval {low:.2f} to {high:.2f},"
+        f" {format_p(pair.contrast.p)})"
     )

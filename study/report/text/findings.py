@@ -32,6 +32,7 @@ from study.report.variants import (
 from study.runs import FINISHED
 from study.train import l1
 
+NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
 LEVEL = 0.05  # p below which two configurations are told apart
 MOST = 20  # variants of a kind, the best first, whose pairs are listed
 MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
@@ -212,17 +213,25 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
         return None
     sentences = []
     for apart in (True, False):
-        others = [
-            f"{p.two.label} {p.contrast.interval.mean:+.2f} ({_ends(p.contrast.interval)},"
-            f" {format_p(p.contrast.p)})"
-            for p in known
-            if p.contrast.told_apart == apart
-        ]
+        others = [_distance(p) for p in known if p.contrast.told_apart == apart]
         if others:
             told = f"{'Told' if apart else 'Not told'} apart from {with_best[0].one.label}"
             sentences.append(f"{told}: {listed(others)}.")
-    unit = "In points of the best less the other, with the 95 % interval for all pairs together."
-    return Finding(" ".join([*sentences, unit]), "pairs.csv")
+    sentences.append("In brackets: 95 % intervals for all pairs together.")
+    return Finding(" ".join(sentences), "pairs.csv")
+
+
+def _distance(pair: Pair) -> str:
+    """How far the second of a pair is behind the first, or ahead of it."""
+    mean, low, high = pair.contrast.interval[:3]
+    if mean < 0:
+        mean, low, high, side = -mean, -high, -low, "ahead"
+    else:
+        side = "behind"
+    return (
+        f"{pair.two.label} is {mean:.2f} points {side} ({low:.2f} to {high:.2f},"
+        f" {format_p(pair.contrast.p)})"
+    )
 
 
 def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | None:
@@ -242,7 +251,8 @@ def _chosen_on_test(study: Study) -> Finding | None:
     if not study.by_test:
         return None
     return Finding(
-        "The variants are ranked, and best epochs chosen, on the test images, which flatters them.",
+        "The variants are ranked, and best epochs chosen, on the test images, which flatters those"
+        " that come first; with a holdout, validation images choose.",
         "results.csv",
     )
 
@@ -257,7 +267,7 @@ def _failed_to_learn(study: Study) -> Finding | None:
     for variant in some:
         scores = list(variant.values(TEST).values())
         middle = stats.interquartile_mean(scores)
-        words.append(f"{variant.label} {failed[variant.label]} of {len(scores)}")
+        words.append(f"{variant.label}: {failed[variant.label]} of {len(scores)}")
         if np.isfinite(middle.low):
             words[-1] += (
                 f" (interquartile mean {middle.mean:.2f} %, 95 % bootstrap interval"
@@ -276,10 +286,10 @@ def _images(compared: Sequence[Pair]) -> Finding | None:
     if pair is None:
         return None
     return Finding(
-        f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. Were"
-        f" others drawn, the difference of {pair.one.label} and {pair.two.label} would have a"
-        f" further standard error of {pair.images_error:.2f} points, by the images on which they"
-        " disagree.",
+        f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. As many"
+        f" others would move the difference of {pair.one.label} and {pair.two.label} by up to"
+        f" {NORMAL * pair.images_error:.2f} points more (95 %, by the images on which they"
+        " disagree).",
         "pairs.csv",
     )
 

@@ -19,29 +19,32 @@ def test_a_winner_has_its_score_cost_and_lead():
     assert [(line.number, line.label, line.score) for line in won.lines] == [
         (1, "BN", "99.41 ± 0.02 %")
     ]
-    assert won.verdict.startswith("Its seeds tell it apart from all others: +2.11 points")
+    assert won.verdict.startswith("Its seeds tell it apart from all others: 2.11 points")
     assert won.measured == (
         "Mean test accuracy at the last epoch over 3 seeds, ± half its 95 % interval."
-        " 7,684 parameters, 300 s to train a run."
+        " 7,684 parameters, 5 min to train a run."
     )
 
 
 def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
     near = [*spread(BN, 99.4, 99.1, 99.3), *spread(GN, 99.2, 99.3, 99.2)]
     [tie] = cards(*near, *spread(LN, 90.0, 90.1, 90.2))
-    assert (tie.outcome, tie.heading) == (card.TIE, "A tie: 2 of 3 variants")
+    assert (tie.outcome, tie.heading) == (card.TIE, "Not told apart: 2 of 3 variants")
     assert [line.label for line in tie.lines] == ["BN", "GN"]
     many = [spread(Config(lr=lr / 100), 99.4, 99.1 + lr / 100) for lr in range(1, 31)]
     [tie] = cards(*(each for group in many for each in group))
-    assert tie.heading == "A tie: 20 or more of 30 variants" and len(tie.lines) == card.MOST_TIED
-    assert "17 more are level." in tie.verdict
+    assert (
+        tie.heading == "Not told apart: 20 or more of 30 variants"
+        and len(tie.lines) == card.MOST_TIED
+    )
+    assert "17 more are not told apart from the first." in tie.verdict
 
 
 def test_too_few_seeds_tell_nothing():
     [one] = cards(*spread(BN, 99.4), *spread(LN, 90.0))
     assert one.outcome == card.OPEN and "Too few common seeds" in one.verdict
     [some] = cards(*spread(BN, 99.4, 99.41), *spread(LN, 90.0, 90.1), *spread(GN, 99.0))
-    assert some.outcome == card.OPEN and "over LN" in some.verdict
+    assert some.outcome == card.OPEN and "ahead of LN" in some.verdict
     assert "Too few common seeds with GN." in some.verdict
     [alone] = cards(*spread(BN, 99.4))
     assert (alone.heading, alone.outcome) == ("The only variant", card.OPEN)
@@ -66,5 +69,17 @@ def test_other_epochs_have_a_card_of_their_own_and_what_was_tried_names_them():
     both = cards(*made, *longer)
     assert [each.kind for each in both] == ["epochs 12", "epochs 20"]
     words = card.tried(study(*made, *longer))
-    assert words.startswith("4 variants, 4 runs on ") and "12 epochs" in words
+    assert words.startswith("4 variants, 4 runs of network mnist_7684 on digits, 12 epochs; ")
     assert words.endswith("Varied: norm, epochs.")
+
+
+def test_settings_that_never_vary_alone_are_named():
+    l1 = {"l1": 1e-4, "l1_reduction": "mean"}
+    made = [*spread(Config(norm="batch", **l1), 99.1, 99.2), *spread(LN, 99.0, 99.1)]
+    words = card.tried(study(*made, *spread(GN, 98.0, 98.1)))
+    assert "6 runs (2 seeds each) of network" in words
+    assert words.endswith("Varied: norm, L1 lambda. No two variants differ in L1 lambda alone.")
+    words = card.tried(study(*made))
+    assert words.endswith("No two variants differ in norm or in L1 lambda alone.")
+    words = card.tried(study(*made, *spread(BN, 98.0, 98.1)))
+    assert words.endswith("Varied: norm, L1 lambda.")

@@ -62,7 +62,8 @@ def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
         *spread(GN, 97.62, 98.74, 97.99),
     )  # fmt: skip
     assert re.search(
-        r"Not told apart from BN: GN \+1\.14 \(-\d\.\d+ to \+\d\.\d+, p = 0\.", texts[2]
+        r"Not told apart from BN: GN is 1\.14 points behind \(-\d\.\d+ to \d\.\d+, p = 0\.",
+        texts[2],
     )
 
 
@@ -97,7 +98,7 @@ def test_all_pairs_of_a_kind_are_compared_together():
     bn_ln = compared[0]
     assert bn_ln.contrast.interval.mean == pytest.approx(bn_ln.difference.interval.mean)
     texts = findings.summarize(made, compared)
-    assert texts[2].text.startswith("Told apart from BN: GN +2.00 (+1.")
+    assert texts[2].text.startswith("Told apart from BN: GN is 2.00 points behind (1.")
     row = dict(zip(findings.PAIRS, bn_ln.row(), strict=True))
     assert row["low"] == bn_ln.difference.interval.low
     assert row["family_low"] == bn_ln.contrast.interval.low
@@ -121,9 +122,9 @@ def test_a_run_that_failed_to_learn_is_counted_and_the_middle_half_given():
     learned = [99.40, 99.42, 99.38, 99.41, 99.39, 99.43, 99.37, 99.40, 99.41]
     texts = sentences(*spread(BN, *learned, 99.40), *spread(GN, *learned, 10.0))
     [text] = [text for text in texts if "failed to learn" in text]
-    assert "are in the means: GN 1 of 10 (interquartile mean 99.40 %, 95 % bootstrap" in text
+    assert "are in the means: GN: 1 of 10 (interquartile mean 99.40 %, 95 % bootstrap" in text
     few = " ".join(sentences(*spread(BN, 99.4, 99.3), *spread(GN, 99.4, 11.35)))
-    assert "GN 1 of 2." in few and "interquartile" not in few
+    assert "GN: 1 of 2." in few and "interquartile" not in few
     assert "failed to learn" not in " ".join(sentences(*spread(BN, 99.4), *spread(GN, 60.0)))
 
 
@@ -141,7 +142,7 @@ def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp
     error = 100 * wrong.std(ddof=1) / np.sqrt(len(wrong))
     assert pair.images_error == pytest.approx(error)
     texts = [finding.text for finding in findings.summarize(made, [pair])]
-    assert any(f"a further standard error of {error:.2f} points" in text for text in texts)
+    assert any(f"by up to {1.96 * error:.2f} points more" in text for text in texts)
 
 
 def test_what_seeds_of_augmented_runs_share_is_said():
@@ -240,4 +241,4 @@ def test_what_is_ahead_on_the_test_images_alone_is_not_called_behind():
     gn = seeds(Config(norm="group", **holdout), 99.4, 98.02, 98.0, 98.01)
     texts = sentences(*bn, *ln, *gn)
     assert texts[1].startswith("LN is next") and "the difference is -0.50 points" in texts[1]
-    assert texts[2].startswith("Told apart from BN: GN +1.00 (+0.9")
+    assert texts[2].startswith("Told apart from BN: GN is 1.00 points behind (0.9")
