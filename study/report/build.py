@@ -152,8 +152,13 @@ class Comparison:
 
     @property
     def first_findings(self) -> list[Finding]:
-        """The few that are read at a glance, beside the cards, which say others."""
-        short = [each for each in self.findings if not each.in_card and len(each.text) <= GLANCE]
+        """The few that are read at a glance, beside the cards, which say others: short ones, and
+        what the settings of a grid do, which it was made for."""
+        short = [
+            each
+            for each in self.findings
+            if not each.in_card and (len(each.text) <= GLANCE or each.source == findings.EFFECTS)
+        ]
         return short[:AT_A_GLANCE]
 
     @property

@@ -1,10 +1,12 @@
 """The Report: which figures and tables a study has."""
 
 import csv
+import itertools
 
 from study.config import Config
 from study.report import variants
 from study.report.build import build_report
+from study.report.text.findings import EFFECTS
 from tests.report.conftest import curve, searched
 
 
@@ -45,6 +47,17 @@ def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick
     assert part.search is None
     assert [figure.name for figure in part.figures["Accuracy by setting"]] == ["response_l1"]
     assert "What the search found" not in part.figures
+
+
+def test_what_the_settings_of_a_grid_do_is_read_at_a_glance(made, tmp_path, quick):
+    for i, (norm, dropout) in enumerate(itertools.product(["batch", "layer"], [0.0, 0.1])):
+        for lr in (0.05, 0.1):
+            for seed in (1, 2):
+                made(Config(norm=norm, dropout=dropout, lr=lr, seed=seed), curve(97 + i + seed / 9))
+    report = build_report(variants.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    [part] = report.comparisons
+    [first, *_] = part.first_findings
+    assert first.source == EFFECTS and first.text.startswith("Over all 3 settings of the grid")
 
 
 def test_data_sets_share_no_ranking_figure_or_table(made, tmp_path, quick):
