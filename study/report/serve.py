@@ -16,7 +16,8 @@ from study.report.build import FIGURES
 from study.report.watch import Watch
 
 HOST = "127.0.0.1"
-FILE = re.compile(rf"(?:{FIGURES}/)?\w[\w.-]*\.(?:html|md|csv|tex|png|pdf|xlsx)")
+# Of several data sets each has a folder of its own among the figures.
+FILE = re.compile(rf"(?:{FIGURES}/(?:\w[\w.-]*/)?)?\w[\w.-]*\.(?:html|md|csv|tex|png|pdf|xlsx)")
 NEWS = "/news"
 HEADERS = {
     "Cache-Control": "no-store",

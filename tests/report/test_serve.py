@@ -51,6 +51,7 @@ def test_it_serves_the_files_of_the_report(served):
     status, headers, body = ask(port, "/")
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
     disk = watched.index.read_bytes()
+    files.write_text(watched.out / "figures/mnist/final.csv", "as of several data sets")
     assert b"/news" in body and b"/news" not in disk
     assert body.replace(b"<script>" + body.split(b"<script>")[-1], b"") in disk
     assert ask(port, "/index.html?x=1")[2] == body
@@ -58,6 +59,7 @@ def test_it_serves_the_files_of_the_report(served):
         ("/results.csv", "text/csv; charset=utf-8"),
         ("/report.md", "text/markdown; charset=utf-8"),
         ("/figures/final.png", "image/png"),
+        ("/figures/mnist/final.csv", "text/csv; charset=utf-8"),
     ):
         status, headers, body = ask(port, path)
         assert (status, headers["Content-Type"]) == (200, kind)
@@ -71,6 +73,7 @@ ELSEWHERE = (
     "/figures", "/figures/", "/.", "/..", "/secret.txt", "/.secret.csv", "/../secret.csv",
     "/figures/../../secret.csv", "/%2e%2e/secret.csv", "/..%2fsecret.csv", "//etc/passwd",
     "/figures/%2e%2e/%2e%2e/secret.csv", "/etc/passwd", "/link.csv", "/outside/secret.csv",
+    "/figures/mnist/../../../secret.csv", "/figures/mnist/%2e%2e/final.png",
     "/figures%00.csv", "/\\..\\secret.csv", "/run.csv", "/%ff.csv", "/figures/nothing.png",
 )  # fmt: skip
 
