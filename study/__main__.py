@@ -369,6 +369,8 @@ COMMANDS = {
     for command in (check, train, sweep, rerun, agent, sync, pull, report, publish, explain)
 }
 
+TRAINING = ("train", "sweep", "rerun", "agent", "sync")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
@@ -384,7 +386,9 @@ def main(arguments: list[str] | None = None) -> int:
     except RunError as error:
         return _exit(error, 1)
     except KeyboardInterrupt:
-        return _exit("stopped; the same command goes on from the last whole epoch", 130)
+        trains = arguments and arguments[0] in TRAINING
+        how = "goes on from the last whole epoch" if trains else "begins again"
+        return _exit(f"stopped; the same command {how}", 130)
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 0
     except BrokenPipeError:  # `study ... | head`

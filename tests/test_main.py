@@ -93,3 +93,16 @@ def test_help_comes_without_torch():
 def test_check_refuses_an_unknown_data_set(command):
     done = command("check", "--dataset", "mnits")
     assert done.returncode == 2 and "did you mean mnist?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command_name", "how"),
+    [("sweep", "goes on from the last whole epoch"), ("pull", "begins again")],
+)
+def test_an_interrupt_says_what_the_same_command_does(command, monkeypatch, command_name, how):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("study.__main__.parsing.parse", lambda *_: interrupted)
+    done = command(command_name, "x")
+    assert done.returncode == 130 and done.stderr == f"study: stopped; the same command {how}\n"
