@@ -187,7 +187,7 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
 
 def _row(line: bytes) -> dict[str, Any]:
     """An epoch; empty where the line is torn."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         row = json.loads(line)
         if isinstance(row, dict) and isinstance(row.get("epoch"), int):
             return {name: value for name, value in row.items() if type(value) in (int, float)}

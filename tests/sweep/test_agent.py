@@ -226,19 +226,23 @@ def test_no_server_is_one_line_soon(tmp_path):
     with Server() as gone:
         machine = Machine(gone, tmp_path)
     (tmp_path / "mine.yaml").write_text(sweep_text(epochs=1))
-    commands = [
+    training = [
         ["-m", "study.sweep.agent"],
-        ["-m", "study", "pull", "team/project/sweep"],
         ["-m", "study", "agent", "team/project/sweep"],
-        ["-m", "study", "check", "--online"],
         ["-m", "study", "sweep", "mine.yaml", "--online"],
     ]
+    others = [
+        ["-m", "study", "pull", "team/project/sweep"],
+        ["-m", "study", "check", "--online"],
+    ]
+    commands = training + others
     started = [machine.start(sys.executable, *c, WANDB_SWEEP_ID="sweep") for c in commands]
-    for process in started:
+    for words, process in zip(commands, started):
         output = finish(process)
         assert process.returncode == 1, output
         [line] = [line for line in output.splitlines() if "no W&B server" in line]
-        assert "study sweep FILE" in line
+        assert "check the network and WANDB_BASE_URL" in line
+        assert ("or run offline: study sweep FILE" in line) == (words in training)
         assert "Traceback" not in output
 
 
