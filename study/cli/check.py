@@ -103,8 +103,7 @@ def _datasets(required: Sequence[str]) -> list[str]:
 
 def _login() -> list[str]:
     try:
-        client.check_login()
-        client.check_reachable()
+        client.check_server()
         print(f"W&B      logged in as {client.account()}")
     except (UsageError, RunError) as error:
         return [str(error)]

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,21 +86,32 @@ def _check_mode(mode: str) -> None:
     raise UsageError(f"wandb's mode is {mode}: run `wandb online` and `wandb enabled`")
 
 
+def check_server() -> None:
+    """Check that there is an API key, and a server that answers.
+
+    Raises:
+        UsageError, RunError: as check_login and check_reachable.
+    """
+    check_login()
+    check_reachable()
+
+
 def check_online() -> None:
     """Check that a sweep's runs can go to the server; they could train without one.
 
     Raises:
-        UsageError, RunError: as check_login and check_reachable, with the way to do without.
+        UsageError, RunError: as check_server, with the way to do without.
     """
     try:
-        check_login()
-        check_reachable()
+        check_server()
     except (UsageError, RunError) as error:
         raise type(error)(f"{error}, {OFFLINE}") from error
 
 
-def find_sweep(path: str) -> tuple[Any, Any]:
+def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any, Any]:
     """Return wandb's public API, and the sweep that ENTITY/PROJECT/SWEEP names.
+
+    check: of the server, such as check_online.
 
     Raises:
         UsageError: no such sweep, or no API key.
@@ -112,8 +123,7 @@ def find_sweep(path: str) -> tuple[Any, Any]:
         raise UsageError(
             f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it"
         )
-    check_reachable()
-    check_login()
+    check()
     with environment(WANDB_SILENT="true"):
         try:
             api = wandb.Api(timeout=30)

@@ -60,8 +60,7 @@ def run(
     """
     devices.pick(device)
     client.forget_assigned_run()
-    client.check_online()
-    api, sweep = client.find_sweep(path)
+    api, sweep = client.find_sweep(path, client.check_online)
     agents = _register(api, sweep, min(pack, count or pack))
     rounds = _Rounds(sweep, agents, device, threads)
     with heartbeats(agents):

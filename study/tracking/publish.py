@@ -58,8 +58,7 @@ def publish(
         RunError: no server answers, or it refuses what it is sent.
     """
     study = collect(sweep)
-    client.check_login()
-    client.check_reachable()
+    client.check_server()
     client.account()
     with _one_line_errors(sweep), client.environment(WANDB_SILENT="true"):
         entity, project = _find_project(sweep, study, project)

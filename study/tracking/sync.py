@@ -53,8 +53,7 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
     chosen = str(devices.pick(device))
     outcome = Outcome()
     found = _read(paths, outcome)
-    client.check_login()
-    client.check_reachable()
+    client.check_server()
     client.forget_assigned_run()
     syncing = _Sync(_find_incomplete(found, outcome), outcome, chosen, threads)
     with client.environment(WANDB_SILENT="true"):
