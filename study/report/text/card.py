@@ -79,12 +79,13 @@ def tried(study: Study) -> str:
 
 def _varied(study: Study) -> str:
     """Which settings varied, and which of them only together with others: what those do cannot be
-    told. Of a search that is so of all, and its other sections tell it."""
+    told. Of a search, and of several sweeps together, that is so of most."""
     axes = varying(study)
     if not axes:
         return ""
     words = f"Varied: {listed([axis.title for axis in axes])}."
-    if len(axes) == 1 or any(plan.method != "grid" for plan in study.plans.values()):
+    searched = any(plan.method != "grid" for plan in study.plans.values())
+    if len(axes) == 1 or len(study.sweeps) > 1 or searched:
         return words
     rows = [tuple(getattr(v.config, axis.name) for axis in axes) for v in study.variants]
     alone = set()
