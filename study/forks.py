@@ -3,9 +3,12 @@ that may be using a GPU or threads.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterable
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 
 
@@ -26,3 +29,16 @@ def context(preload: Iterable[str] = ()) -> ForkServerContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return forked
+
+
+def follow_parent() -> None:
+    """Leave Ctrl-C to the process that started this one, and end with it, however that ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def end() -> None:
+        if parent:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

@@ -95,13 +95,6 @@ def read(folders: Sequence[Path]) -> Progress:
     )
 
 
-def stamp(folders: Sequence[Path]) -> tuple[Any, ...]:
-    """Return what changes whenever a file that is read here does."""
-    paths = [path for folder in folders for path in _run_folders(folder)]
-    plans = [(str(folder), _stamp(folder, (planned.FILE,))) for folder in folders]
-    return *plans, *((str(path), _stamp(path, SEEN)) for path in paths)
-
-
 def _read_sweep(folder: Path) -> Progress:
     plan = _read_plan(folder)
     stamps = {path: _stamp(path, SEEN) for path in _run_folders(folder)}

@@ -281,10 +281,12 @@ class Study:
 
     def describe_kind(self, variant: Variant) -> str:
         """What sets a variant's kind apart from the others; empty where there is one."""
-        differing = [
-            name for name in KIND if len({getattr(v.config, name) for v in self.variants}) > 1
-        ]
-        return ", ".join(f"{name} {getattr(variant.config, name)}" for name in differing)
+        return ", ".join(f"{name} {getattr(variant.config, name)}" for name in self.kinds_differ_in)
+
+    @property
+    def kinds_differ_in(self) -> list[str]:
+        """The settings that set kinds of variants apart."""
+        return [name for name in KIND if len({getattr(v.config, name) for v in self.variants}) > 1]
 
     def failed_to_learn(self, variant: Variant) -> list[int]:
         """The seeds of a variant whose run ended nearer to guessing than to the best run of its

@@ -5,15 +5,12 @@ imported torch once and touched no GPU.
 """
 
 import contextlib
-import multiprocessing
-import os
 import signal
 import tempfile
-import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,8 +198,7 @@ class Worker:
 
 def _run_job(job: Job, pipe: Connection) -> None:
     """Do a job, in the worker's process; the last message of each run is its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the command decides
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    forks.follow_parent()
     causes = _train(job, pipe) if job.trains else [None] * len(job.tasks)
     # W&B removes its copies of the tables as Python exits, which a forked process never does.
     with tempfile.TemporaryDirectory() as tempfile.tempdir:
@@ -248,11 +244,3 @@ def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
         known = isinstance(error, RunError)
         why = str(error) if known else f"{UNLOGGED} ({describe(error)})"
         pipe.send(Message("warning", index, why))
-
-
-def _exit_with_parent() -> None:
-    """End this worker with the command that started it, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -6,16 +6,12 @@ when its files were written is not drawn again.
 
 import contextlib
 import functools
-import multiprocessing
 import os
 import pickle
 import pickletools
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,7 +44,7 @@ class _Renderer:
 
     def __init__(self) -> None:
         self.pool = ProcessPoolExecutor(
-            PROCESSES, forks.context(PRELOAD), initializer=_follow_parent
+            PROCESSES, forks.context(PRELOAD), initializer=forks.follow_parent
         )
         self.pending: dict[Path, Future[None]] = {}
         self.written: dict[Path, _Pickled] = {}
@@ -153,17 +149,3 @@ def _opcodes(pickled: bytes) -> list[tuple[str, Any]]:
     """What a pickled figure consists of, but for addresses."""
     opcodes = ((opcode.name, argument) for opcode, argument, _ in pickletools.genops(pickled))
     return [(name, argument) for name, argument in opcodes if name != ADDRESS]
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the process that started this one, and end with it, also where it is killed
-    and can tell nobody."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def end() -> None:
-        if parent:
-            wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()

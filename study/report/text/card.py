@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from study.report.axis import varying
-from study.report.text.findings import MOST, MOST_FAMILIES, Pair
+from study.report.text.findings import MOST, MOST_FAMILIES, Pair, lead
 from study.report.variants import (
     TEST,
     Study,
@@ -186,11 +186,9 @@ def _verdict(
 
 def _difference(pair: Pair, other: str) -> str:
     """How far the one of a pair is ahead of the `other`, or behind it, with the interval."""
-    mean, low, high = pair.contrast.interval[:3]
-    side = "ahead of"
-    if mean < 0:
-        mean, low, high, side = -mean, -high, -low, "behind"
+    is_ahead, points, ends = lead(pair)
+    side = "ahead of" if is_ahead else "behind"
     return (
-        f"{mean:.2f} points of test accuracy {side} {other} (95 % interval {low:.2f} to {high:.2f},"
+        f"{points} points of test accuracy {side} {other} (95 % interval {ends},"
         f" {format_p(pair.contrast.p)})"
     )

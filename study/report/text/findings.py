@@ -19,7 +19,6 @@ from study.report.contrasts import Contrast
 from study.report.effects import Effects
 from study.report.text import effects
 from study.report.variants import (
-    KIND,
     TEST,
     Study,
     Variant,
@@ -167,11 +166,6 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
     )
 
 
-def _differing(study: Study) -> list[str]:
-    """The settings that set kinds of variants apart."""
-    return [name for name in KIND if len({getattr(v.config, name) for v in study.variants}) > 1]
-
-
 def _next(with_best: Sequence[Pair]) -> Finding | None:
     """How the best compares with the next."""
     if not with_best:
@@ -223,15 +217,18 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
 
 def _distance(pair: Pair) -> str:
     """How far the second of a pair is behind the first, or ahead of it."""
+    is_ahead, points, ends = lead(pair)
+    side = "behind" if is_ahead else "ahead"
+    return f"{pair.two.label} is {points} points {side} ({ends}, {format_p(pair.contrast.p)})"
+
+
+def lead(pair: Pair) -> tuple[bool, str, str]:
+    """Whether the first of a pair is ahead of the second, by how many points or behind by how many,
+    and the ends of the interval of these."""
     mean, low, high = pair.contrast.interval[:3]
     if mean < 0:
-        mean, low, high, side = -mean, -high, -low, "ahead"
-    else:
-        side = "behind"
-    return (
-        f"{pair.two.label} is {mean:.2f} points {side} ({low:.2f} to {high:.2f},"
-        f" {format_p(pair.contrast.p)})"
-    )
+        return False, f"{-mean:.2f}", f"{-high:.2f} to {-low:.2f}"
+    return True, f"{mean:.2f}", f"{low:.2f} to {high:.2f}"
 
 
 def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | None:
@@ -243,7 +240,8 @@ def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | No
         if family not in ranked:
             best = f", the best of {len(family)}" if len(family) > 1 else ""
             others.append(f"{family[0].label} ({percent(family[0].last(TEST))}{best})")
-    text = f"Variants that differ in {' or '.join(_differing(study))} are not ranked by one another"
+    differing = " or ".join(study.kinds_differ_in)
+    text = f"Variants that differ in {differing} are not ranked by one another"
     return Finding(f"{text}{': ' + listed(others) if others else ''}.", "results.csv")
 
 
