@@ -1,7 +1,10 @@
 """The settings in which the runs of a study differ, as axes of figures."""
 
+import dataclasses
 import functools
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from study.config import FIELDS, number, text
 from study.report.variants import Study
 
-SCALED = {"l1", "weight_decay", "lr"}  # settings whose ratios count, not their differences
+SCALED = {"l1", "weight_decay", "lr", "batch_size"}  # settings whose ratios count, not their differences
 LOG_RATIO = 10  # largest to smallest value from which such an axis is logarithmic
 FEW_VALUES = 8  # up to so many, each value is a tick
 TITLES = {"l1": "L1 lambda", "lr": "learning rate"}
@@ -18,14 +21,24 @@ TITLES = {"l1": "L1 lambda", "lr": "learning rate"}
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting that varies; its values in the order in which Config lists or sorts them."""
+    """A setting that varies; its values in the order in which Config lists or sorts them.
+
+    beside: the settings that move wherever it moves and nowhere else, so that what each of them
+    does cannot be told.
+    """
 
     name: str
     values: tuple[Any, ...]
+    beside: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.beside)
 
     @property
     def title(self) -> str:
-        return TITLES.get(self.name, self.name.replace("_", " "))
+        own, *others = map(title_of, self.names)
+        return f"{own} (with {', '.join(others)})" if others else own
 
     @property
     def numeric(self) -> bool:
@@ -75,12 +88,40 @@ class Axis:
         return zero + [(float(d), number(float(f"1e{d}"))) for d in range(first, last + 1)]
 
 
+def title_of(name: str) -> str:
+    """What a setting is called in words."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
 def varying(study: Study) -> list[Axis]:
-    """The settings that differ among the configurations in which they have an effect."""
+    """The settings that differ among the configurations in which they have an effect.
+
+    Those that always move together, such as a learning rate in proportion to the batch size, are
+    one axis, named after the setting whose values are the shortest to read.
+    """
     configs = [group[0].config for group in study.runs.values()]
-    axes = []
+    together: dict[Any, list[Axis]] = defaultdict(list)
     for name, field in FIELDS.items():
-        values = {getattr(config, name) for config in configs if config.has_effect(name)}
+        column = [getattr(config, name) if config.has_effect(name) else None for config in configs]
+        values = {value for value in column if value is not None}
         if name != "seed" and len(values) > 1:
-            axes.append(Axis(name, tuple(sorted(values, key=field.rank))))
-    return axes
+            axis = Axis(name, tuple(sorted(values, key=field.rank)))
+            # Values of which none comes twice, as in a search, move with everything.
+            key = _places(column) if len(set(column)) < len(column) else name
+            together[key].append(axis)
+    return [_merged(axes) for axes in together.values()]
+
+
+def _places(column: Sequence[Any]) -> tuple[int, ...]:
+    """Where each value of a column stood first, the same for columns that are one to one; -1 where
+    there is none."""
+    return tuple(-1 if value is None else column.index(value) for value in column)
+
+
+def _merged(axes: Sequence[Axis]) -> Axis:
+    def length(axis: Axis) -> tuple[bool, int]:
+        return axis.numeric, sum(len(text(value)) for value in axis.values)
+
+    first = min(axes, key=length)
+    others = tuple(axis.name for axis in axes if axis is not first)
+    return dataclasses.replace(first, beside=others)

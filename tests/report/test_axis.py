@@ -1,6 +1,9 @@
 import pytest
 
-from study.report.axis import Axis
+from study.config import Config
+from study.report import variants
+from study.report.axis import Axis, varying
+from tests.report.conftest import curve
 
 
 def test_zero_is_left_of_a_log_axis():
@@ -26,3 +29,21 @@ def test_values_are_ticks_where_they_are_few_and_round_numbers_else():
 def test_an_axis_has_a_title_of_its_own():
     assert Axis("l1", (0.0, 1.0)).title == "L1 lambda"
     assert Axis("weight_decay", (0.0, 1.0)).title == "weight decay"
+
+
+def test_settings_that_always_move_together_are_one_axis(made, tmp_path):
+    for norm in ("batch", "layer"):
+        for size in (2, 16, 128):
+            made(Config(norm=norm, batch_size=size, lr=0.05 * size / 128), curve(99.0))
+    norm, size = varying(variants.collect(tmp_path / "runs/mine"))
+    assert (norm.name, norm.beside) == ("norm", ())
+    assert (size.name, size.values, size.beside) == ("batch_size", (2, 16, 128), ("lr",))
+    assert size.title == "batch size (with learning rate)" and size.log
+
+
+def test_values_that_never_come_twice_are_axes_of_their_own(made, tmp_path):
+    for lr, dropout in ((0.1, 0.03), (0.02, 0.01), (0.05, 0.02)):
+        made(Config(lr=lr, dropout=dropout), curve(99.0))
+    assert [axis.names for axis in varying(variants.collect(tmp_path / "runs/mine"))] == [
+        ("dropout",), ("lr",),
+    ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from study.config import text
-from study.report.axis import varying
+from study.config import FIELDS, text
+from study.report.axis import title_of, varying
 from study.report.variants import Study
 
 
@@ -20,13 +20,14 @@ def table(study: Study) -> SettingsTable | None:
     variant is an empty cell."""
     if len(study.sweeps) < 2:
         return None
-    axes = varying(study)
+    varied = {name for axis in varying(study) for name in axis.names}
+    names = [name for name in FIELDS if name in varied]
     rows = [
         [str(study.number(variant)), variant.label]
         + [
-            text(getattr(variant.config, axis.name)) if variant.config.has_effect(axis.name) else ""
-            for axis in axes
+            text(getattr(variant.config, name)) if variant.config.has_effect(name) else ""
+            for name in names
         ]
         for variant in study.order
     ]
-    return SettingsTable(["#", "variant", *(axis.title for axis in axes)], rows)
+    return SettingsTable(["#", "variant", *map(title_of, names)], rows)
