@@ -17,7 +17,7 @@ from study.config import Config
 from study.report import contrasts, stats
 from study.report.contrasts import Contrast
 from study.report.effects import Effects
-from study.report.text import effects
+from study.report.text import effects, penalty
 from study.report.variants import (
     TEST,
     Study,
@@ -132,6 +132,8 @@ def summarize(
         findings.append(_rest(with_best))
     if grid:
         findings.insert(len(first) + 2, Finding(effects.sentence(grid, study.metric), EFFECTS))
+    if harmless := penalty.sentence(study):
+        findings.append(Finding(harmless, "results.csv"))
     findings += [_unranked(study, ranked), _chosen_on_test(study), _failed_to_learn(study)]
     findings += [*_left_out(study), _images(compared)]
     if target is not None:

@@ -1,0 +1,113 @@
+"""Up to which L1 lambda the penalty costs nothing that is told, for each norm and what else varies.
+
+Each lambda is compared with none, over common seeds and beside all other pairs of the same settings
+(contrasts.py). The largest that is harmless is the last before the least that costs something.
+"""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from study.config import Config, labels, number
+from study.planned import Metric
+from study.report import contrasts
+from study.report.contrasts import Contrast
+from study.report.stats import Interval
+from study.report.variants import Study, Variant, format_p
+
+SEVERAL = 2  # lambdas above 0 from which there is a largest
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The largest harmless lambda and the next, each with its contrast with none (the lambda's
+    metric minus none's); None where each costs something, or none does.
+
+    base: the settings without L1; reduction: of the L1 term.
+    """
+
+    base: Config
+    reduction: str
+    harmless: tuple[float, Contrast] | None
+    costly: tuple[float, Contrast] | None
+
+
+def limits(study: Study) -> list[Limit]:
+    """Find the largest harmless lambda beside each of the other settings; none where no run is
+    without L1, or a difference is not known, as of one seed."""
+    groups: dict[Config, list[Variant]] = defaultdict(list)
+    for variant in study.variants:
+        groups[_without(variant.config)].append(variant)
+    found = []
+    for base, group in groups.items():
+        none = [variant for variant in group if not variant.config.l1]
+        by_reduction: dict[str, list[Variant]] = defaultdict(list)
+        for variant in sorted(group, key=lambda each: each.config.l1):
+            if variant.config.l1:
+                by_reduction[variant.config.l1_reduction].append(variant)
+        for reduction, penalized in by_reduction.items():
+            limit = _limit(study, none + penalized) if none else None
+            if limit:
+                found.append(Limit(base, reduction, *limit))
+    return found
+
+
+def _without(config: Config) -> Config:
+    return dataclasses.replace(config, l1=0.0, l1_reduction="sum")
+
+
+def _limit(
+    study: Study, variants: Sequence[Variant]
+) -> tuple[tuple[float, Contrast] | None, tuple[float, Contrast] | None] | None:
+    """The last harmless lambda and the first costly one of variants with rising lambdas, of which
+    the first has none."""
+    if len(variants) <= SEVERAL:
+        return None
+    compared = contrasts.compare([variant.values(study.rank_key) for variant in variants])
+    harmless = costly = None
+    for j in range(1, len(variants)):
+        less = compared[0, j]  # none minus the lambda
+        mean, low, high, seeds = less.interval
+        if not low < high:
+            return None
+        change = variants[j].config.l1, less._replace(interval=Interval(-mean, -high, -low, seeds))
+        if less.told_apart and (mean > 0) == study.metric.maximize:
+            costly = change
+            break
+        harmless = change
+    return harmless, costly
+
+
+def sentence(study: Study) -> str | None:
+    """Say up to which lambda nothing is lost, and what the next costs; None where nothing can be
+    said."""
+    found = limits(study)
+    if not found:
+        return None
+    names = labels([limit.base for limit in found])
+    words = [
+        f"{names[limit.base.without_seed()]}: {_words(limit, study.metric)}" for limit in found
+    ]
+    return (
+        f"The largest L1 lambda that is not told to cost {study.metric.title}: {'; '.join(words)}."
+    )
+
+
+def _words(limit: Limit, metric: Metric) -> str:
+    def value(l1: float) -> str:
+        return f"{number(l1)} ({limit.reduction})"
+
+    unit = " points" if metric.is_accuracy else ""
+    said = "none" if limit.harmless is None else value(limit.harmless[0])
+    if limit.harmless:
+        mean, low, high, _ = limit.harmless[1].interval
+        said += f", which changes it by {mean:+z.2f}{unit} ({low:+z.2f} to {high:+z.2f})"
+    if limit.costly:
+        l1, contrast = limit.costly
+        said += (
+            f"; {value(l1)} changes it by {contrast.interval.mean:+z.2f} ({format_p(contrast.p)})"
+        )
+    else:
+        said += ", the largest that was tried"
+    return said

@@ -1,0 +1,44 @@
+import itertools
+
+from study.config import Config
+from study.report.text import penalty
+from tests.report.conftest import spread
+from tests.report.figures.conftest import study
+
+
+def runs_of(base: dict, accuracies: dict[float, float]) -> list:
+    """Three seeds of each lambda, of this mean accuracy and a standard deviation of 0.1."""
+    apart = itertools.cycle([(-0.1, 0, 0.1), (0, 0.1, -0.1), (0.1, -0.1, 0)])
+    return [
+        run
+        for (l1, mean), seeds in zip(accuracies.items(), apart)
+        for run in spread(Config(l1=l1, **base), *(mean + each for each in seeds))
+    ]
+
+
+def test_the_largest_harmless_lambda_is_the_last_before_the_least_that_costs():
+    bn = runs_of({}, {0: 99.3, 1e-5: 99.32, 1e-4: 99.25, 1e-3: 98.0, 1e-2: 99.3})
+    gn = runs_of({"norm": "group"}, {0: 99.2, 1e-5: 97.0, 1e-4: 96.0})
+    ln = runs_of({"norm": "layer"}, {0: 99.2, 1e-5: 99.21, 1e-4: 99.18})
+    by_norm = {limit.base.norm: limit for limit in penalty.limits(study(*bn, *gn, *ln))}
+    assert by_norm["batch"].harmless[0] == 1e-4 and by_norm["batch"].costly[0] == 1e-3
+    change = by_norm["batch"].costly[1].interval
+    assert change.low < change.mean < change.high < 0
+    assert by_norm["group"].harmless is None and by_norm["group"].costly[0] == 1e-5
+    assert by_norm["layer"].harmless[0] == 1e-4 and by_norm["layer"].costly is None
+
+
+def test_the_sentence_has_the_differences_with_their_intervals():
+    said = penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 98.0})))
+    assert said.startswith(
+        "The largest L1 lambda that is not told to cost test accuracy: BN: 1e-5 (sum), which"
+        " changes it by +0.00 points (-0.3"
+    )
+    assert "; 0.0001 (sum) changes it by -1.30 (p < 0.001)." in said
+
+
+def test_nothing_is_said_without_a_run_without_l1_or_of_one_seed():
+    assert penalty.sentence(study(*runs_of({}, {1e-5: 99.3, 1e-4: 98.0, 1e-3: 97.0}))) is None
+    once = [spread(Config(l1=l1), 99.0)[0] for l1 in (0, 1e-5, 1e-4)]
+    assert penalty.sentence(study(*once)) is None
+    assert penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 99.3}))) is None
