@@ -33,15 +33,15 @@ def report(folder: Path, outcome: Outcome) -> int:
 def _best(folder: Path) -> list[str]:
     """The configuration with the best mean, and the command that says what it is worth; nothing
     where no run has finished."""
-    from study.report import variants
+    from study.report import variants, words
 
     try:
         study = variants.collect(folder)
     except UsageError:  # no finished run here
         return []
     best = study.ranked()[0]
-    value = variants.in_words(best.last(study.rank_key), study.metric)
-    seeds = variants.count(len(best.runs), "seed")
+    value = words.in_words(best.last(study.rank_key), study.metric)
+    seeds = words.count(len(best.runs), "seed")
     name = f"best: {best.label}," if len(study.variants) > 1 else f"{best.label}:"
     return [
         f"{name} {study.metric.title} {value} ({seeds})",

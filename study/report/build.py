@@ -65,7 +65,8 @@ from study.report.text.published import PublishedTable
 from study.report.text.search import Search
 from study.report.text.settings import SettingsTable
 from study.report.text.steps import Steps
-from study.report.variants import TEST, Study, Variant, in_words, percent
+from study.report.variants import TEST, Study, Variant
+from study.report.words import in_words, percent
 from study.runs import FINISHED, Run
 
 CURVES = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")  # drawn of every study

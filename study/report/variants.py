@@ -30,7 +30,6 @@ FEW = 10  # variants that each have a section of their own; of more only the bes
 DETAILED = 4
 DIGITS = 4  # significant digits of a long number in a label
 LONG = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")  # a number with more digits than a label should have
-MOST_NAMED = 8  # words of a list in a sentence
 LONGEST_NAME = 150  # letters of a label in the name of a file
 
 
@@ -455,35 +454,3 @@ def _config_order(config: Config) -> list[Any]:
     """A sort key: the settings but the seed, each in the order in which Config lists its values."""
     values = dataclasses.asdict(config.without_seed())
     return [field.rank(values[name]) for name, field in FIELDS.items()]
-
-
-def percent(interval: stats.Interval) -> str:
-    """An accuracy in words: its mean, and half its interval where it has one."""
-    return in_words(interval, default_metric(False))
-
-
-def in_words(interval: stats.Interval, metric: Metric) -> str:
-    """A metric in words: its mean, and half its interval where it has one."""
-    if np.isnan(interval.mean):
-        return "unknown"
-    half = f" ± {metric.format(interval.half_width)}" if np.isfinite(interval.half_width) else ""
-    return f"{metric.format(interval.mean)}{half}{' %' if metric.is_accuracy else ''}"
-
-
-def format_p(p: float) -> str:
-    """A p value as text."""
-    if np.isnan(p):
-        return "p unknown"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a list in a sentence, the first few of many."""
-    separator = "; " if any("," in word for word in words) else ", "
-    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
-    return separator.join(words[:MOST_NAMED]) + more
-
-
-def count(n: int, noun: str) -> str:
-    """A number and its noun: 1 run, 2 runs, 1,000 runs."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from study.config import number
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Variant, count
+from study.report.variants import Variant
+from study.report.words import count
 
 STYLE = drawing.STYLE | {"axes.grid": False}
 DARK = 0.6  # of the greatest cell, from which words on a cell are white

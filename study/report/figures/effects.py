@@ -14,7 +14,8 @@ from study.report import effects as analysis
 from study.report.effects import Effect, Effects
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study, format_p
+from study.report.variants import Study
+from study.report.words import format_p
 
 NAME = "effects"
 MOST_TOGETHER = 3  # panels of two settings together, those of the least p

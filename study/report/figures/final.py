@@ -17,7 +17,8 @@ from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import contenders, limits, perfect_value
 from study.report.figures.styles import Style
 from study.report.stats import Interval
-from study.report.variants import SHOWN, TEST, Study, Variant, in_words, percent
+from study.report.variants import SHOWN, TEST, Study, Variant
+from study.report.words import in_words, percent
 
 MOST_ROWS = 30
 MOST_TICKS = 6

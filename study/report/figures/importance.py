@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study, count, listed
+from study.report.variants import Study
+from study.report.words import count, listed
 
 ENOUGH = 10  # configurations from which importance says something
 TREES = 32

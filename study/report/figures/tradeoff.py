@@ -16,7 +16,8 @@ from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import contenders, limits
-from study.report.variants import TEST, Study, Variant, percent
+from study.report.variants import TEST, Study, Variant
+from study.report.words import percent
 
 COSTS = {"parameters": "parameters"}
 

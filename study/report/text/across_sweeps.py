@@ -10,7 +10,8 @@ import numpy as np
 from study.config import Config, labels
 from study.report import stats
 from study.report.text.findings import LEVEL
-from study.report.variants import TEST, Study, Variant, count, percent
+from study.report.variants import TEST, Study, Variant
+from study.report.words import count, percent
 
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
           "difference", "low", "high", "p", "p_holm")  # fmt: skip

@@ -8,16 +8,8 @@ import numpy as np
 
 from study.report.axis import varying
 from study.report.text.findings import MOST, MOST_FAMILIES, Pair, lead
-from study.report.variants import (
-    TEST,
-    Study,
-    Variant,
-    count,
-    format_p,
-    in_words,
-    listed,
-    percent,
-)
+from study.report.variants import TEST, Study, Variant
+from study.report.words import count, format_p, in_words, listed, percent
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to tell
 MOST_TIED = 3  # variants of a tie that a card lists

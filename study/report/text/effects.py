@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from study.planned import Metric
 from study.report.effects import Effect, Effects
-from study.report.variants import format_p, listed
+from study.report.words import format_p, listed
 
 HEADER = ("setting", "means", "largest difference", "p, corrected")
 

@@ -18,16 +18,8 @@ from study.report import contrasts, stats
 from study.report.contrasts import Contrast
 from study.report.effects import Effects
 from study.report.text import effects, penalty
-from study.report.variants import (
-    TEST,
-    Study,
-    Variant,
-    count,
-    format_p,
-    in_words,
-    listed,
-    percent,
-)  # fmt: skip
+from study.report.variants import TEST, Study, Variant
+from study.report.words import count, format_p, in_words, listed, percent
 from study.runs import FINISHED
 from study.train import l1
 

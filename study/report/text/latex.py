@@ -10,7 +10,8 @@ from study import escape
 from study.config import slug
 from study.report.text.findings import Pair
 from study.report.text.published import PublishedTable
-from study.report.variants import TEST, Study, count, format_p, percent
+from study.report.variants import TEST, Study
+from study.report.words import count, format_p, percent
 
 NAME = "tables.tex"
 SPECIAL = {

@@ -2,7 +2,8 @@
 
 from study.planned import Plan
 from study.report.text.findings import Finding
-from study.report.variants import Study, count, listed
+from study.report.variants import Study
+from study.report.words import count, listed
 
 
 def findings(study: Study) -> list[Finding]:

@@ -14,7 +14,8 @@ from study.planned import Metric
 from study.report import contrasts
 from study.report.contrasts import Contrast
 from study.report.stats import Interval
-from study.report.variants import Study, Variant, format_p
+from study.report.variants import Study, Variant
+from study.report.words import format_p
 
 SEVERAL = 2  # lambdas above 0 from which there is a largest
 

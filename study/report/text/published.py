@@ -17,7 +17,8 @@ from typing import Any
 
 from study.config import Config, parse_variant, text
 from study.report import stats
-from study.report.variants import TEST, Variant, count, percent
+from study.report.variants import TEST, Variant
+from study.report.words import count, percent
 
 SAME = ("dataset", "network", "norm", "epochs")  # what a variant and a published one must share
 MOST_DIFFERENT = 1  # other settings in which they may differ and still be compared

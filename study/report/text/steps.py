@@ -8,7 +8,8 @@ import numpy as np
 from study.config import FIELDS, Config, text
 from study.planned import Step
 from study.report import stats
-from study.report.variants import TEST, Study, Variant, percent
+from study.report.variants import TEST, Study, Variant
+from study.report.words import percent
 
 HEADER = (
     "step", "what", "changed", "target", "parameters", "seeds", "last", "best", "last-five minimum",
