@@ -2,14 +2,46 @@
 that may be using a GPU or threads.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterable
+import types
+from collections.abc import Iterable, Iterator
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+_STARTING = threading.Lock()  # one process at a time, since that hides the main module
+
+
+class _Process(ForkServerProcess):
+    """A process that does not run the main module again, which needs no `if __name__` then."""
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # what multiprocessing's own contexts override
+        with _without_main():
+            return ForkServerProcess._Popen(process_obj)
+
+
+class _Context(ForkServerContext):
+    Process = _Process
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module from multiprocessing, which would have each process import it."""
+    with _STARTING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def context(preload: Iterable[str] = ()) -> ForkServerContext:
@@ -17,15 +49,16 @@ def context(preload: Iterable[str] = ()) -> ForkServerContext:
 
     preload: modules that the server imports as it starts; a server that runs is left as it is. It
     and its forks are out of the reach of Ctrl-C, which goes to all processes of a terminal: it is
-    for this one to end them, and they would each print a traceback from within their imports.
+    for this one to end them, and they would each print a traceback from within their imports. What
+    they run must not come from the main module, which they do not see.
     """
-    forked = multiprocessing.get_context("forkserver")
-    if names := list(preload):
-        forked.set_forkserver_preload(names)
+    forked = _Context()
+    forked.set_forkserver_preload(list(preload))
     resource_tracker.ensure_running()  # which else is started below, and lets SIGINT through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with _without_main():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return forked

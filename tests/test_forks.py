@@ -42,3 +42,20 @@ def test_ctrl_c_while_the_server_imports_ends_the_command_alone(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert output.split() == ["stopped"] and process.returncode == 0
+
+
+def test_a_plain_script_needs_no_guard(tmp_path):
+    """It would run again in each of its processes otherwise, and fail there."""
+    (tmp_path / "script.py").write_text(
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from study import forks\n"
+        "print('once')\n"
+        "pool = ProcessPoolExecutor(2, mp_context=forks.context())\n"
+        "print(*pool.map(abs, [-1, -2]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("once\n1 2\n", "")
