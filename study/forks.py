@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -62,6 +63,11 @@ def context(preload: Iterable[str] = ()) -> ForkServerContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return forked
+
+
+def pool(processes: int, preload: Iterable[str] = ()) -> ProcessPoolExecutor:
+    """Return a pool of processes that end with this one, however it ends."""
+    return ProcessPoolExecutor(processes, context(preload), initializer=follow_parent)
 
 
 def follow_parent() -> None:

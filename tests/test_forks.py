@@ -3,6 +3,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -47,11 +50,7 @@ def test_ctrl_c_while_the_server_imports_ends_the_command_alone(tmp_path):
 def test_a_plain_script_needs_no_guard(tmp_path):
     """It would run again in each of its processes otherwise, and fail there."""
     (tmp_path / "script.py").write_text(
-        "from concurrent.futures import ProcessPoolExecutor\n"
-        "from study import forks\n"
-        "print('once')\n"
-        "pool = ProcessPoolExecutor(2, mp_context=forks.context())\n"
-        "print(*pool.map(abs, [-1, -2]))\n"
+        "from study import forks\nprint('once')\nprint(*forks.pool(2).map(abs, [-1, -2]))\n"
     )
     done = subprocess.run(
         [sys.executable, "script.py"],
@@ -59,3 +58,29 @@ def test_a_plain_script_needs_no_guard(tmp_path):
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("once\n1 2\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_pool_ends_with_a_killed_process(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, time\n"
+        "from study import forks\n"
+        "pool = forks.pool(2)\n"
+        "print(*{pool.submit(os.getpid).result() for _ in range(2)}, flush=True)\n"
+        "[pool.submit(time.sleep, 60) for _ in range(9)]\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    forked = [int(word) for word in process.stdout.readline().split()]
+    assert forked
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    until = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in forked):
+        assert time.monotonic() < until, "processes of the pool went on"
+        time.sleep(0.05)

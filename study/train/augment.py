@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def prepare(config: Config) -> None:
                 make(copy)
                 bar.update()
             return
-        with ProcessPoolExecutor(usable_cores(), mp_context=forks.context()) as pool:
+        with forks.pool(usable_cores()) as pool:
             try:
                 for future in as_completed([pool.submit(make, copy) for copy in missing]):
                     future.result()
