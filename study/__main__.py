@@ -203,7 +203,7 @@ def report(
         index = page.write(
             runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch
         )
-    print(index)
+        print(index, flush=True)  # it can be opened; the pdfs follow
     return 0
 
 

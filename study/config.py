@@ -279,6 +279,11 @@ ALIASES = {
 }
 
 
+def largest_divisor(channels: int, groups: int) -> int:
+    """Return the largest divisor of `channels` up to `groups`: the groups a layer really has."""
+    return next(g for g in range(min(groups, channels), 0, -1) if channels % g == 0)
+
+
 def check_names(names: Iterable[Any], where: str = "") -> None:
     """Refuse names that are no field, with the nearest that is one. `where` goes before each.
 

@@ -267,6 +267,7 @@ def build_report(
         UsageError: `folder` cannot be written.
     """
     files.check_writable(folder)
+    norms = _norm_figures(folder / FIGURES, study)
     how_far = progress.read(folders)
     parts = study.by_dataset
     pairs = {dataset: findings.pairs(part) for dataset, part in parts.items()}
@@ -282,14 +283,14 @@ def build_report(
         tried=card.tried(study),
         command=f"study report {shlex.join(map(str, folders))}",
         comparisons=comparisons,
-        norms=_norm_figures(folder / FIGURES, study),
+        norms=norms,
         states=Counter(run.state for run in study.all),
         unfinished=[run for run in study.all if run.state != FINISHED],
         duplicates=study.duplicates,
         unread=study.unread,
         provenance=_provenance(study),
     )
-    rendering.finish()
+    rendering.finish_pngs()
     return report
 
 

@@ -2,18 +2,15 @@
 
 import base64
 import functools
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-from PIL import Image
 
 from study import escape, files
 from study.report.build import FIGURES, Comparison, Report, build_report
-from study.report.figures import live, styles
+from study.report.figures import live, rendering, styles
 from study.report.progress import Progress
 from study.report.variants import collect
 
@@ -50,7 +47,7 @@ def render(report: Report, folder: Path) -> Path:
         plotly=live.plotly(),
         palette=styles.PALETTE,
         looks=live.looks(),
-        embedded=lambda name: _embedded(folder / FIGURES / f"{name}.png"),
+        embedded=lambda name: _embedded(folder / FIGURES / name),
     )
     files.write_text(index, body)
     return index
@@ -114,10 +111,6 @@ def _environment(html: bool) -> jinja2.Environment:
     return environment
 
 
-def _embedded(picture: Path) -> str:
-    """A picture as an address that holds it: lossless webp, which is half the size of the png."""
-    body = io.BytesIO()
-    with Image.open(picture) as full:
-        see_through = np.asarray(full.convert("RGBA"))[..., 3].min() < 255
-        full.convert("RGBA" if see_through else "RGB").save(body, "webp", lossless=True)
-    return f"data:image/webp;base64,{base64.b64encode(body.getvalue()).decode()}"
+def _embedded(figure: Path) -> str:
+    """A figure as an address that holds its picture."""
+    return f"data:image/webp;base64,{base64.b64encode(rendering.webp(figure)).decode()}"

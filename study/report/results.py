@@ -8,7 +8,6 @@ from study.config import FIELDS, text
 from study.report import stats
 from study.report.variants import TEST, Study, Variant
 from study.runs import FAILED, FINISHED, STOPPED
-from study.train import l1
 
 SETTINGS = tuple(name for name in FIELDS if name != "seed")
 LONG = 2 * stats.LATE  # epochs from which the last five say how low a trained network falls
@@ -72,6 +71,8 @@ def figures_of(variant: Variant) -> dict[str, Any]:
     for key in ("test_accuracy_best", "train_accuracy_last", "test_loss_last"):
         figures[f"{key}_mean"] = variant.last(key).mean
     if variant.config.l1 and datasets.is_known(variant.config.dataset):
+        from study.train import l1  # lazily: it imports torch
+
         figures["l1_equivalent"] = l1.equivalent(variant.config)
     if variant.config.holdout:
         for key in ("val_loss_last", "val_accuracy_last"):

@@ -19,7 +19,6 @@ from study.errors import DamagedError, UsageError
 from study.planned import Metric, Plan, default_metric
 from study.report import stats
 from study.runs import FINISHED, Run
-from study.train import networks
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +110,8 @@ class Variant:
         for run in self.runs:
             if run.has(runs.PARAMETERS):
                 return run.parameters()
+        from study.train import networks  # lazily: torch's import takes longer than a figure
+
         return networks.parameter_table(self.config)
 
     @functools.cached_property

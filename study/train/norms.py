@@ -7,14 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from study import datasets
-from study.config import Config
+from study.config import Config, largest_divisor
 from study.errors import UsageError
 from study.train import cpu_kernels
-
-
-def largest_divisor(channels: int, groups: int) -> int:
-    """Return the largest divisor of `channels` up to `groups`: the groups a layer really has."""
-    return next(g for g in range(min(groups, channels), 0, -1) if channels % g == 0)
 
 
 def build(

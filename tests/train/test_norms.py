@@ -2,14 +2,15 @@ import pytest
 import torch
 from torch import nn
 
+from study.config import largest_divisor
 from study.errors import UsageError
 from study.train import norms
 
 
 def test_groups_are_the_largest_divisor_at_most_as_asked():
-    assert [norms.largest_divisor(c, 5) for c in (10, 15, 32, 7)] == [5, 5, 4, 1]
-    assert [norms.largest_divisor(c, 3) for c in (10, 18, 16, 20, 32)] == [2, 3, 2, 2, 2]
-    assert norms.largest_divisor(8, 100) == 8
+    assert [largest_divisor(c, 5) for c in (10, 15, 32, 7)] == [5, 5, 4, 1]
+    assert [largest_divisor(c, 3) for c in (10, 18, 16, 20, 32)] == [2, 3, 2, 2, 2]
+    assert largest_divisor(8, 100) == 8
 
 
 @pytest.mark.parametrize(

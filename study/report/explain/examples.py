@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
-from study.train import norms
+from study.config import largest_divisor
 
 EPSILON = 1e-5  # torch's default in every norm
 MOMENTUM = 0.1  # torch's default for BatchNorm's running statistics
@@ -42,7 +42,7 @@ class Example:
 
     @property
     def used_groups(self) -> int:
-        return norms.largest_divisor(self.values.shape[1], self.groups)
+        return largest_divisor(self.values.shape[1], self.groups)
 
     def name_of(self, norm: str) -> str:
         """The norm's name, with the number of groups that it uses."""
@@ -106,7 +106,7 @@ def shares(norm: str, images: int, channels: int, groups: int) -> list[Share]:
     """
     if norm == "batch":
         return [Share(range(images), range(c, c + 1)) for c in range(channels)]
-    parts = {"layer": 1, "group": norms.largest_divisor(channels, groups), "instance": channels}
+    parts = {"layer": 1, "group": largest_divisor(channels, groups), "instance": channels}
     size = channels // parts[norm]
     return [
         Share(range(i, i + 1), range(first, first + size))

@@ -21,7 +21,7 @@ from study import files
 from study.errors import RunError
 from study.report.explain import workbook
 from study.report.explain.examples import EXAMPLES, NORMS, Example, Normalized, normalize
-from study.report.figures import drawing
+from study.report.figures import drawing, rendering
 from study.report.figures.drawing import SavedFigure
 
 WORKBOOK = "normalization.xlsx"
@@ -42,14 +42,20 @@ def write(folder: Path) -> list[SavedFigure]:
     kept = files.cache_folder() / f"norms-{_version()}"
     if all((kept / name).is_file() for name in names):
         _copy(names, kept, folder)
+        for figure in figures:
+            rendering.read(folder / figure.name)
         return figures
     for example in EXAMPLES:
         draw(folder, example)
     body = workbook.build(EXAMPLES)
     files.write(folder / WORKBOOK, lambda file: file.write(body))
-    with contextlib.suppress(RunError):  # that cannot be written is done without
-        _copy(names, folder, kept)
+    rendering.afterwards(functools.partial(_keep, names, folder, kept))
     return figures
+
+
+def _keep(names: list[str], folder: Path, kept: Path) -> None:
+    with contextlib.suppress(RunError):  # a cache that cannot be written is done without
+        _copy(names, folder, kept)
 
 
 def _copy(names: list[str], source: Path, target: Path) -> None:

@@ -19,11 +19,12 @@ from matplotlib.transforms import ScaledTranslation
 from study import escape, files
 from study.fields import number
 from study.report.figures import rendering
-from study.report.figures.styles import Style
-from study.report.stats import Interval
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # else they would hold up the processes that import this to render
     from matplotlib.typing import RcKeyType  # matplotlib 3.9 has none
+
+    from study.report.figures.styles import Style
+    from study.report.stats import Interval
 
 STYLE: "dict[RcKeyType, Any]" = {
     "pdf.fonttype": 42,  # TrueType: text stays text
@@ -86,7 +87,7 @@ def band_opacity(bands: int) -> float:
 
 
 def draw_points(
-    axes: Axes, x: Sequence[float], scores: Sequence[Interval], look: Style, label: str = ""
+    axes: Axes, x: Sequence[float], scores: "Sequence[Interval]", look: "Style", label: str = ""
 ) -> None:
     """Draw means with their intervals, which one seed has none of."""
     axes.errorbar(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from study import runs
@@ -87,6 +86,8 @@ def _sizes(path: Path) -> np.ndarray:
 
     Empty where the file is damaged, which is no reason to leave the run out: all else of it is not.
     """
+    import torch  # lazily: its import takes longer than a figure
+
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         sizes = [

@@ -21,7 +21,6 @@ from study.report.text import effects, penalty
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 from study.runs import FINISHED
-from study.train import l1
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
 LEVEL = 0.05  # p below which two configurations are told apart
@@ -330,8 +329,12 @@ def _lambdas(study: Study) -> Finding | None:
         config = variant.config
         if config.l1 and datasets.is_known(config.dataset):
             best.setdefault((config.network, config.l1_reduction), config)
+    if not best:
+        return None
+    from study.train import l1  # lazily: it imports torch
+
     words = [l1.describe_equivalence(config) for config in best.values()]
-    return Finding(f"{'; '.join(words)}.", "results.csv") if words else None
+    return Finding(f"{'; '.join(words)}.", "results.csv")
 
 
 def _left_out(study: Study) -> list[Finding]:
