@@ -33,6 +33,7 @@ SEARCH = "search.json"  # beside the runs of a search: its method, metric and or
 UPLOADED = (
     CONFIG, HISTORY, SUMMARY, PARAMETERS, CONFUSION, MISCLASSIFIED, MISCLASSIFIED_BEST, GRID,
 )  # fmt: skip
+READ = (*UPLOADED, WEIGHTS)  # the files that a run is read from, or checked by
 
 FINISHED, STOPPED, FAILED, RUNNING = schema.STATES
 DONE = schema.DONE
@@ -274,9 +275,13 @@ def find(folder: str | Path) -> list[Run]:
     return found
 
 
-def find_readable(folder: str | Path) -> tuple[list[Run], dict[str, str]]:
+def find_readable(
+    folder: str | Path, read: Callable[[Path], Run] = read
+) -> tuple[list[Run], dict[str, str]]:
     """Read the runs of a sweep's folder that can be read, sorted by name; of the others return the
     folder's name and why they cannot.
+
+    read: reads a run's folder, or remembers it.
 
     Raises:
         UsageError: there is no such folder, or no run in it that can be read.

@@ -97,7 +97,7 @@ def read(folders: Sequence[Path]) -> Progress:
 
 def _read_sweep(folder: Path) -> Progress:
     plan = _read_plan(folder)
-    stamps = {path: _stamp(path, SEEN) for path in _run_folders(folder)}
+    stamps = {path: stamp(path, SEEN) for path in _run_folders(folder)}
     found = {path: run for path, at in stamps.items() if (run := _read_run(path, at))}
     by_config: dict[Config, _Seen] = {}
     for run in sorted(found.values(), key=lambda run: run.state not in DONE):  # as in the report
@@ -121,7 +121,7 @@ def _read_sweep(folder: Path) -> Progress:
     ended = [(path, stamps[path]) for path, run in found.items() if run.state != RUNNING]
     return Progress(
         total, states, described[RUNNING], described[FAILED], is_done, states[FINISHED] > 0,
-        (_stamp(folder, (planned.FILE,)), *ended),
+        (stamp(folder, (planned.FILE,)), *ended),
     )  # fmt: skip
 
 
@@ -151,7 +151,8 @@ def _run_folders(folder: Path) -> list[Path]:
     return [path for path in paths if (path / runs.CONFIG).is_file()]
 
 
-def _stamp(folder: Path, names: Sequence[str]) -> Stamp:
+def stamp(folder: Path, names: Sequence[str]) -> Stamp:
+    """What differs whenever files of a folder have changed; without those that are not there."""
     found = []
     for name in names:
         with contextlib.suppress(OSError):

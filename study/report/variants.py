@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -315,23 +315,25 @@ class Study:
         return [variant for _, variant in best_first] + unknown
 
 
-def collect(*folders: Path) -> Study:
+def collect(*folders: Path, read: Callable[[Path], Run] = runs.read) -> Study:
     """Read the study in the folder of a sweep, or in those of several together.
+
+    read: reads a run's folder, or remembers it.
 
     Raises:
         UsageError: no runs, or none finished, or a folder given twice.
     """
     names = sweep_names(folders)
-    read = {name: runs.find_readable(path) for name, path in zip(names, folders)}
+    found = {name: runs.find_readable(path, read) for name, path in zip(names, folders)}
     plans = {name: plan for name, path in zip(names, folders) if (plan := _read_plan(path))}
     unread = {
         run if len(folders) == 1 else f"{name}/{run}": why
-        for name, (_, left) in read.items()
+        for name, (_, left) in found.items()
         for run, why in left.items()
     }
     for run, why in unread.items():
         log.warning("left out: %s: %s", run, why)
-    study = gather({name: found for name, (found, _) in read.items()}, plans, unread)
+    study = gather({name: group for name, (group, _) in found.items()}, plans, unread)
     for name, path in zip(names, folders):
         if not any(variant.sweep == name for variant in study.variants):
             count = sum(run.path.parent == path for run in study.all)

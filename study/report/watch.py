@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from study import runs
 from study.errors import UsageError
 from study.report import page, progress
 from study.report.build import Report, build_report
-from study.report.progress import Progress
+from study.report.progress import Progress, Stamp
 from study.report.variants import collect, sweep_names
+from study.runs import Run
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Watch:
         self._report: Report | None = None
         self._shown: Progress | None = None  # what the page says of the runs
         self._built: tuple[Any, ...] | None = None  # what the runs that its results are of have
+        self._read: dict[Path, tuple[Stamp, Run]] = {}
         self._written = self._rested = 0.0
 
     @property
@@ -96,8 +99,15 @@ class Watch:
             "progress": page.progress_table(None if done else self.progress),
         }
 
+    def _read_run(self, path: Path) -> Run:
+        """Read a run's folder, unless its files are as they were when it was read last."""
+        now = progress.stamp(path, runs.READ)
+        if path not in self._read or self._read[path][0] != now:
+            self._read[path] = now, runs.read(path)
+        return self._read[path][1]
+
     def _build(self) -> Report:
-        study = collect(*self.folders)
+        study = collect(*self.folders, read=self._read_run)
         return build_report(study, self.folders, self.out, self.target, self.best_epoch)
 
     def _rewrite(self, now: Progress) -> None:

@@ -54,6 +54,21 @@ def test_the_page_follows_the_runs_to_the_end(begun, made, tmp_path):
     assert len({*versions, begun.version}) == 3
 
 
+def test_only_what_has_changed_is_read_again(begun, made, tmp_path, monkeypatch):
+    def read(path, original=runs.read):
+        folders.append(path.name)
+        return original(path)
+
+    folders = []
+    monkeypatch.setattr(runs, "read", read)
+    finish(made, tmp_path, 1, 99.0)
+    finish(made, tmp_path, 2, 98.0)
+    assert begun.look() and len(folders) == 2
+    finish(made, tmp_path, 1, 97.0)
+    assert begun.look() and folders[2:] == [runs.name(Config(seed=1))]
+    assert "97.50" in begun.index.read_text()
+
+
 def test_an_epoch_changes_the_progress_alone(begun, made, tmp_path, monkeypatch):
     finish(made, tmp_path, 2, 99.0)
     assert begun.look() and not begun.look()
@@ -86,7 +101,7 @@ def test_between_two_drawings_the_sweep_has_the_machine(begun, made, tmp_path, m
 
 
 def test_what_cannot_be_read_now_is_read_later(begun, made, tmp_path, monkeypatch):
-    def vanish(*_):
+    def vanish(*_, **__):
         raise UsageError("a folder is gone")
 
     finish(made, tmp_path, 2, 99.0)
