@@ -274,7 +274,8 @@ def build_report(
     comparisons = []
     for dataset, part in parts.items():
         place = slug(dataset) if len(parts) > 1 else ""
-        made = _compare(part, pairs[dataset], folder, place, target, best_epoch)
+        lacking = missing.findings(part, counted=not how_far.is_done)
+        made = _compare(part, pairs[dataset], lacking, folder, place, target, best_epoch)
         comparisons.append(made.in_folder(place) if place else made)
     _write_tables(folder, study, pairs, comparisons)
     report = Report(
@@ -297,6 +298,7 @@ def build_report(
 def _compare(
     study: Study,
     pairs: list[Pair],
+    lacking: list[Finding],
     folder: Path,
     place: str,
     target: float | None,
@@ -316,7 +318,7 @@ def _compare(
         study=study,
         chosen_by="" if study.rank_key == TEST else study.metric.title,
         cards=card.cards(study, pairs),
-        findings=findings.summarize(study, pairs, target, missing.findings(study), grid),
+        findings=findings.summarize(study, pairs, target, lacking, grid),
         forest=final.forest(study),
         variants=[_variant_row(study, variant) for variant in study.order],
         settings=settings.table(study),

@@ -52,7 +52,7 @@ def file_name(source: str) -> str:
 
 def _sections(log: Any, report: Report) -> list[Section]:
     """Build the sections; anew for the Report and the workspace, which lay out their panels."""
-    sections = []
+    sections = [Section("Progress", report.progress.words if report.progress else "")]
     for at, part in report.numbered:
         for section in _compared(log, part):
             title = f"{section.title}, on {part.dataset}" if at else section.title

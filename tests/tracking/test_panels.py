@@ -9,7 +9,7 @@ import wandb_workspaces.reports.v2 as wr
 from study import planned
 from study.config import Config
 from study.errors import RunError
-from study.report import page, variants
+from study.report import page, progress, variants
 from study.report.build import build_report
 from study.report.figures.drawing import SavedFigure
 from study.tracking import panels
@@ -40,6 +40,9 @@ def test_the_sections_are_those_of_the_page_in_its_order(study, tmp_path, quick)
         "Settings", "BN, lr 0.05", "LN, lr 0.1", "Misclassified images", "What the norms do",
         "Provenance",
     ]  # fmt: skip
+    planned.write(tmp_path / "runs/mine", planned.Plan("mine", "grid", None, "", ({},), run_cap=9))
+    half = dataclasses.replace(report, progress=progress.read([tmp_path / "runs/mine"]))
+    assert panels._sections(LOG, half)[0].words.startswith("2 of ")
     first = sections[0]
     assert part.cards[0].verdict in first.words and "](https://w/r/the/files/" in first.words
     pictures = [

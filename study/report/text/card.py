@@ -1,5 +1,6 @@
 """What won, or what is level, at a glance: the cards on top of the report."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from study.report.words import count, format_p, in_words, listed, percent
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to tell
 MOST_TIED = 3  # variants of a tie that a card lists
+# What labels mean by `L1 1e-5 (sum)`.
+REDUCTIONS = {
+    "sum": "|w| summed over all weights",
+    "mean": "each tensor's mean |w|, summed",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Card:
     """The best variant of a kind, or those not told apart from it; how sure that is in `verdict`.
 
     kind: what sets this kind apart from others, empty where there is one; measured: what the
-    scores are, and what all its variants cost; outcome: WON, TIE or OPEN.
+    scores are, what all its variants cost, and on the first card what L1 is in the labels; outcome:
+    WON, TIE or OPEN.
     """
 
     heading: str
@@ -46,10 +53,23 @@ def cards(study: Study, compared: Sequence[Pair]) -> list[Card]:
     """Build a card for each kind that the findings rank."""
     several = [family for family in study.families if len(family) > 1]
     ranked = several[:MOST_FAMILIES] or study.families[:1]
-    return [
+    made = [
         _card(study, family, [pair for pair in compared if pair.one is family[0]])
         for family in ranked
     ]
+    if words := _reductions(study.shown):
+        made[0] = dataclasses.replace(made[0], measured=f"{made[0].measured} {words}")
+    return made
+
+
+def _reductions(variants: Sequence[Variant]) -> str:
+    """What the labels of variants say of L1; empty where none says anything."""
+    named = [
+        f"{words} ({reduction})"
+        for reduction, words in REDUCTIONS.items()
+        if any(v.config.l1 and f"({reduction})" in v.label for v in variants)
+    ]
+    return f"L1 adds to the loss lambda times {' or '.join(named)}." if named else ""
 
 
 def tried(study: Study) -> str:

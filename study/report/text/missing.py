@@ -6,9 +6,15 @@ from study.report.variants import Study
 from study.report.words import count, listed
 
 
-def findings(study: Study) -> list[Finding]:
-    """A sentence for each sweep that is not whole, and one on folders that cannot be read."""
-    sentences = [_describe_missing(study, sweep, plan) for sweep, plan in study.plans.items()]
+def findings(study: Study, counted: bool = False) -> list[Finding]:
+    """A sentence for each sweep that is not whole, and one on folders that cannot be read.
+
+    counted: whether the report says elsewhere how many of all planned runs have ended.
+    """
+    counted = counted and len(study.plans) == 1
+    sentences = [
+        _describe_missing(study, sweep, plan, counted) for sweep, plan in study.plans.items()
+    ]
     if study.unread:
         causes = [f"{folder} ({why})" for folder, why in study.unread.items()]
         folders = count(len(causes), "run folder")
@@ -16,16 +22,17 @@ def findings(study: Study) -> list[Finding]:
     return [Finding(sentence, "results.csv") for sentence in sentences if sentence]
 
 
-def _describe_missing(study: Study, sweep: str, plan: Plan) -> str:
-    """How many of a sweep's planned runs have ended, and which variants lack some; empty where all
-    have, or a search has reached its target."""
+def _describe_missing(study: Study, sweep: str, plan: Plan, counted: bool) -> str:
+    """How many of a sweep's planned runs have ended, unless that is `counted` elsewhere, and which
+    variants lack some; empty where all have, or a search has reached its target."""
     planned = {label: len(configs) for label, configs in study.planned[sweep].items()}
     runs = {label: study.runs.get(label, []) for label in planned}
     ended = {label: sum(run.done for run in group) for label, group in runs.items()}
     done, whose = sum(ended.values()), f" of {sweep}" if len(study.plans) > 1 else ""
     if plan.method != "grid":
         histories = [run.history for group in runs.values() for run in group]
-        if plan.run_cap is None or done >= plan.run_cap or plan.reaches_target(histories):
+        has_ended = plan.run_cap is None or done >= plan.run_cap or plan.reaches_target(histories)
+        if has_ended or counted:
             return ""
         return f"{done:,} of at most {plan.run_cap:,} planned runs{whose} have ended."
     lacking = [
@@ -35,5 +42,7 @@ def _describe_missing(study: Study, sweep: str, plan: Plan) -> str:
     ]
     if not lacking:
         return ""
+    if counted:
+        return f"Of their planned runs, {listed(lacking)}."
     total = sum(planned.values())
     return f"{done:,} of {total:,} planned runs{whose} have ended: {listed(lacking)}."

@@ -26,6 +26,20 @@ def test_a_winner_has_its_score_cost_and_lead():
     )
 
 
+def test_the_first_card_says_what_l1_is_in_the_labels():
+    l1 = Config(l1=1e-5)
+    mean = Config(l1=1e-3, l1_reduction="mean")
+    [both] = cards(*spread(BN, 99.4, 99.3), *spread(l1, 99.1, 99.2), *spread(mean, 98.0, 98.1))
+    assert both.measured.endswith(
+        " L1 adds to the loss lambda times |w| summed over all weights (sum) or each tensor's mean"
+        " |w|, summed (mean)."
+    )
+    [one] = cards(*spread(BN, 99.4, 99.3), *spread(l1, 99.1, 99.2))
+    assert one.measured.endswith("times |w| summed over all weights (sum).")
+    [none] = cards(*spread(l1, 99.4, 99.3))  # whose label does not name it
+    assert "L1" not in none.measured
+
+
 def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
     near = [*spread(BN, 99.4, 99.1, 99.3), *spread(GN, 99.2, 99.3, 99.2)]
     [tie] = cards(*near, *spread(LN, 90.0, 90.1, 90.2))

@@ -31,6 +31,8 @@ def test_what_was_planned_and_is_not_there_is_named(made, tmp_path):
     planned.write(folder, GRID)
     study = variants.collect(folder)
     assert sentences(study) == ["2 of 6 planned runs have ended: BN has 2 of 3, GN has none of 3."]
+    [short] = missing.findings(study, counted=True)
+    assert short.text == "Of their planned runs, BN has 2 of 3, GN has none of 3."
     best = findings.summarize(study, findings.pairs(study))[0].text
     assert best.startswith(
         "The test accuracy of BN (the only variant with a finished run) at the last epoch is"
@@ -58,7 +60,9 @@ def test_a_search_has_its_cap_unless_its_target_ended_it(made, tmp_path):
         made(Config(lr=lr, epochs=10), curve(99.4))
     plan = Plan("mine", "bayes", Metric("test/accuracy", True, 99.5), "", run_cap=30)
     planned.write(folder, plan)
-    assert sentences(variants.collect(folder)) == ["2 of at most 30 planned runs have ended."]
+    study = variants.collect(folder)
+    assert sentences(study) == ["2 of at most 30 planned runs have ended."]
+    assert missing.findings(study, counted=True) == []
     planned.write(folder, dataclasses.replace(plan, metric=Metric("test/accuracy", True, 99.3)))
     assert sentences(variants.collect(folder)) == []
 
@@ -67,7 +71,9 @@ def test_sweeps_together_are_counted_each_by_itself(made, tmp_path):
     for sweep in ("one", "two"):
         made(seeded(BN, 1), curve(99.4), sweep=sweep)
         planned.write(tmp_path / "runs" / sweep, dataclasses.replace(GRID, run_cap=2))
-    first, second = sentences(variants.collect(tmp_path / "runs/one", tmp_path / "runs/two"))
+    study = variants.collect(tmp_path / "runs/one", tmp_path / "runs/two")
+    first, second = sentences(study)
+    assert missing.findings(study, counted=True) == missing.findings(study)
     assert first == "1 of 2 planned runs of one have ended: one: BN has 1 of 2."
     assert second.startswith("1 of 2 planned runs of two")
 
