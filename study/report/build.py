@@ -71,6 +71,7 @@ from study.runs import FINISHED, Run
 
 CURVES = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")  # drawn of every study
 FIGURES = "figures"  # the folder of the figures, in that of the report
+NO_CURVES = "Each run has one epoch: there are no curves."
 AT_A_GLANCE, GLANCE = 3, 240  # findings on top of the page, and the most letters of one
 
 
@@ -170,12 +171,17 @@ class Comparison:
     @property
     def on_top(self) -> list[SavedFigure]:
         """The two graphs of the first screen: the metric that ranks, and another."""
-        return self.compared[1:3]
+        return self.compared[1:3] if self.study.has_curves else []
+
+    @property
+    def no_curves(self) -> str:
+        """What is said in the place of curves; empty where there are some."""
+        return "" if self.study.has_curves else NO_CURVES
 
     @property
     def below(self) -> list[SavedFigure]:
         """The other figures that compare the variants."""
-        return self.compared[3:]
+        return self.compared[1 + len(self.on_top) :]
 
     @property
     def has_last5(self) -> bool:
@@ -371,10 +377,10 @@ def _write_tables(
 
 def _compared_figures(folder: Path, study: Study, target: float | None) -> list[SavedFigure]:
     """Draw the figures that compare the variants, in the order of the report."""
-    metrics = [study.metric.name] * (study.metric.name not in CURVES)
+    metrics = [study.metric.name] * (study.metric.name not in CURVES) + [*CURVES]
     return _drawn(
         final.draw(folder, study),
-        *(curves.draw(folder, study, metric, target) for metric in (*metrics, *CURVES)),
+        *(curves.draw(folder, study, each, target) for each in metrics if study.has_curves),
         tradeoff.draw(folder, study, "parameters"),
         weights.draw(folder, study),
         misclassified.draw_shared(folder, study),
@@ -402,7 +408,7 @@ def _search_figures(
 def _detail(folder: Path, study: Study, variant: Variant, best_epoch: bool) -> Detail:
     """Draw the figures of a variant by itself."""
     figures = _drawn(
-        train_test.draw(folder, variant),
+        train_test.draw(folder, variant) if len(variant.epochs) > 1 else None,
         *misclassified.draw(folder, variant),
         confusion.draw(folder, variant),
         misclassified.draw_at_best(folder, variant) if best_epoch else None,

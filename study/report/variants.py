@@ -221,6 +221,11 @@ class Study:
         return all(variant.values(metric.key) for variant in self.variants)
 
     @property
+    def has_curves(self) -> bool:
+        """Whether any run has more than one epoch."""
+        return any(len(variant.epochs) > 1 for variant in self.variants)
+
+    @property
     def sweeps(self) -> list[str]:
         """The names of the sweeps that have variants."""
         return list(dict.fromkeys(variant.sweep for variant in self.variants))

@@ -71,7 +71,7 @@ def _compared(log: Any, part: Comparison) -> list[Section]:
     groups = tuple(axis.name for axis in varied)
     return [
         _pictures(log, "Findings", part.compared[:1], _findings(log, part)),
-        Section("Curves", BANDS, _ids(study.shown), _curves(part), groups),
+        Section("Curves", part.no_curves or BANDS, _ids(study.shown), _curves(part), groups),
         Section("Variants", page.variants_table(part)),
         Section("Step by step", page.steps_table(part) if part.steps else ""),
         _pictures(log, "The same with 95 % intervals", part.on_top),
@@ -143,7 +143,7 @@ def _curves(part: Comparison) -> list[Any]:
             layout=wr.Layout(w=12, h=8),
         )
         for metric in reversed(runs.METRICS)
-        if metric in logged
+        if metric in logged and part.study.has_curves
     ]
 
 

@@ -4,7 +4,7 @@ import csv
 import itertools
 
 from study.config import Config
-from study.report import variants
+from study.report import page, variants
 from study.report.build import build_report
 from study.report.text.findings import EFFECTS
 from tests.report.conftest import curve, searched
@@ -47,6 +47,21 @@ def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick
     assert part.search is None
     assert [figure.name for figure in part.figures["Accuracy by setting"]] == ["response_l1"]
     assert "What the search found" not in part.figures
+
+
+def test_runs_of_one_epoch_have_no_curves(made, tmp_path, quick):
+    for norm, last in (("batch", 99.0), ("layer", 98.0)):
+        made(Config(norm=norm, epochs=1), [last])
+    out = tmp_path / "out"
+    report = build_report(variants.collect(tmp_path / "runs/mine"), [], out)
+    [part] = report.comparisons
+    assert [figure.name for figure in part.compared] == ["final", "misclassified_by"]
+    assert part.on_top == [] and part.below == part.compared[1:] and part.graphs == {}
+    assert not [each for detail in part.details for each in detail.figures if "train" in each.name]
+    assert all(finding.source in _files(out) for finding in part.findings)
+    page.render(report, out)
+    for name in ("index.html", "report.md"):
+        assert (out / name).read_text().count("Each run has one epoch") == 1
 
 
 def test_what_the_settings_of_a_grid_do_is_read_at_a_glance(made, tmp_path, quick):

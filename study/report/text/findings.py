@@ -142,7 +142,7 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
         f"{percent(score)} over {count(score.n, 'seed')}, with {best.parameters['total']:,}"
         " parameters"
     )
-    source = "figures/test_accuracy.csv"
+    source = _curves_file(study)
     if len(family) < 2:
         only = " (the only variant with a finished run)" if len(study.variants) == 1 else ""
         text = f"The test accuracy of {best.label}{only} at the last epoch is {measured}."
@@ -319,7 +319,12 @@ def _target(study: Study, target: float) -> Finding:
             f"The mean test accuracy reaches {target:g} % and holds it to the end in {len(held)} of"
             f" {count(len(epochs), 'variant')}: {listed(held)}."
         )
-    return Finding(text, "figures/test_accuracy.csv")
+    return Finding(text, _curves_file(study))
+
+
+def _curves_file(study: Study) -> str:
+    """The file of the test accuracy by epoch, or at the only one."""
+    return "figures/test_accuracy.csv" if study.has_curves else "results.csv"
 
 
 def _lambdas(study: Study) -> Finding | None:
