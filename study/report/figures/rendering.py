@@ -12,7 +12,6 @@ import os
 import pickle
 import pickletools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,9 +46,7 @@ class _Renderer:
     is done after them."""
 
     def __init__(self) -> None:
-        self.pool = ProcessPoolExecutor(
-            PROCESSES, forks.context(PRELOAD), initializer=forks.follow_parent
-        )
+        self.pool = forks.pool(PROCESSES, PRELOAD)
         self.drawn: dict[Path, _Pickled] = {}
         self.pictures: dict[Path, bytes] = {}
         self.pending: dict[Path, Callable[[], tuple[bytes, _Pickled | None]]] = {}
@@ -116,8 +113,7 @@ _renderer: _Renderer | None = None  # None: figures are rendered where they are 
 @contextlib.contextmanager
 def side_by_side() -> Iterator[None]:
     """Render the figures that are saved meanwhile in processes of their own; at the end wait until
-    all are written. For commands alone: the processes import the program that starts them, which
-    must be made for it.
+    all are written.
 
     Raises:
         RunError: a pdf cannot be written.
