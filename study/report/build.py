@@ -58,13 +58,10 @@ from study.report.text import (
 from study.report.text import effects as effects_text
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.card import Card
-from study.report.text.cost import CostTable
-from study.report.text.effects import EffectsTable
 from study.report.text.findings import Finding, Pair
-from study.report.text.published import PublishedTable
+from study.report.text.published import Comparisons
 from study.report.text.search import Search
-from study.report.text.settings import SettingsTable
-from study.report.text.steps import Steps
+from study.report.text.table import Table
 from study.report.variants import TEST, Study, Variant
 from study.report.words import in_words, percent
 from study.runs import FINISHED, Run
@@ -136,19 +133,19 @@ class Comparison:
     findings: list[Finding]
     forest: Forest
     variants: list[VariantRow]
-    settings: SettingsTable | None  # of several sweeps
-    steps: Steps | None  # where the sweep file describes some
+    settings: Table | None  # of several sweeps
+    steps: Table | None  # where the sweep file describes some
     compared: list[SavedFigure]
     across_sweeps: AcrossSweeps | None  # of several sweeps
-    published: PublishedTable | None  # where the runs are those of a published study
+    published: Comparisons | None  # where the runs are those of a published study
     published_figures: list[SavedFigure]
     search: Search | None  # where something searched
-    effects: EffectsTable | None  # of a complete grid
+    effects: Table | None  # of a complete grid
     search_figures: list[SavedFigure]
     details: list[Detail]  # the best variant first
     runs: list[RunRow]
     shared: dict[str, str]  # settings that all runs have in common
-    cost: CostTable
+    cost: Table
     graphs: dict[str, live.Graph]
     groupings: list[dict[str, Any]]  # by what the graphs may be coloured
 
@@ -328,7 +325,7 @@ def _compare(
         forest=final.forest(study),
         variants=[_variant_row(study, variant) for variant in study.order],
         settings=settings.table(study),
-        steps=steps.summarize(study),
+        steps=steps.table(study),
         compared=compared,
         across_sweeps=across_sweeps.compare(study),
         published=published.compare(reproduced),

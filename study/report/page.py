@@ -12,6 +12,7 @@ from study import escape, files
 from study.report.build import FIGURES, Comparison, Report, build_report
 from study.report.figures import live, rendering, styles
 from study.report.progress import Progress
+from study.report.text.table import Table
 from study.report.variants import collect
 
 
@@ -80,14 +81,9 @@ def variants_table(part: Comparison) -> str:
     return _render("variants.md.j2", part=part)
 
 
-def steps_table(part: Comparison) -> str:
-    """The steps of a study, a table in Markdown."""
-    return _render("steps.md.j2", part=part)
-
-
-def published_table(part: Comparison) -> str:
-    """The published figures beside ours, a table in Markdown."""
-    return _render("published.md.j2", part=part)
+def rows_of(table: Table) -> str:
+    """A table in Markdown."""
+    return _render("table.md.j2", table=table)
 
 
 def _render(template: str, **context: Any) -> str:

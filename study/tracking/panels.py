@@ -73,7 +73,7 @@ def _compared(log: Any, part: Comparison) -> list[Section]:
         _pictures(log, "Findings", part.compared[:1], _findings(log, part)),
         Section("Curves", part.no_curves or BANDS, _ids(study.shown), _curves(part), groups),
         Section("Variants", page.variants_table(part)),
-        Section("Step by step", page.steps_table(part) if part.steps else ""),
+        Section("Step by step", page.rows_of(part.steps) if part.steps else ""),
         _pictures(log, "The same with 95 % intervals", part.on_top),
         _pictures(log, "More graphs", part.below),
         _pictures(log, "Published and reproduced", part.published_figures, _published(part)),
@@ -108,7 +108,7 @@ def _published(part: Comparison) -> str:
     """The sentences on published figures, and their table."""
     if not part.published:
         return ""
-    return f"{_bullets(part.published.sentences)}\n\n{page.published_table(part)}"
+    return f"{_bullets(part.published.sentences)}\n\n{page.rows_of(part.published.table)}"
 
 
 def _search(part: Comparison) -> str:

@@ -1,9 +1,8 @@
 """What training took: the time and memory of each variant's runs, as far as they recorded it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from study.report.text.table import Table
 from study.report.variants import Study, Variant
 
 HEADER = (
@@ -16,18 +15,9 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class CostTable:
-    """Rows of text under a header, a row a variant, with a note below."""
-
-    rows: list[list[str]]
-    header: tuple[str, ...] = HEADER
-    note: str = NOTE
-
-
-def table(study: Study) -> CostTable:
-    """Make the table; what a run did not record is an empty cell."""
-    return CostTable([_row(study, variant) for variant in study.order])
+def table(study: Study) -> Table:
+    """Make the table, a row a variant; what a run did not record is an empty cell."""
+    return Table(HEADER, [_row(study, variant) for variant in study.order], NOTE)
 
 
 def _row(study: Study, variant: Variant) -> list[str]:

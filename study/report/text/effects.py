@@ -1,24 +1,14 @@
 """What each setting of a complete grid does, in a table and a sentence."""
 
-from dataclasses import dataclass
-
 from study.planned import Metric
 from study.report.effects import Effect, Effects
+from study.report.text.table import Table
 from study.report.words import format_p, listed
 
 HEADER = ("setting", "means", "largest difference", "p, corrected")
 
 
-@dataclass(frozen=True)
-class EffectsTable:
-    """Rows of text under a header, with a note below."""
-
-    rows: list[list[str]]
-    note: str
-    header: tuple[str, ...] = HEADER
-
-
-def table(effects: Effects | None, metric: Metric) -> EffectsTable | None:
+def table(effects: Effects | None, metric: Metric) -> Table | None:
     """Make the table of a grid's effects; None where there is no complete grid."""
     if effects is None:
         return None
@@ -34,7 +24,7 @@ def table(effects: Effects | None, metric: Metric) -> EffectsTable | None:
         f" with the {effects.seeds} common seeds as blocks; its error: {error}. p by F tests,"
         f" corrected for all {len(rows)} effects (Holm)."
     )
-    return EffectsTable(rows, note)
+    return Table(HEADER, rows, note)
 
 
 def _row(effects: Effects, effect: Effect, metric: Metric) -> list[str]:

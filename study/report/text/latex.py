@@ -9,7 +9,7 @@ import numpy as np
 from study import escape
 from study.config import slug
 from study.report.text.findings import Pair
-from study.report.text.published import PublishedTable
+from study.report.text.published import Comparisons
 from study.report.variants import TEST, Study
 from study.report.words import count, format_p, percent
 
@@ -29,7 +29,7 @@ PAIRS = ("one", "two", "seeds", "difference", "95 % interval", "p")
 def tables(
     study: Study,
     pairs: Sequence[Pair],
-    published: PublishedTable | None,
+    published: Comparisons | None,
     one_of_several: bool = False,
 ) -> str:
     """Return the table of the variants, that of the best beside the others, and that of published
@@ -42,8 +42,8 @@ def tables(
     if with_best:
         parts.append(_pairs(with_best, dataset))
     if published:
-        rows = [dict(zip(published.header, row)) for row in published.rows]
-        shown = [name for name in published.header if any(row[name] for row in rows)]
+        rows = [dict(zip(published.table.header, row)) for row in published.table.rows]
+        shown = [name for name in published.table.header if any(row[name] for row in rows)]
         body = [[row[name] for name in shown] for row in rows]
         note = "One published run beside the mean over our seeds with its 95 \\% interval."
         parts.append(_table(shown, body, note, "published", dataset))

@@ -17,6 +17,7 @@ from typing import Any
 
 from study.config import Config, parse_variant, text
 from study.report import stats
+from study.report.text.table import Table
 from study.report.variants import TEST, Variant
 from study.report.words import count, percent
 
@@ -199,20 +200,19 @@ def _reproduced(published: Published, variant: Variant) -> Reproduced:
 
 
 @dataclass(frozen=True)
-class PublishedTable:
-    """The published figures beside ours: sentences, and a table with a note below it."""
+class Comparisons:
+    """The published figures beside ours, in sentences and in a table."""
 
     sentences: list[str]
-    header: tuple[str, ...]
-    rows: list[list[str]]
-    note: str
+    table: Table
 
 
-def compare(comparisons: Sequence[Reproduced]) -> PublishedTable | None:
+def compare(comparisons: Sequence[Reproduced]) -> Comparisons | None:
     """Compare the published figures with ours; None where there are none."""
     if not comparisons:
         return None
-    return PublishedTable(sentences(comparisons), HEADER, rows(comparisons), note(comparisons))
+    table = Table(HEADER, rows(comparisons), note(comparisons))
+    return Comparisons(sentences(comparisons), table)
 
 
 def sentences(comparisons: Sequence[Reproduced]) -> list[str]:

@@ -1,23 +1,14 @@
 """The settings of the variants of several sweeps, whose labels say what differs in each alone."""
 
-from dataclasses import dataclass
-
 from study.config import FIELDS, text
 from study.report.axis import title_of, varying
+from study.report.text.table import Table
 from study.report.variants import Study
 
 
-@dataclass(frozen=True)
-class SettingsTable:
-    """Rows of text under a header: a row a variant, a column a setting that varies."""
-
-    header: list[str]
-    rows: list[list[str]]
-
-
-def table(study: Study) -> SettingsTable | None:
-    """Make the table; None of one sweep, whose labels say it all. A setting without effect on a
-    variant is an empty cell."""
+def table(study: Study) -> Table | None:
+    """Make the table, a row a variant and a column a setting that varies; None of one sweep, whose
+    labels say it all. A setting without effect on a variant is an empty cell."""
     if len(study.sweeps) < 2:
         return None
     varied = {name for axis in varying(study) for name in axis.names}
@@ -30,4 +21,4 @@ def table(study: Study) -> SettingsTable | None:
         ]
         for variant in study.order
     ]
-    return SettingsTable(["#", "variant", *map(title_of, names)], rows)
+    return Table(["#", "variant", *map(title_of, names)], rows)

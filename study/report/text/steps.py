@@ -1,6 +1,5 @@
 """A study in steps, each of which changes something: target, result and finding of each."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from study.config import FIELDS, Config, text
 from study.planned import Step
 from study.report import stats
+from study.report.text.table import Table
 from study.report.variants import TEST, Study, Variant
 from study.report.words import percent
 
@@ -22,17 +22,8 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Steps:
-    """The steps as a table of text under a header, with a note below it."""
-
-    rows: list[list[str]]
-    header: tuple[str, ...] = HEADER
-    note: str = NOTE
-
-
-def summarize(study: Study) -> Steps | None:
-    """Summarize the steps that the sweep file describes; None where it describes none."""
+def table(study: Study) -> Table | None:
+    """Make the table of the steps that the sweep file describes; None where it describes none."""
     plan = study.plan
     if not plan or not plan.step_configs:
         return None
@@ -47,7 +38,7 @@ def summarize(study: Study) -> Steps | None:
         previous = variants.get(before) if before else None
         rows.append(known + _result(variant, step, previous, number))
         before = config
-    return Steps(rows)
+    return Table(HEADER, rows, NOTE)
 
 
 def _changed(before: Config, config: Config) -> str:

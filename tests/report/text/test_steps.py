@@ -23,7 +23,7 @@ PLAN = Plan(
 
 
 def table(*runs, plan=PLAN) -> list[dict[str, str]]:
-    made = steps.summarize(variants.gather({"mine": runs}, {"mine": plan}))
+    made = steps.table(variants.gather({"mine": runs}, {"mine": plan}))
     return [dict(zip(made.header, row, strict=True)) for row in made.rows]
 
 
@@ -53,9 +53,9 @@ def test_a_gain_within_its_interval_is_none_and_a_missing_step_says_so():
 
 def test_no_plan_or_one_without_steps_has_no_table():
     runs = spread(BARE, 99.3)
-    assert steps.summarize(variants.gather({"mine": runs})) is None
+    assert steps.table(variants.gather({"mine": runs})) is None
     plain = dataclasses.replace(PLAN, steps=())
-    assert steps.summarize(variants.gather({"mine": runs}, {"mine": plain})) is None
+    assert steps.table(variants.gather({"mine": runs}, {"mine": plain})) is None
 
 
 def test_the_published_steps_are_described():
