@@ -349,10 +349,11 @@ def labels(configs: Iterable[Config]) -> dict[Config, str]:
         for name in FIELDS
     }
     varying = {name for name, values in seen.items() if len(values) > 1}
-    return {config: _label(config, varying) for config in distinct}
+    return {config: label(config, varying) for config in distinct}
 
 
-def _label(config: Config, varying: set[str]) -> str:
+def label(config: Config, varying: set[str]) -> str:
+    """Make the label of a configuration from the fields that vary."""
     named = {name for name in varying if config.has_effect(name)}
     words = NORM_LABELS[config.norm]
     if "groups" in named:

@@ -254,7 +254,8 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
         thin = {"mode": "lines", "hoverinfo": "skip", "showlegend": False, "opacity": 0.6}
         for line in response.joined(members, others):
             x, y = map(_plain, zip(*line))
-            behind.append(own | thin | {"x": x, "y": y, "line": {"color": look.colour, "width": 1}})
+            drawn = {"color": look.colour, "dash": look.dash, "width": 1}
+            behind.append(own | thin | {"x": x, "y": y, "line": drawn})
         shown = [point for point in members if point.variant in close]
         named = [(point.variant.label, point.x, point.score) for point in shown]
         traces.append(own | _points(named, look, 8))

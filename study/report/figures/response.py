@@ -4,7 +4,7 @@ A configuration counts by its mean over seeds at the last epoch.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.config import NORM_LABELS, Config
+from study.config import Config, label
 from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing, styles
@@ -21,10 +21,13 @@ from study.report.figures.limits import ACCURACY, contenders, limits, perfect_va
 from study.report.variants import Study, Variant
 from study.runs import FINISHED, STOPPED, Run
 
+REDUCTION = "l1_reduction"
 SEVERAL = 3  # values from which a response is drawn
+MOST_KINDS = 6  # that have a colour each
 MOST_LINES = 12
 MOST_VALUES = 8  # triangles beyond the axis that have their values beside them
 TICK_GAP = 0.05  # of the axis, between two ticks
+MIXED = " Points of one colour may differ in the others, too."
 
 
 class Point(NamedTuple):
@@ -43,7 +46,8 @@ def name(axis: Axis) -> str:
 def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> SavedFigure | None:
     """Draw the metric against a setting; None below three values.
 
-    A point is a configuration. Lines join those that differ in this setting alone.
+    A point is a configuration. Those of one colour and marker are alike in all other settings,
+    where these are few kinds; lines join those that differ in this setting alone.
     """
     points, stopped = points_on(study, axis), stopped_on(study, axis)
     if len({point.x for point in points}) < SEVERAL:
@@ -60,7 +64,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         for i, (family, members) in enumerate(families.items()):
             look = styles.nth(i)
             for line in joined(members, others):
-                axes.plot(*zip(*line), color=look.colour, linewidth=1, alpha=0.6)
+                axes.plot(*zip(*line), linewidth=1, alpha=0.6, **look.line)
             shown = [point for point in members if point.variant.label in inside]
             scores = [point.score for point in shown]
             drawing.draw_points(axes, [point.x for point in shown], scores, look, family)
@@ -68,7 +72,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         _draw_ticks(axes, axis)
         axes.set(xlabel=axis.title, ylabel=study.chosen_by)
         if len(families) > 1 or stopped:
-            axes.legend(frameon=False, fontsize=8)
+            figure.legend(loc="outside upper left", frameon=False, fontsize=7, ncols=2)
         for point in points:
             if point.variant.label in inside:
                 drawing.draw_beyond(axes, point.x, point.score[1:3], "0.3")
@@ -79,8 +83,8 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         f"Response to {axis.title}",
         f"A point is a configuration: the mean {study.chosen_by} over its seeds, with the 95 % t"
         " interval where there are several. Lines join those that differ in this setting alone."
-        " Triangles: beyond the axis, with their values."
-        + (" Crosses: runs stopped early, at their last epoch." if stopped else ""),
+        f"{'' if _are_alike(families, others) else MIXED} Triangles: beyond the axis, with their"
+        " values." + (" Crosses: runs stopped early, at their last epoch." if stopped else ""),
         axes.get_ylim(),
     )
 
@@ -114,19 +118,44 @@ def stopped_at(study: Study, axis: Axis, run: Run) -> tuple[float, float]:
 
 
 def by_family(points: Sequence[Point], axis: Axis, others: Sequence[str]) -> dict[str, list[Point]]:
-    """The points by what their colour stands for."""
-    families: dict[str, list[Point]] = defaultdict(list)
+    """The points by what their colour stands for: all other settings, where these make few kinds,
+    else the norm; and how L1 is reduced beside L1."""
+    varying = {name for name in others if len({_effective(p, name) for p in points}) > 1}
+    kinds = _grouped(points, lambda config: _kind(config, axis.name, varying))
+    if len(kinds) <= MOST_KINDS:
+        return kinds
+    varying &= {"norm", REDUCTION} if axis.name == "l1" else {"norm"}
+    return _grouped(points, lambda config: _kind(config, axis.name, varying))
+
+
+def _grouped(points: Sequence[Point], name_of: Callable[[Config], str]) -> dict[str, list[Point]]:
+    groups: dict[str, list[Point]] = defaultdict(list)
     for point in points:
-        families[_family(point.variant.config, axis.name, others)].append(point)
-    return families
+        groups[name_of(point.variant.config)].append(point)
+    return groups
 
 
-def _family(config: Config, setting: str, others: Sequence[str]) -> str:
-    """What a colour stands for: the norm where it varies, and how L1 is reduced beside L1."""
-    words = [NORM_LABELS[config.norm]] if "norm" in others else []
-    if setting == "l1" and "l1_reduction" in others:
-        words.append(config.l1_reduction)
-    return ", ".join(words)
+def _kind(config: Config, setting: str, varying: set[str]) -> str:
+    """The words for the settings that vary beside the one on the axis."""
+    if setting != "l1":
+        return label(config, varying)
+    words = label(config, varying - {REDUCTION})
+    return f"{words}, {config.l1_reduction}" if REDUCTION in varying else words
+
+
+def _effective(point: Point, name: str) -> Any:
+    """A setting of a configuration; None where it has no effect."""
+    config = point.variant.config
+    return getattr(config, name) if config.has_effect(name) else None
+
+
+def _are_alike(families: Mapping[str, Sequence[Point]], others: Sequence[str]) -> bool:
+    """Whether the points of each family have all other settings in common."""
+    return all(
+        len({tuple(getattr(point.variant.config, name) for name in others) for point in members})
+        == 1
+        for members in families.values()
+    )
 
 
 def joined(points: Sequence[Point], others: Sequence[str]) -> list[list[tuple[float, float]]]:
@@ -175,9 +204,9 @@ def set_limits(
 def ticks(axis: Axis) -> list[tuple[float, str]]:
     """The setting's ticks, without those too close to the one before."""
     kept: list[tuple[float, str]] = []
-    for x, label in axis.ticks():
+    for x, words in axis.ticks():
         if not kept or axis.fraction(x) - axis.fraction(kept[-1][0]) > TICK_GAP:
-            kept.append((x, label))
+            kept.append((x, words))
     return kept
 
 

@@ -7,7 +7,7 @@ from study.config import Config
 from study.report import variants
 from study.report.axis import varying
 from study.report.figures import response
-from tests.report.conftest import curve
+from tests.report.conftest import curve, run
 
 
 def rows(path):
@@ -57,3 +57,34 @@ def test_a_coupled_setting_is_drawn_where_it_has_an_effect(made, tmp_path):
     ]  # fmt: skip
     response.draw(tmp_path, study, varied[1], varied)
     assert [row["groups"] for row in rows(tmp_path / "response_groups.csv")] == ["1", "2", "5"]
+
+
+def test_a_colour_is_a_kind_where_these_are_few(quick, tmp_path):
+    def families(*l1s):
+        made = [
+            run(Config(norm=norm, lr=lr, l1=l1), 98 + lr, 1)
+            for norm in ("batch", "layer")
+            for l1 in l1s
+            for lr in (0.01, 0.1, 1.0)
+        ]
+        study = variants.gather({"mine": made})
+        [axis] = [axis for axis in varying(study) if axis.name == "lr"]
+        names = [other.name for other in varying(study) if other != axis]
+        found = response.by_family(response.points_on(study, axis), axis, names)
+        lines = [response.joined(members, names) for members in found.values()]
+        caption = response.draw(tmp_path, study, axis, varying(study)).caption
+        return {name: len(each) for name, each in zip(found, lines)}, response.MIXED in caption
+
+    kinds = ["BN", "BN + L1 1e-5 (sum)", "LN", "LN + L1 1e-5 (sum)"]
+    assert families(0.0, 1e-5) == (dict.fromkeys(kinds, 1), False)
+    many = 0.0, 1e-5, 1e-4, 1e-3
+    assert families(*many) == ({"BN": len(many), "LN": len(many)}, True)
+
+
+def test_a_colour_beside_l1_is_how_it_is_reduced():
+    made = [run(Config(l1=l1), 98.0, 1) for l1 in (0.0, 1e-5, 1e-4)]
+    made += [run(Config(l1=l1, l1_reduction="mean"), 98.0, 1) for l1 in (1e-3, 1e-2)]
+    study = variants.gather({"mine": made})
+    l1, reduction = varying(study)
+    found = response.by_family(response.points_on(study, l1), l1, [reduction.name])
+    assert {name: len(members) for name, members in found.items()} == {"BN, sum": 3, "BN, mean": 2}
