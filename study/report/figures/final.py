@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from study.report import stats
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import contenders, limits, perfect_value
@@ -23,6 +24,11 @@ from study.report.words import in_words, percent
 MOST_ROWS = 30
 MOST_TICKS = 6
 EDGE = 0.05  # share of an axis within which words stand inwards of their tick
+TWO_SEEDS = (
+    " Two seeds say little of how seeds vary: half their interval is"
+    f" {stats.t_quantile(1) / 2:.1f} times the difference between the two, so that it may leave the"
+    " axis, which is made for the values."
+)
 HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed")
 
 
@@ -139,6 +145,7 @@ def draw(folder: Path, study: Study) -> SavedFigure:
         rows = [row for variant in study.order for row in _cells(study, variant)]
         header = [*HEADER, study.metric.name.replace("/", "_")]
         drawing.save(figure, folder, "final", header, rows)
+    two = TWO_SEEDS if any(row.score.n == 2 for row in drawn.rows) else ""
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
     kinds = " Variants of another network or number of epochs are by themselves, on their own axis."
     return SavedFigure(
@@ -146,7 +153,7 @@ def draw(folder: Path, study: Study) -> SavedFigure:
         f"{study.metric.title.capitalize()} at the last epoch",
         "Large marks: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
         f" {study.metric.superlative} on top; beside it the test accuracy. Triangles: beyond the"
-        f" axis.{kinds if len(drawn.panels) > 1 else ''}{cut}",
+        f" axis.{two}{kinds if len(drawn.panels) > 1 else ''}{cut}",
     )
 
 

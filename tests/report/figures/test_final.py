@@ -10,7 +10,8 @@ from tests.report.figures.conftest import study
 
 def test_the_final_accuracies_have_their_seeds_and_intervals(saved, tmp_path):
     made = study(*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1))
-    final.draw(tmp_path, made)
+    caption = final.draw(tmp_path, made).caption
+    assert "half their interval is 6.4 times the difference between the two" in caption
     _, rows = saved["final"]
     assert [(row["label"], row["seed"], row["test_accuracy"]) for row in rows] == [
         ("BN", 1, 99.4), ("BN", 2, 99.5), ("LN", 1, 99.3), ("LN", 2, 99.1),
@@ -34,7 +35,8 @@ def test_a_variant_far_behind_is_a_triangle_at_the_edge(saved, tmp_path):
 def test_epochs_are_not_ranked_by_one_another(saved, tmp_path):
     one, two = Config(epochs=12), Config(norm="layer", epochs=20)
     made = study(*spread(one, 99.9), *spread(Config(epochs=20), 99.1), *spread(two, 99.3))
-    assert "on their own axis" in final.draw(tmp_path, made).caption
+    caption = final.draw(tmp_path, made).caption
+    assert "on their own axis" in caption and final.TWO_SEEDS not in caption
     panels = saved["final"][0].axes
     assert [axes.get_title(loc="left") for axes in panels] == ["epochs 20", "epochs 12"]
     labels = [[label.get_text() for label in axes.get_yticklabels()[::-1]] for axes in panels]
