@@ -31,6 +31,7 @@ from study.report.figures import (
     parallel,
     rendering,
     response,
+    sparsity,
     styles,
     tradeoff,
     train_test,
@@ -392,7 +393,10 @@ def _search_figures(
         return []
     varied = varying(study)
     figures = [effects_figure.draw(folder, study, grid)]
-    figures += [response.draw(folder, study, axis, varied) for axis in varied if axis.numeric]
+    for axis in varied:
+        if axis.numeric:
+            figures.append(response.draw(folder, study, axis, varied))
+            figures.append(sparsity.draw(folder, study, axis, varied))
     if len(study.variants) >= search.SEVERAL:
         if len(varied) > 1:
             figures.append(importance.draw(folder, study, varied))

@@ -18,6 +18,7 @@ from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import ACCURACY, contenders, limits, perfect_value
+from study.report.figures.styles import Style
 from study.report.variants import Study, Variant
 from study.runs import FINISHED, STOPPED, Run
 
@@ -63,13 +64,12 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         inside = {points[i].variant.label for i in within}
         for i, (family, members) in enumerate(families.items()):
             look = styles.nth(i)
-            for line in joined(members, others):
-                axes.plot(*zip(*line), linewidth=1, alpha=0.6, **look.line)
+            draw_joined(axes, members, others, look)
             shown = [point for point in members if point.variant.label in inside]
             scores = [point.score for point in shown]
             drawing.draw_points(axes, [point.x for point in shown], scores, look, family)
         draw_crosses(axes, [stopped_at(study, axis, run) for run in stopped])
-        _draw_ticks(axes, axis)
+        draw_ticks(axes, axis)
         axes.set(xlabel=axis.title, ylabel=study.chosen_by)
         if len(families) > 1 or stopped:
             figure.legend(loc="outside upper left", frameon=False, fontsize=7, ncols=2)
@@ -168,6 +168,12 @@ def joined(points: Sequence[Point], others: Sequence[str]) -> list[list[tuple[fl
     return lines if len(lines) <= MOST_LINES else []
 
 
+def draw_joined(axes: Axes, points: Sequence[Point], others: Sequence[str], look: Style) -> None:
+    """Draw the lines through points that agree in the other settings."""
+    for line in joined(points, others):
+        axes.plot(*zip(*line), linewidth=1, alpha=0.6, **look.line)
+
+
 def draw_crosses(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     """Mark the runs that were stopped early, at their last epoch."""
     if points:
@@ -217,7 +223,7 @@ def gap(axis: Axis) -> float | None:
     return (axis.zero + axis.position(min(value for value in axis.values if value > 0))) / 2
 
 
-def _draw_ticks(axes: Axes, axis: Axis) -> None:
+def draw_ticks(axes: Axes, axis: Axis) -> None:
     """Draw the setting's ticks, and the gap between 0 and a log axis."""
     positions, labels = zip(*ticks(axis))
     axes.set_xticks(positions, labels)

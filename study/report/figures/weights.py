@@ -38,12 +38,12 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         labels, rows = [], []
         middles = np.sqrt(BINS[1:] * BINS[:-1])
         for i, (reduction, l1) in enumerate(chosen):
-            sizes = np.concatenate([_sizes(path) for path in files[reduction, l1]])
-            if not len(sizes):
+            found = np.concatenate([sizes(path) for path in files[reduction, l1]])
+            if not len(found):
                 continue
-            sizes = np.clip(sizes, BINS[0], BINS[-1])
-            at_most = np.searchsorted(np.sort(sizes), BINS[1:], side="right") / len(sizes)
-            near = float((sizes < NEAR).mean())
+            found = np.clip(found, BINS[0], BINS[-1])
+            at_most = np.searchsorted(np.sort(found), BINS[1:], side="right") / len(found)
+            near = float((found < NEAR).mean())
             l1_words = f"L1 {number(float(f'{l1:.4g}'))}"
             name = f"{reduction}, {l1_words}" if reduction else l1_words
             look = styles.nth(i)
@@ -51,7 +51,7 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
             median = middles[np.argmin(abs(at_most - 0.5))]
             text = f"{name}\n{near:.0%} below {number(NEAR)}"
             labels.append(SideLabel(text, look.colour, median, 50))
-            shared = [name, len(files[reduction, l1]), len(sizes), near]
+            shared = [name, len(files[reduction, l1]), len(found), near]
             rows += [[*shared, *point] for point in zip(BINS[1:], at_most)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)
         drawing.set_logarithmic(axes, "x")
@@ -81,7 +81,7 @@ def _files_by_lambda(study: Study) -> dict[tuple[str, float], list[Path]]:
     return files
 
 
-def _sizes(path: Path) -> np.ndarray:
+def sizes(path: Path) -> np.ndarray:
     """|w| of all parameters in a file of weights, without BatchNorm's running statistics.
 
     Empty where the file is damaged, which is no reason to leave the run out: all else of it is not.
@@ -90,12 +90,12 @@ def _sizes(path: Path) -> np.ndarray:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        sizes = [
+        found = [
             tensor.float().abs().ravel().numpy()
             for name, tensor in state.items()
             if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
         ]
-        return np.concatenate(sizes)
+        return np.concatenate(found)
     except Exception as error:  # of bytes that are anything torch raises anything
         log.warning("%s: is damaged (%s): not in the figure of the weights", path, describe(error))
         return np.empty(0, np.float32)

@@ -1,0 +1,69 @@
+"""What an L1 lambda buys: the share of weights near zero, on the axis of the metric's response."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from study import runs
+from study.config import number
+from study.report import stats
+from study.report.axis import Axis
+from study.report.figures import drawing, response, styles, weights
+from study.report.figures.drawing import SavedFigure
+from study.report.figures.response import Point
+from study.report.variants import Study, Variant
+
+HEADER = ("label", "l1", "seeds", "mean", "low", "high")
+
+
+def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> SavedFigure | None:
+    """Draw the share of weights near zero against L1 lambda, as `response.draw` the metric.
+
+    None where the axis is another, or has too few values with weights; runs pulled from W&B have
+    none.
+    """
+    if axis.name != "l1":
+        return None
+    points = [
+        Point(variant, axis.position(variant.config.l1), share)
+        for variant in study.variants
+        if (share := share_near_zero(variant))
+    ]
+    if len({point.x for point in points}) < response.SEVERAL:
+        return None
+    others = [other.name for other in varied if other != axis]
+    families = response.by_family(points, axis, others)
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure(**drawing.NARROW)
+        axes = figure.subplots()
+        for i, (family, members) in enumerate(families.items()):
+            look = styles.nth(i)
+            response.draw_joined(axes, members, others, look)
+            scores = [point.score for point in members]
+            drawing.draw_points(axes, [point.x for point in members], scores, look, family)
+        response.draw_ticks(axes, axis)
+        near = f"weights below {number(weights.NEAR)} (%)"
+        axes.set(xlabel=axis.title, ylabel=near, ylim=(0, 100))
+        if len(families) > 1:
+            figure.legend(loc="outside upper left", frameon=False, fontsize=7, ncols=2)
+        rows = [[p.variant.label, p.variant.config.l1, p.score.n, *p.score[:3]] for p in points]
+        drawing.save(figure, folder, "sparsity", HEADER, rows)
+    return SavedFigure(
+        "sparsity",
+        "Weights near zero under each L1 lambda",
+        f"A point is a configuration: the share of its weights and biases below"
+        f" {number(weights.NEAR)}, the mean over its seeds with the 95 % t interval where there are"
+        " several. Lines join those that differ in L1 lambda alone.",
+    )
+
+
+def share_near_zero(variant: Variant) -> stats.Interval | None:
+    """The share of a variant's weights that are near zero, in percent, over its seeds; None where
+    no seed kept them."""
+    kept = [run.path / runs.WEIGHTS for run in variant.runs if run.has(runs.WEIGHTS)]
+    sizes = [size for size in map(weights.sizes, kept) if len(size)]
+    shares = [100 * float(np.mean(size < weights.NEAR)) for size in sizes]
+    return stats.mean_interval(shares) if shares else None

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from study import runs
+from study.config import Config
+from study.report.axis import varying
+from study.report.figures import sparsity
+from tests.report.conftest import run
+from tests.report.figures.conftest import overlaps, study
+
+
+def with_weights(folder, config: Config, seed: int, near: int) -> runs.Run:
+    """A run of 100 weights, so many of them near zero."""
+    made = run(config, 99.0, seed)
+    path = folder / made.path.name
+    path.mkdir()
+    weights = torch.cat([torch.full((near,), 1e-5), -torch.ones(100 - near)])
+    torch.save({"w": weights}, path / runs.WEIGHTS)
+    return runs.Run(path, made.config, made.history, made.summary)
+
+
+def test_the_share_of_weights_near_zero_is_a_mean_over_seeds(saved, tmp_path):
+    shares = {0.0: 10, 1e-5: 20, 1e-4: 60}
+    made = study(
+        *(
+            with_weights(tmp_path, Config(norm=norm, l1=l1), seed, near + seed)
+            for norm in ("batch", "layer")
+            for l1, near in shares.items()
+            for seed in (1, 2, 3)
+        )
+    )
+    varied = varying(made)
+    [l1] = [axis for axis in varied if axis.name == "l1"]
+    assert sparsity.draw(tmp_path, made, l1, varied).name == "sparsity"
+    figure, rows = saved["sparsity"]
+    bn = {row["l1"]: row for row in rows if row["label"].startswith("BN")}
+    assert {l1: row["mean"] for l1, row in bn.items()} == {
+        l1: pytest.approx(near + 2) for l1, near in shares.items()
+    }
+    assert bn[0.0]["seeds"] == 3 and bn[0.0]["low"] < 12 < bn[0.0]["high"]
+    assert len(figure.axes[0].lines) >= 2 and not overlaps(figure)
+    assert sparsity.draw(tmp_path, made, varied[0], varied) is None  # the norm
+
+
+def test_runs_without_weights_have_no_figure(saved, tmp_path):
+    made = study(*(run(Config(l1=l1), 99.0, 1) for l1 in (0.0, 1e-5, 1e-4)))
+    varied = varying(made)
+    assert sparsity.draw(tmp_path, made, varied[0], varied) is None
