@@ -79,8 +79,8 @@ def _tensors_by_weights(config: Config, _spec: DatasetSpec) -> float:
 def describe_equivalence(config: Config) -> str:
     """Say the same in a sentence: `L1 0.001 (mean) pulls as much in all as 1.7e-6 (sum)`."""
     other = {"mean": "sum", "sum": "mean"}[config.l1_reduction]
-    equal = number(float(f"{equivalent(config):.1e}"))
+    own, equal = float(f"{config.l1:.4g}"), float(f"{equivalent(config):.1e}")
     return (
-        f"L1 {number(config.l1)} ({config.l1_reduction}) pulls as much in all at the weights of"
-        f" {config.network} as {equal} ({other}) would"
+        f"L1 {number(own)} ({config.l1_reduction}) pulls as much in all at the weights of"
+        f" {config.network} as {number(equal)} ({other}) would"
     )

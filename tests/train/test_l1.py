@@ -41,6 +41,8 @@ def test_the_equivalence_in_a_sentence():
     assert l1.describe_equivalence(config) == (
         "L1 0.001 (mean) pulls as much in all at the weights of mnist_9680 as 1.7e-6 (sum) would"
     )
+    drawn = dataclasses.replace(config, l1=0.00098765432)
+    assert l1.describe_equivalence(drawn).startswith("L1 0.0009877 (mean) pulls")
 
 
 def test_one_lambda_is_harmless_as_a_mean_and_ruinous_as_a_sum(tmp_path):

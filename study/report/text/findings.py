@@ -205,7 +205,8 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
             told = f"{'Told' if apart else 'Not told'} apart from {with_best[0].one.label}"
             sentences.append(f"{told}: {listed(others)}.")
     sentences.append("In brackets: 95 % intervals for all pairs together.")
-    return Finding(" ".join(sentences), "pairs.csv")
+    in_card = len(known) == 1 and np.isnan(with_best[0].contrast.p)  # which tells the first known
+    return Finding(" ".join(sentences), "pairs.csv", in_card)
 
 
 def _distance(pair: Pair) -> str:
@@ -291,7 +292,8 @@ def _size(study: Study) -> Finding | None:
         return None
     low, high = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
     if sizes[low] == sizes[high]:
-        return Finding(f"All {len(sizes)} variants have {sizes[low]:,} parameters.", "results.csv")
+        text = f"All {len(sizes)} variants have {sizes[low]:,} parameters."
+        return Finding(text, "results.csv", in_card=True)
     text = f"The variants have {sizes[low]:,} ({low}) to {sizes[high]:,} parameters ({high})."
     return Finding(text, "results.csv")
 

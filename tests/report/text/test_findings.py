@@ -81,6 +81,13 @@ def test_one_seed_has_no_difference_and_says_so():
     assert "no common seed" in sentences(run(BN, 99.4, 1), run(LN, 99.1, 2))[1]
 
 
+def test_what_the_card_says_is_not_said_beside_it():
+    made = study(*spread(BN, 99.4, 99.3), *spread(LN, 98.1, 98.2), run(GN, 99.1, 1))
+    told = {each.text: each.in_card for each in findings.summarize(made, findings.pairs(made))}
+    [rest] = [text for text in told if "LN is 1.20 points behind" in text]
+    assert told[rest] and told["All 3 variants have 7,684 parameters."]
+
+
 def test_differences_all_alike_are_not_called_certain():
     texts = sentences(*spread(BN, 99.5, 99.25), *spread(LN, 99.25, 99.0))
     assert "+0.25 points at each of 2 seeds, too few and too alike" in texts[1]
