@@ -1,5 +1,7 @@
 """What each setting of a complete grid does, in a table and a sentence."""
 
+import numpy as np
+
 from study.planned import Metric
 from study.report.effects import Effect, Effects
 from study.report.text.table import Table
@@ -55,7 +57,7 @@ def sentence(effects: Effects, metric: Metric) -> str:
     if rest:
         known = [
             f"{effects.title(each)} (means {metric.format(each.span)}{unit} apart,"
-            f" {format_p(each.p)})"
+            f"{_uncertainty(each, metric)} {format_p(each.p)})"
             for each in rest
         ]
         words.append(f"no difference is told for {listed(known)}")
@@ -68,3 +70,14 @@ def sentence(effects: Effects, metric: Metric) -> str:
         else "of no two is it told that one changes the other's effect"
     )
     return f"{seeds}: {'; '.join([*words, changed])}."
+
+
+def _uncertainty(effect: Effect, metric: Metric) -> str:
+    """The 95 % interval of the difference of two levels; of several, how well each is known."""
+    if np.isnan(effect.half_width):
+        return ""
+    if effect.means.size > 2:
+        return f" each ± {metric.format(effect.half_width)} against the mean of all,"
+    half = 2 * effect.half_width  # each level is known by its distance from their mean
+    ends = [metric.format(effect.span + side * half) for side in (-1, 1)]
+    return f" 95 % interval {ends[0]} to {ends[1]},"

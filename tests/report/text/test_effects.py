@@ -1,3 +1,5 @@
+import re
+
 from study.planned import default_metric
 from study.report import effects as analysis
 from study.report.text import effects
@@ -12,7 +14,11 @@ def test_the_sentence_and_the_table_say_what_moves_the_metric():
         "Over all 2 settings of the grid and 3 seeds: norm and groups moves the mean test accuracy"
         " by up to 0.3"
     )
-    assert "points (p < 0.001); no difference is told for dropout (means 0.0" in sentence
+    assert re.search(
+        r"points \(p < 0.001\); no difference is told for dropout \(means 0.0\d points apart, 95 %"
+        r" interval -0.\d\d to 0.\d\d, p = ",
+        sentence,
+    )
     assert sentence.endswith("of no two is it told that one changes the other's effect.")
     made = effects.table(found, metric)
     assert [row[0] for row in made.rows] == [
