@@ -3,10 +3,11 @@
 import csv
 import re
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
-from study.report import stats
+from study.report import contrasts, stats
 from study.report.text import published
 from tests.conftest import ROOT
 
@@ -63,3 +64,68 @@ def test_the_counts_and_the_readme_have_the_same_figures():
         study = name or study
         told[study] |= set(re.findall(r"\d\d\.\d\d ± \d\.\d\d", reproduced))
     assert {study: told[study] for study in lasts} == lasts
+
+
+DOCS = ROOT / "docs"
+CLAIMS = [
+    " ".join(claim.split())
+    for claim in re.split(r"^- ", (DOCS / "findings.md").read_text(), flags=re.MULTILINE)[1:]
+]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.strip("*")[:30])
+def test_a_finding_has_the_figures_of_the_files_it_links(claim):
+    known = set()
+    for link in re.findall(r"\]\(([^)]*\.csv)\)", claim):
+        known |= figures_in(DOCS / link)
+    said = re.findall(r"\d+\.\d\d ± \d\.\d\d|-?\d+\.\d\d to -?\d+\.\d\d", claim)
+    said = [each for each in said if f"{each} ±" not in claim]  # "98.96 ± 0.70 to 99.45 ± 0.12"
+    assert said and set(said) <= known
+
+
+def figures_in(path: Path) -> set[str]:
+    """The means, and the ends of intervals, that follow from a csv, as documents write them."""
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    if path.name == "effects.csv":
+        return in_effects(rows)
+    if path.name == "results.csv":
+        names = [f"test_accuracy_last_{part}" for part in ("mean", "low", "high")]
+        triples = [[float(row[name]) for name in names] for row in rows]
+        return {written(mean, high - mean) for mean, _, high in triples}
+    seeds: dict[str, dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        seeds[row["label"]][int(row["seed"])] = float(row["test_accuracy"])
+    found = set()
+    for scores in seeds.values():
+        score = stats.mean_interval(list(scores.values()))
+        found |= {written(score.mean, score.half_width), between(*score.prediction)}
+    for one in seeds.values():
+        for two in seeds.values():
+            if one is not two:
+                difference = contrasts.compare([one, two])[0, 1].interval
+                found.add(between(difference.low, difference.high))
+    return found
+
+
+def in_effects(rows: list[dict[str, str]]) -> set[str]:
+    found = set()
+    levels: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if row["high"]:
+            mean, half = float(row["mean"]), float(row["high"]) - float(row["mean"])
+            found.add(written(mean, half))
+            levels[row["setting"]].append((mean, half))
+    for pair in levels.values():
+        if len(pair) == 2:
+            (one, half), (two, _) = pair
+            found.add(between(two - one - 2 * half, two - one + 2 * half))
+    return found
+
+
+def written(mean: float, half: float) -> str:
+    return f"{mean:.2f} ± {half:.2f}"
+
+
+def between(low: float, high: float) -> str:
+    return f"{low:.2f} to {high:.2f}"
