@@ -83,11 +83,24 @@ def test_the_version_is_the_packages(command):
     assert done.returncode == 0 and done.stdout == f"study {__version__}\n"
 
 
+def imported(code: str) -> set[str]:
+    """The modules that a process has which runs this code."""
+    ask = [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"]
+    done = subprocess.run(ask, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 def test_help_comes_without_torch():
-    ask = "import sys; from study.__main__ import main; main(['--help']); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    assert "explain" in done.stdout
-    assert not {"torch", "matplotlib", "wandb", "optuna"} & set(done.stdout.split())
+    words = imported("from study.__main__ import main; main(['--help'])")
+    assert "explain" in words
+    assert not {"torch", "matplotlib", "wandb", "optuna"} & words
+
+
+def test_a_pull_and_the_check_of_a_sweep_file_come_without_torch():
+    """They train nothing, and torch takes most of what a command takes to start."""
+    words = imported("from study.sweep import spec; from study.tracking import pull")
+    assert "study.sweep.space" in words
+    assert not {"torch", "matplotlib", "scipy.stats", "wandb"} & words
 
 
 def test_check_refuses_an_unknown_data_set(command):

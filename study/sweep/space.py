@@ -18,7 +18,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from scipy import stats
+from scipy import special
 
 from study.config import FIELDS, VARIANT, check_names, guess_name, number, parse_variant, text
 from study.errors import Faults, UsageError
@@ -363,17 +363,23 @@ def _inv_log_uniform(given: Mapping[str, float]) -> Quantile:
     return lambda u: math.exp(-exponent(1 - u))
 
 
-def _density(density: Any, *names: str) -> Callable[[Mapping[str, float]], Quantile]:
-    """Make the quantile function of one of scipy's densities, by W&B's names of its parameters."""
-    defaults = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0}
-    return lambda given: density(*(given.get(name, defaults[name]) for name in names)).ppf
+def _normal(given: Mapping[str, float]) -> Quantile:
+    mu, sigma = given.get("mu", 0.0), given.get("sigma", 1.0)
+    return lambda u: mu + sigma * special.ndtri(u)
 
 
-def _log_normal(mu: float, sigma: float) -> Any:
+def _log_normal(given: Mapping[str, float]) -> Quantile:
+    """mu and sigma are of the natural logarithm."""
+    mu, sigma = given.get("mu", 0.0), given.get("sigma", 1.0)
     try:
-        return stats.lognorm(sigma, scale=math.exp(mu))
+        median = math.exp(mu)
     except OverflowError as error:
         raise UsageError(f"mu={text(mu)}: is the natural logarithm of no number") from error
+    return lambda u: median * np.exp(sigma * special.ndtri(u))
+
+
+def _beta(given: Mapping[str, float]) -> Quantile:
+    return lambda u: special.betaincinv(given.get("a", 1.0), given.get("b", 1.0), u)
 
 
 QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {
@@ -382,9 +388,9 @@ QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {
     "log_uniform_values": _log_uniform_values,
     "inv_log_uniform": _inv_log_uniform,
     "inv_log_uniform_values": _log_uniform_values,  # log-uniform between its bounds either way
-    "normal": _density(stats.norm, "mu", "sigma"),
-    "log_normal": _density(_log_normal, "mu", "sigma"),
-    "beta": _density(stats.beta, "a", "b"),
+    "normal": _normal,
+    "log_normal": _log_normal,
+    "beta": _beta,
 }
 
 # W&B's distributions: the keys each needs, and those it allows beside them.

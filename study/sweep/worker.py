@@ -27,8 +27,9 @@ from study.train import pack_runs, results
 from study.train.callback import Callback
 
 # The server imports these before the first fork, or each worker would import them anew: also what
-# the first figure, and wandb's first run, import lazily.
-PRELOAD = ["study.sweep.worker", "matplotlib.figure", "matplotlib.backends.backend_agg",
+# the data sets, the first figure, and wandb's first run, import lazily.
+PRELOAD = ["study.sweep.worker", "sklearn.datasets", "sklearn.model_selection",
+           "matplotlib.figure", "matplotlib.backends.backend_agg",
            "wandb", "wandb.sdk.launch"]  # fmt: skip
 UNLOGGED = "no W&B run was written"
 

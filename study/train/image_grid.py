@@ -2,12 +2,14 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from study.runs import Misclassified
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROW = 5  # misclassified images in a row
 INCHES = 1.05  # of an image with the gap beside it, which is 1 in the units below
@@ -25,7 +27,7 @@ class Cell(NamedTuple):
 
 def draw_misclassified(
     wrong: Misclassified, classes: Sequence[str], title: str, count: int
-) -> Figure:
+) -> "Figure":
     """Draw the most confident misclassified images: target as prediction, and the confidence."""
     cells = [
         Cell(pixels, mistake(classes[target], classes[predicted], confidence))
@@ -42,8 +44,10 @@ def mistake(target: str, predicted: str, confidence: float) -> str:
     return words if len(words) <= LINE else words.replace(" as ", "\nas ", 1)
 
 
-def draw(cells: Sequence[Cell], columns: int, title: str = "") -> Figure:
+def draw(cells: Sequence[Cell], columns: int, title: str = "") -> "Figure":
     """Draw cells in rows below a title."""
+    from matplotlib.figure import Figure  # here: a run imports it as it ends, a sweep never
+
     rows = -(-len(cells) // columns)
     pitch = 1 + WORDS
     head = WORDS if title else 0

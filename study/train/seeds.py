@@ -3,8 +3,12 @@
 So a resumed run needs no generator state, and runs of one seed see the same batches.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 INITIALIZATION, ORDER, NOISE, BANK, COPY, SEARCH = range(6)  # purposes
 
@@ -14,6 +18,8 @@ def derive(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
-def generator(*key: int) -> torch.Generator:
+def generator(*key: int) -> "torch.Generator":
     """Return a generator, seeded by `derive`, on the CPU: it draws the same for any device."""
+    import torch  # here: `study pull` derives seeds, and trains nothing
+
     return torch.Generator().manual_seed(derive(*key))
