@@ -23,6 +23,7 @@ from tests.machines import machine, server  # noqa: F401 (fixtures)
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it once, when it is first imported
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process would compile our modules anew
 
 ROOT = Path(__file__).parent.parent
 SWEEPS = sorted(

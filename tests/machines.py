@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from study.config import Config
+from tests.forked import Forked, Patches
 from tests.wandb_server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -51,8 +52,14 @@ class Machine:
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 
+    def fork(self, *words, patches: Patches | None = None, **variables: str) -> Forked:
+        """Start a command of `study` as `start` does, but that it has all imported."""
+        return Forked(*words, cwd=self.home, env=self.environment | variables, patches=patches)
+
     def study(self, *words, **variables: str) -> tuple[int, str]:
-        return self.run(sys.executable, "-m", "study", *words, **variables)
+        process = self.fork(*words, **variables)
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
 
     def agent(self, sweep, *words) -> subprocess.Popen:
         return self.start(WANDB, "agent", "--forward-signals", *words, sweep.path)
@@ -84,7 +91,7 @@ def settings(**values) -> dict:
     return dataclasses.asdict(Config(**values))
 
 
-def finish(process: subprocess.Popen) -> str:
+def finish(process: subprocess.Popen | Forked) -> str:
     output, _ = process.communicate(timeout=300)
     return output
 

@@ -1,6 +1,5 @@
 """The commands, tried as a new user would."""
 
-import os
 import subprocess
 import sys
 
@@ -45,11 +44,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, words, messages, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_no_data_and_no_network_is_one_line(study, tmp_path):
+def test_no_data_and_no_network_is_one_line(command, tmp_path, monkeypatch):
     # A proxy that no one listens at, so that this holds on a machine with a network too.
-    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
-    environment = os.environ | nowhere | {"STUDY_DATA": str(tmp_path / "data")}
-    done = study("train", "--dataset", "mnist", env=environment)
+    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
+    done = command("train", "--dataset", "mnist")
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
     assert "mnist could not be downloaded" in line and "dataset=digits" in line
@@ -57,8 +57,8 @@ def test_no_data_and_no_network_is_one_line(study, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_train_prints_each_epoch_and_goes_no_further_than_asked(study, command, tmp_path):
-    done = study("train", "--epochs", 2, "--batch-size", 512)
+def test_train_prints_each_epoch_and_goes_no_further_than_asked(command, tmp_path):
+    done = command("train", "--epochs", 2, "--batch-size", 512)
     assert done.returncode == 0, done.stderr
     assert "epoch   2/2" in done.stdout
     [folder] = (tmp_path / "runs/train").iterdir()

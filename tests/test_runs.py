@@ -96,10 +96,10 @@ def test_a_run_folder_is_locked_and_removed_if_nothing_was_written(tmp_path):
     assert (folder / "summary.json").exists()
 
 
-def test_a_full_disk_fails_the_run_in_one_line(mounted, study):
+def test_a_full_disk_fails_the_run_in_one_line(mounted, command):
     folder = mounted("size=200k")
     (folder / "other").write_bytes(b"\0" * 100_000)
-    done = study("train", "--epochs", 1, "--out", folder / "run")
+    done = command("train", "--epochs", 1, "--out", folder / "run")
     assert done.returncode == 1, done.stderr
     [line] = done.stderr.splitlines()
     assert "No space left on device" in line
@@ -107,13 +107,13 @@ def test_a_full_disk_fails_the_run_in_one_line(mounted, study):
     assert not [p for p in (folder / "run").iterdir() if p.name.startswith(".") and p.suffix]
     (folder / "other").unlink()
     subprocess.run(["mount", "-o", "remount,size=10m", str(folder)], check=True)
-    again = study("train", "--epochs", 1, "--out", folder / "run")
+    again = command("train", "--epochs", 1, "--out", folder / "run")
     assert again.returncode == 0, again.stderr
 
 
-def test_a_read_only_folder_is_refused_before_training(mounted, study):
+def test_a_read_only_folder_is_refused_before_training(mounted, command):
     folder = mounted("size=1m,ro")
-    done = study("train", "--epochs", 1, "--out", folder / "run")
+    done = command("train", "--epochs", 1, "--out", folder / "run")
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert "Read-only file system" in line and "--out" in line

@@ -45,9 +45,9 @@ def test_runs_of_before_are_read(before):
     assert packed.confusion().sum() == 360 and len(wrong.index) == round(360 * (1 - 0.41666666))
 
 
-def test_a_sweep_of_before_goes_on_and_is_reported(before, study, command, quick):
+def test_a_sweep_of_before_goes_on_and_is_reported(before, command, quick):
     reached = {path.parent.name: path.read_text() for path in before.glob("*/history.jsonl")}
-    done = study("sweep", GOLDEN / "before.yaml", "--workers", "1")
+    done = command("sweep", GOLDEN / "before.yaml", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert "1 runs trained now" in done.stdout and "3 were there" in done.stdout
     for name, history in reached.items():

@@ -1,7 +1,6 @@
 """`study agent`: the real wandb client, many runs in one process, against the stand-in backend."""
 
 import signal
-import sys
 
 import pytest
 
@@ -12,17 +11,12 @@ from study.train import loop
 from tests.machines import Machine, epochs, finish, sweep_text
 
 SHORT = {"holdout": 1300, "batch_size": 64}  # epochs of 137 images
-OFTEN = """
-from study.tracking import agent_api
-agent_api.HEARTBEAT = 0.5
-from study.__main__ import run
-run()
-"""
+OFTEN = {"study.tracking.agent_api.HEARTBEAT": 0.5}
 
 
 def start(machine, sweep, *words):
     """`study agent`, with more heartbeats, so that stops come sooner."""
-    return machine.start(sys.executable, "-c", OFTEN, "agent", sweep.path, *words)
+    return machine.fork("agent", sweep.path, *words, patches=OFTEN)
 
 
 def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, machine):

@@ -1,7 +1,5 @@
 """`study sync`: the real wandb client against the stand-in backend."""
 
-import sys
-
 from study.tracking import logger, marks
 from tests.machines import epochs, finish, sweep_text
 
@@ -20,7 +18,7 @@ def folder_of(machine, run):
 def killed(server, machine, *words, **variables):
     """The runs of a sweep whose process is killed, with nobody else told, once all have a row."""
     sweep = server.add_sweep(sweep_text(**LONG, seed=[1, 2]))
-    process = machine.start(sys.executable, "-m", "study", "agent", sweep.path, "--pack", "2")
+    process = machine.fork("agent", sweep.path, "--pack", "2")
     found = sweep.runs
     server.wait_for(lambda: len(found) == 2 and all(run.rows for run in found.values()), 120)
     process.kill()
@@ -50,9 +48,7 @@ def test_a_killed_pack_is_trained_on_and_finishes_the_same_runs(server, machine)
 
 def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(server, machine):
     sweep = server.add_sweep(sweep_text(**LONG, seed=1))
-    agent = machine.start(
-        sys.executable, "-m", "study", "agent", sweep.path, "--count", "1", **IMPATIENT
-    )
+    agent = machine.fork("agent", sweep.path, "--count", "1", **IMPATIENT)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     server.cut()
     output = finish(agent)

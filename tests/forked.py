@@ -1,0 +1,77 @@
+"""A command of `study` in a fork of the server that forks the workers, which has imported torch and
+wandb: for tests of what a command does, not of how it starts.
+"""
+
+import atexit
+import importlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from study import forks
+from study.sweep.worker import PRELOAD
+
+Patches = Mapping[str, Any]  # as {"study.tracking.agent_api.HEARTBEAT": 0.5}
+
+
+class Forked:
+    """The command, with as much of subprocess.Popen as the tests need."""
+
+    def __init__(
+        self, *words: Any, cwd: Path, env: Mapping[str, str], patches: Patches | None = None
+    ) -> None:
+        handle, name = tempfile.mkstemp()
+        os.close(handle)
+        self.output = Path(name)
+        arguments = ([*map(str, words)], str(cwd), dict(env), dict(patches or {}), name)
+        self.process = forks.context(PRELOAD).Process(target=_run, args=arguments)
+        self.process.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for the end; what the command printed, its errors in it."""
+        self.process.join(timeout)
+        if self.returncode is None:
+            self.kill()
+            raise TimeoutError(f"still running: {self.output.read_text()}")
+        printed = self.output.read_text()
+        self.output.unlink(missing_ok=True)
+        return printed, None
+
+
+def _run(words: list[str], cwd: str, env: dict[str, str], patches: Patches, output: str) -> None:
+    """Run in the fork."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    file = os.open(output, os.O_WRONLY | os.O_APPEND)
+    for standard in (1, 2):
+        os.dup2(file, standard)
+    # Forks are out of the reach of Ctrl-C; a command is not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for path, value in patches.items():
+        module, _, name = path.rpartition(".")
+        setattr(importlib.import_module(module), name, value)
+    from study.__main__ import main
+
+    code = main(words)
+    atexit._run_exitfuncs()  # as Python does where it was not forked
+    sys.exit(code)
