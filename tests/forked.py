@@ -2,7 +2,6 @@
 wandb: for tests of what a command does, not of how it starts.
 """
 
-import atexit
 import importlib
 import os
 import signal
@@ -72,6 +71,5 @@ def _run(words: list[str], cwd: str, env: dict[str, str], patches: Patches, outp
         setattr(importlib.import_module(module), name, value)
     from study.__main__ import main
 
-    code = main(words)
-    atexit._run_exitfuncs()  # as Python does where it was not forked
-    sys.exit(code)
+    with tempfile.TemporaryDirectory() as tempfile.tempdir:  # as a worker does
+        sys.exit(main(words))

@@ -3,8 +3,10 @@
 import dataclasses
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,6 +17,7 @@ from tests.wandb_server import Server
 ROOT = Path(__file__).parent.parent
 WANDB = Path(sys.executable).parent / "wandb"
 SECRET = "planted0secret1" * 3
+TINY = {"dataset": "own:tiny", "batch_size": 16}  # epochs of a third of a second
 
 
 @pytest.fixture
@@ -27,12 +30,14 @@ class Machine:
     """A folder and an environment of its own: one machine that works on sweeps."""
 
     def __init__(self, server: Server, home: Path) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        self.server, self.home = server, home
+        self.server, self.home, self.data = server, home, home / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        write_tiny(self.data / "tiny.npz")
         self.environment = server.environment(home) | {
             "WANDB_API_KEY": SECRET,
             "PYTHONPATH": str(ROOT),
             "STUDY_RUNS": str(home / "runs"),
+            "STUDY_DATA": str(self.data),
             "WANDB_SILENT": "true",
         }
         self.environment.pop("WANDB_MODE", None)
@@ -63,6 +68,23 @@ class Machine:
 
     def agent(self, sweep, *words) -> subprocess.Popen:
         return self.start(WANDB, "agent", "--forward-signals", *words, sweep.path)
+
+    def wait_for_an_epoch(self) -> None:
+        """Wait until a run here has ended an epoch, which the server learns a second later."""
+        end = time.monotonic() + 120
+        while not any(path.stat().st_size for path in self.home.glob("runs/*/*/history.jsonl")):
+            assert time.monotonic() < end, "it never trained an epoch"
+            time.sleep(0.01)
+
+
+def write_tiny(path: Path) -> None:
+    """Write a data set of noise, for runs that need not learn: read without scikit-learn."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 320), ("test", 64)):
+        arrays[f"{part}_images"] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.arange(count) % 10
+    np.savez(path, **arrays)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from study import runs
 from study.config import Config
 from study.sweep import spec
 from study.train import loop
-from tests.machines import Machine, epochs, finish, sweep_text
+from tests.machines import TINY, Machine, epochs, finish, sweep_text
 
-SHORT = {"holdout": 1300, "batch_size": 64}  # epochs of 137 images
+SHORT = TINY | {"batch_size": 64}
 OFTEN = {"study.tracking.agent_api.HEARTBEAT": 0.5}
 
 
@@ -19,7 +19,9 @@ def start(machine, sweep, *words):
     return machine.fork("agent", sweep.path, *words, patches=OFTEN)
 
 
-def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, machine):
+def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(
+    server, machine, monkeypatch
+):
     text = sweep_text(
         **SHORT, epochs=2, variant=["norm=batch l1=1.0e-4", "norm=layer"], lr=[0.05, 0.1]
     )
@@ -32,7 +34,7 @@ def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, m
         assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), output
         assert epochs(run) == [1, 2]
         assert (run.group, run.job_type) == (sweep.id, "train")
-        assert {"norm-study", "digits"} <= set(run.tags) and "variant" in run.config
+        assert {"norm-study", "own:tiny"} <= set(run.tags) and "variant" in run.config
         assert run.summary["test_accuracy_last"] == run.rows[-1]["test/accuracy"]
         for key in ("misclassified", "misclassified_grid", "layers", "confusion"):
             assert key in run.rows[-1], key
@@ -40,6 +42,7 @@ def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, m
     packs = sorted(run.summary["pack"] for run in sweep.runs.values())
     assert packs == [1, 1, 2, 2]  # two and one of the first three, then the last
     (machine.home / "mine.yaml").write_text(text)
+    monkeypatch.setenv("STUDY_DATA", str(machine.data))
     offline = spec.read(machine.home / "mine.yaml").configs
     trained = runs.find(machine.home / "runs" / sweep.id)
     assert {run.config for run in trained} == set(offline)
@@ -47,7 +50,8 @@ def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(server, m
 
 
 def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, machine):
-    sweep = server.add_sweep(sweep_text(epochs=1, norm="none", lr=[0.05, -1.0, 1.0e9, 0.05]))
+    text = sweep_text(**SHORT, epochs=1, norm="none", lr=[0.05, -1.0, 1.0e9, 0.05])
+    sweep = server.add_sweep(text)
     agent = start(machine, sweep, "--pack", "4")
     output = finish(agent)
     assert agent.returncode == 1 and "2 runs trained" in output and "2 failed" in output
@@ -64,25 +68,28 @@ def test_a_run_that_is_refused_or_fails_says_why_and_the_others_go_on(server, ma
 
 
 def test_a_run_that_the_server_stops_ends_as_stopped_and_the_others_go_on(server, machine):
-    sweep = server.add_sweep(sweep_text(**SHORT, epochs=12, seed=[1, 2, 3]))
+    sweep = server.add_sweep(sweep_text(**SHORT, epochs=16, seed=[1, 2, 3]))
     agent = start(machine, sweep, "--pack", "2", "--count", "2")
-    run = server.wait_for(lambda: next((r for r in sweep.runs.values() if r.rows), None), 120)
+    machine.wait_for_an_epoch()
+    run = next(iter(sweep.runs.values()))
     server.stop_run(run.id)
     output = finish(agent)
     assert agent.returncode == 0 and "(1 stopped by the server)" in output
     assert len(sweep.runs) == 2
     [other] = [r for r in sweep.runs.values() if r is not run]
     assert (run.state, run.exit_code, run.summary["state"]) == ("finished", 0, "stopped")
-    assert epochs(run) == list(range(1, len(run.rows) + 1)) and len(run.rows) < 12
+    assert epochs(run) == list(range(1, len(run.rows) + 1)) and len(run.rows) < 16
     assert "misclassified" in run.rows[-1]
-    assert epochs(other) == list(range(1, 13)) and other.summary["state"] == "finished"
+    assert epochs(other) == list(range(1, 17)) and other.summary["state"] == "finished"
 
 
-def test_a_pack_preempted_goes_on_elsewhere_as_if_nothing_had_happened(server, tmp_path):
+def test_a_pack_preempted_goes_on_elsewhere_as_if_nothing_had_happened(
+    server, tmp_path, monkeypatch
+):
     sweep = server.add_sweep(sweep_text(**SHORT, epochs=6, norm=["batch", "none"], lr=[1e-3, 2e-3]))
     lost, found = Machine(server, tmp_path / "lost"), Machine(server, tmp_path / "found")
     agent = start(lost, sweep, "--pack", "4")
-    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    lost.wait_for_an_epoch()
     agent.send_signal(signal.SIGTERM)
     output = finish(agent)
     assert agent.returncode == 143 and "another agent goes on" in output
@@ -96,6 +103,7 @@ def test_a_pack_preempted_goes_on_elsewhere_as_if_nothing_had_happened(server, t
     for run in sweep.runs.values():
         assert (run.state, run.starts) == ("finished", 2 if run in cut else 1), output
         assert epochs(run) == list(range(1, 7)), output
+    monkeypatch.setenv("STUDY_DATA", str(found.data))
     config = Config(**SHORT, epochs=6, norm=longest.config["norm"], lr=longest.config["lr"])
     alone = loop.train(config, tmp_path / "alone")
     for row, expected in zip(longest.rows, alone.history):
@@ -105,7 +113,7 @@ def test_a_pack_preempted_goes_on_elsewhere_as_if_nothing_had_happened(server, t
 def test_ctrl_c_requeues_the_runs(server, machine):
     sweep = server.add_sweep(sweep_text(**SHORT, epochs=500))
     agent = start(machine, sweep, "--pack", "2")
-    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    machine.wait_for_an_epoch()
     agent.send_signal(signal.SIGINT)
     output = finish(agent)
     assert agent.returncode == 130 and "the same command goes on" in output

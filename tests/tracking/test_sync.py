@@ -1,13 +1,14 @@
 """`study sync`: the real wandb client against the stand-in backend."""
 
 from study.tracking import logger, marks
-from tests.machines import epochs, finish, sweep_text
+from tests.machines import TINY, epochs, finish, sweep_text
 
-LONG = {"epochs": 6, "batch_size": 64, "dropout": 0.1}
+LONG = TINY | {"epochs": 6, "dropout": 0.1}
 # The client gives up an upload after so many tries.
 IMPATIENT = {
     f"WANDB_X_{name}_RETRY_MAX": "2" for name in ("FILE_STREAM", "FILE_TRANSFER", "GRAPHQL")
 }
+ONCE = {"study.tracking.stored.ATTEMPTS": 1}  # and we ask no server again that is away
 
 
 def folder_of(machine, run):
@@ -48,7 +49,7 @@ def test_a_killed_pack_is_trained_on_and_finishes_the_same_runs(server, machine)
 
 def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(server, machine):
     sweep = server.add_sweep(sweep_text(**LONG, seed=1))
-    agent = machine.fork("agent", sweep.path, "--count", "1", **IMPATIENT)
+    agent = machine.fork("agent", sweep.path, "--count", "1", patches=ONCE, **IMPATIENT)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     server.cut()
     output = finish(agent)
