@@ -97,7 +97,8 @@ def test_an_epoch_is_plain_sgd(monkeypatch):
 
 
 def test_the_same_config_gives_the_same_numbers_to_the_bit(tmp_path):
-    one, two = (loop.train(FULL, tmp_path / name) for name in ("one", "two"))
+    config = dataclasses.replace(FULL, epochs=2)
+    one, two = (loop.train(config, tmp_path / name) for name in ("one", "two"))
     assert without_times(one.history) == without_times(two.history)
     other = loop.train(dataclasses.replace(FULL, seed=4, epochs=1), tmp_path / "other")
     assert other.history[0]["train/loss"] != one.history[0]["train/loss"]
@@ -121,14 +122,18 @@ def test_runs_of_one_seed_see_the_same_batches(tmp_path):
     assert len(set(seen[:half])) == half == 12  # the last, partial batch included
 
 
-def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
+def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path, command):
     whole = loop.train(FULL, tmp_path / "whole")
     folder = tmp_path / "killed"
     options = [
         f"--{k.replace('_', '-')}={v}" for k, v in FULL.non_defaults().items() if k != "nesterov"
     ]
-    command = [sys.executable, "-m", "study", "train", *options, "--nesterov", "--out", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = ["train", *options, "--nesterov", "--out", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "study", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     history = folder / "history.jsonl"
     while process.poll() is None and not (
         history.exists() and len(history.read_text().splitlines()) >= 2
@@ -139,7 +144,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     killed = runs.read(folder)
     assert killed.state == runs.RUNNING, "the run ended before it was killed"
     assert 2 <= len(killed.history) < 4
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = command(*words)
     assert done.returncode == 0, done.stderr
     again = runs.read(folder)
     assert without_times(again.history) == without_times(whole.history)
@@ -226,7 +231,10 @@ def test_out_of_memory_names_its_remedy(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float64"])
-def test_the_precisions_train(precision, tmp_path):
+def test_the_precisions_train(precision, tmp_path, monkeypatch):
+    train, test = data.read("digits")
+    few = train.take(np.arange(400)), test.take(np.arange(100))  # a CPU emulates bfloat16
+    monkeypatch.setattr(data, "read", lambda _: few)
     run = loop.train(Config(epochs=2, batch_size=64, precision=precision), tmp_path)
     assert run.history[1]["train/loss"] < run.history[0]["train/loss"]
     weights = torch.load(tmp_path / "weights.pt", weights_only=True)
@@ -252,12 +260,17 @@ def test_an_unknown_device_is_refused():
 
 
 @needs("mnist")
-def test_an_epoch_of_mnist_learns(tmp_path):
+def test_a_fifth_of_an_epoch_of_mnist_learns(tmp_path, monkeypatch):
     """Real data through the real path. The rate falls to 0: at 0.07 to the end the accuracy swings
-    from 96 to 99 % with the last steps' rounding."""
-    config = Config(dataset="mnist", norm="batch", lr=0.07, schedule="cosine", epochs=1, seed=1)
+    with the last steps' rounding. It was 97.04 and 97.47 % with seeds 1 and 2."""
+    train, test = data.read("mnist")
+    fifth = train.take(np.arange(12_000)), test
+    monkeypatch.setattr(data, "read", lambda _: fifth)
+    config = Config(
+        dataset="mnist", norm="batch", lr=0.07, schedule="cosine", epochs=1, batch_size=32, seed=1
+    )
     run = loop.train(config, tmp_path)
-    assert run.summary["test_accuracy_last"] > 98
+    assert run.summary["test_accuracy_last"] > 96
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
