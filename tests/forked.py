@@ -2,6 +2,7 @@
 wandb: for tests of what a command does, not of how it starts.
 """
 
+import atexit
 import importlib
 import os
 import signal
@@ -29,6 +30,7 @@ class Forked:
         arguments = ([*map(str, words)], str(cwd), dict(env), dict(patches or {}), name)
         self.process = forks.context(PRELOAD).Process(target=_run, args=arguments)
         self.process.start()
+        atexit.register(self.process.kill)  # or Python would wait for what a failed test left
 
     @property
     def pid(self) -> int:
