@@ -32,8 +32,9 @@ SWEEPS = sorted(
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: tests of agents wait for a server much of their time."""
-    return augment.usable_cores() + 2
+    """One more than there are cores, for when a test waits; each takes 25 processor seconds to
+    import, to collect and to start its server of forks."""
+    return augment.usable_cores() + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
