@@ -21,7 +21,7 @@ from study.sweep import local, spec
 from study.tracking import logger, marks
 from study.train import loop
 from tests.conftest import ROOT, without_times
-from tests.machines import SECRET, WANDB, Machine, epochs, finish, settings, sweep_text
+from tests.machines import SECRET, TINY, WANDB, Machine, epochs, finish, settings, sweep_text
 from tests.wandb_server import Server
 
 
@@ -124,11 +124,13 @@ def assert_no_secret(machine: Machine, *texts: str) -> None:
             assert SECRET.encode() not in path.read_bytes(), path
 
 
-def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tmp_path):
-    sweep = server.add_sweep(sweep_text(epochs=6, dropout=0.1, batch_size=64, seed=1))
+def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(
+    server, tmp_path, monkeypatch
+):
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=6, dropout=0.1, seed=1))
     lost, found = Machine(server, tmp_path / "lost"), Machine(server, tmp_path / "found")
     agent = lost.agent(sweep)
-    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    lost.wait_for_an_epoch()
     agent.send_signal(signal.SIGTERM)
     output = finish(agent)
     [run] = sweep.runs.values()
@@ -141,7 +143,8 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tm
     assert epochs(run) == [1, 2, 3, 4, 5, 6]
     [folder] = (tmp_path / "found/runs").glob("*/*")
     assert len(runs.read_history(folder)) == 6
-    config = Config(epochs=6, dropout=0.1, batch_size=64, seed=1)
+    monkeypatch.setenv("STUDY_DATA", str(found.data))
+    config = Config(**TINY, epochs=6, dropout=0.1, seed=1)
     alone = loop.train(config, tmp_path / "alone")
     again = [{key: row[key] for key in alone.history[0]} for row in run.rows]
     assert without_times(again) == without_times(alone.history)
@@ -151,7 +154,7 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(server, tm
 @pytest.mark.parametrize("moment", ["opening", "training"])
 def test_a_signal_to_every_process_hands_the_run_back(moment, server, machine):
     """As Slurm sends it, which kills wandb's service too; also before the first epoch."""
-    sweep = server.add_sweep(sweep_text(epochs=6, batch_size=64, seed=1))
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=8, seed=1))
     agent = machine.agent(sweep)
     reached = {
         "opening": lambda: bool(sweep.runs),
@@ -167,11 +170,11 @@ def test_a_signal_to_every_process_hands_the_run_back(moment, server, machine):
     assert (run.state, run.exit_code) == ("preempted", 143), output
     assert bool(run.rows) == ("checkpoint.pt" in run.files)
     output = finish(machine.agent(sweep))
-    assert run.state == "finished" and epochs(run) == [1, 2, 3, 4, 5, 6], output
+    assert run.state == "finished" and epochs(run) == list(range(1, 9)), output
 
 
 def test_runs_stopped_by_the_server_are_stopped_and_not_assigned_again(server, machine):
-    sweep = server.add_sweep(sweep_text(epochs=500, seed=[1, 2]))
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=500, seed=[1, 2]))
     agent = machine.agent(sweep)
     stopped = set()
     for _ in range(2):
@@ -192,7 +195,7 @@ def test_runs_stopped_by_the_server_are_stopped_and_not_assigned_again(server, m
 
 
 def test_a_run_refused_or_failed_says_why_and_the_next_run_starts(server, machine, quick):
-    text = sweep_text(epochs=1, norm="none", lr=[1.0e9, -1.0, 0.05])
+    text = sweep_text(**TINY, epochs=1, norm="none", lr=[1.0e9, -1.0, 0.05])
     sweep = server.add_sweep(text)
     output = finish(machine.agent(sweep, "--max-consecutive-failed-runs", "3"))
     diverged, refused, fine = sweep.runs.values()
@@ -210,7 +213,7 @@ def test_a_run_refused_or_failed_says_why_and_the_next_run_starts(server, machin
 
 def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
     """It is away when the run ends, and its tables and files are to be uploaded."""
-    sweep = server.add_sweep(sweep_text(epochs=6, batch_size=64, seed=1))
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=6, seed=1))
     agent = machine.agent(sweep)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     server.cut(25)
@@ -274,10 +277,16 @@ def whole_table(server) -> bool:
     return table.committed and pictures == logger.PICTURES
 
 
-def test_an_offline_sweep_is_synced_where_it_was_trained(server, machine):
+def sweep_offline(machine) -> None:
+    """Train mine.yaml, of one run, into the machine's runs/mine, as `study sweep` does."""
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
-    code, output = machine.study("sweep", "mine.yaml")
-    assert code == 0 and not server.runs, output
+    outcome = local.run(spec.read(machine.home / "mine.yaml"), machine.home / "runs/mine")
+    assert outcome.trained == 1 and not outcome.warnings
+
+
+def test_an_offline_sweep_is_synced_where_it_was_trained(server, machine):
+    sweep_offline(machine)
+    assert not server.runs
     code, output = machine.run(WANDB, "sync", *machine.home.glob("runs/*/*/wandb/offline-run-*"))
     assert code == 0 and server.runs, output
     [run] = server.runs.values()
@@ -289,9 +298,8 @@ def test_an_offline_sweep_is_synced_where_it_was_trained(server, machine):
 
 
 def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
-    (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
-    code, output = machine.study("sweep", "mine.yaml")
-    assert code == 0 and not server.runs, output
+    sweep_offline(machine)
+    assert not server.runs
     (machine.home / "runs").rename(machine.home / "copied")
     for logged in ("; 1 logged to W&B only", "left for later\n"):  # twice: nothing comes double
         code, output = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
@@ -369,7 +377,7 @@ def test_make_agents_runs_one_a_gpu_and_a_stop_stops_all(server, tmp_path):
     (launch / "agents").symlink_to(ROOT / "sweeps/launch/agents")
     (home / ".venv").symlink_to(Path(sys.prefix))
     machine = Machine(server, home)
-    sweep = server.add_sweep(sweep_text(epochs=200, batch_size=64, seed=[1, 2, 3]))
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=200, seed=[1, 2, 3]))
     process = machine.start("sweeps/launch/agents", sweep.path, "0,1", STAGGER="1")
     server.wait_for(lambda: sum(bool(run.rows) for run in sweep.runs.values()) == 2, 180)
     family = descendants(process.pid)
