@@ -141,7 +141,7 @@ def _check_figure(name: str, value: Any) -> None:
         raise ValueError(f"{name} is {_kind(value)}, not a number")
     if name.endswith(("accuracy", "accuracy_last", "accuracy_best")) and not 0 <= value <= 100.001:
         raise ValueError(f"{name} is {value:g}, no percentage")
-    if value < 0 and name in ("seconds", "lr", "epochs", "total"):
+    if value < 0 and name in ("seconds", "cpu_seconds", "memory_mb", "lr", "epochs", "total"):
         raise ValueError(f"{name} is negative")
 
 

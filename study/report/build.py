@@ -35,6 +35,7 @@ from study.report.figures import (
     styles,
     tradeoff,
     train_test,
+    usage,
     weights,
 )
 from study.report.figures import effects as effects_figure
@@ -382,6 +383,7 @@ def _compared_figures(folder: Path, study: Study, target: float | None) -> list[
         tradeoff.draw(folder, study, "parameters"),
         weights.draw(folder, study),
         misclassified.draw_shared(folder, study),
+        usage.draw(folder, study),
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import platform
 import resource
+from pathlib import Path
 
 import torch
 
@@ -76,6 +77,18 @@ def reset_peak_memory(device: torch.device) -> None:
     """Count the peak of a GPU's memory from now on."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+
+
+def memory(device: torch.device) -> float:
+    """Return the memory used now, in MB: of a GPU, else of this process (where the system does not
+    tell, the most so far)."""
+    if device.type == "cuda":
+        return round(torch.cuda.memory_allocated(device) / 1e6, 1)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak_memory(device)
+    return round(pages * resource.getpagesize() / 1e6, 1)
 
 
 def peak_memory(device: torch.device) -> float:

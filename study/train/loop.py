@@ -40,6 +40,7 @@ from study.train import (
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.predictions import BestEpoch, Predictions
+from study.train.usage import Usage
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -81,7 +82,7 @@ class Training:
         Raises:
             RunError: a loss is no finite number.
         """
-        began = time.perf_counter()
+        usage = Usage(self.device)
         epoch = len(self.history) + 1
         loss, accuracy = self._train(epoch, callback)
         row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
@@ -96,7 +97,7 @@ class Training:
                     self.test_logits = logits
                     self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
-        row["seconds"] = round(time.perf_counter() - began, 6)
+        row |= usage.row()
         check_finite(row, self.config)
         self.history.append(row)
         return row

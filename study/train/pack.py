@@ -30,6 +30,7 @@ from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
 from study.train.predictions import BestEpoch
+from study.train.usage import Usage
 
 if TYPE_CHECKING:
     from study.train.kernel_network import KernelNetwork
@@ -161,9 +162,9 @@ class Pack:
     def epoch(self, epoch: int, callbacks: Sequence[Callback]) -> list[dict[str, float]]:
         """Train one epoch and evaluate: a line of the history for each model.
 
-        `seconds` is a model's share of the time that the pack took.
+        Its seconds are a model's share of the time that the pack took.
         """
-        began = time.perf_counter()
+        usage = Usage(self.device)
         self._train(epoch, callbacks)
         images = len(self.dataset.train)
         loss, correct = (self.loss / images).tolist(), self.correct.tolist()
@@ -180,7 +181,7 @@ class Pack:
                     row.update(scores)
         for row, config in zip(rows, self.configs):
             row["lr"] = schedule.learning_rate(config, epoch * self.steps - 1, self.steps)
-            row["seconds"] = round((time.perf_counter() - began) / len(rows), 6)
+            row |= usage.row(len(rows))
         return rows
 
     def _train(self, epoch: int, callbacks: Sequence[Callback]) -> None:

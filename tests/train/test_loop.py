@@ -104,7 +104,7 @@ def test_the_same_config_gives_the_same_numbers_to_the_bit(tmp_path):
     assert other.history[0]["train/loss"] != one.history[0]["train/loss"]
     assert set(one.history[0]) == {
         "epoch", "train/loss", "train/accuracy", "train/l1", "val/loss", "val/accuracy",
-        "test/loss", "test/accuracy", "lr", "seconds",
+        "test/loss", "test/accuracy", "lr", "seconds", "cpu_seconds", "memory_mb",
     }  # fmt: skip
 
 

@@ -6,12 +6,13 @@ from study.report.text.table import Table
 from study.report.variants import Study, Variant
 
 HEADER = (
-    "#", "variant", "seconds a run", "slowest epoch", "median epoch", "images a second",
-    "peak memory (MB)", "device",
+    "#", "variant", "seconds a run", "slowest epoch", "median epoch", "its processor seconds",
+    "images a second", "peak memory (MB)", "device",
 )  # fmt: skip
 NOTE = (
     "Means over seeds, in seconds; of memory the most: of the GPU, else of the process, which may"
-    " have trained other runs before. Times are beside whatever else the machine did."
+    " have trained other runs before. Times are beside whatever else the machine did; those of the"
+    " processor are a run's own, an epoch's median."
 )
 
 
@@ -21,7 +22,8 @@ def table(study: Study) -> Table:
 
 
 def _row(study: Study, variant: Variant) -> list[str]:
-    epochs = [row["seconds"] for run in variant.runs for row in run.history if "seconds" in row]
+    epochs = _epochs(variant, "seconds")
+    processor = _epochs(variant, "cpu_seconds")
     devices = {str(run.summary["device"]) for run in variant.runs if run.summary.get("device")}
     memory = [*variant.values("peak_memory_mb").values()]
     return [
@@ -30,10 +32,15 @@ def _row(study: Study, variant: Variant) -> list[str]:
         _mean(variant, "seconds", 1),
         f"{max(epochs):.2f}" if epochs else "",
         f"{np.median(epochs):.2f}" if epochs else "",
+        f"{np.median(processor):.2f}" if processor else "",
         _mean(variant, "images_per_second", 0),
         f"{max(memory):,.0f}" if memory else "",
         "; ".join(sorted(devices)),
     ]
+
+
+def _epochs(variant: Variant, key: str) -> list[float]:
+    return [row[key] for run in variant.runs for row in run.history if key in row]
 
 
 def _mean(variant: Variant, key: str, digits: int) -> str:
