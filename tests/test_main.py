@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -48,6 +49,7 @@ def test_no_data_and_no_network_is_one_line(command, tmp_path, monkeypatch):
     # A proxy that no one listens at, so that this holds on a machine with a network too.
     for name in ("HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # urllib keeps the proxies it first saw
     monkeypatch.setenv("STUDY_DATA", str(tmp_path / "data"))
     done = command("train", "--dataset", "mnist")
     assert done.returncode == 2

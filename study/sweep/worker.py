@@ -5,6 +5,7 @@ imported torch once and touched no GPU.
 """
 
 import contextlib
+import os
 import signal
 import tempfile
 import traceback
@@ -200,6 +201,7 @@ class Worker:
 def _run_job(job: Job, pipe: Connection) -> None:
     """Do a job, in the worker's process; the last message of each run is its end."""
     forks.follow_parent()
+    os.environ.pop("WANDB_SERVICE", None)  # wandb's in the process that started the server of forks
     causes = _train(job, pipe) if job.trains else [None] * len(job.tasks)
     # W&B removes its copies of the tables as Python exits, which a forked process never does.
     with tempfile.TemporaryDirectory() as tempfile.tempdir:

@@ -10,7 +10,7 @@ import time
 import pytest
 from tqdm import tqdm
 
-from study import files, planned, runs
+from study import files, forks, planned, runs
 from study.sweep import jobs, local, spec, worker
 from study.sweep import search as search_of
 from study.tracking import marks
@@ -274,6 +274,25 @@ def test_a_picture_that_a_pack_left_out_is_drawn_before_its_run_is_logged(tiny_r
     worker._record(task, job, 0, pipe=None)
     assert marks.is_recorded(folder)
     assert (folder / runs.GRID).read_bytes() == (tiny_run.path / runs.GRID).read_bytes()
+
+
+def _run_where_wandb_has_ended(job, pipe):
+    os.environ["WANDB_SERVICE"] = "3-1-unix-/nowhere"  # as a notebook leaves it that used wandb
+    worker._run_job(job, pipe)
+
+
+def test_a_worker_does_without_the_wandb_of_what_started_it(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run.path, folder)
+    task = worker.Task(tiny_run.config, "mine", folder)
+    job = worker.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
+    context = forks.context(worker.PRELOAD)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run_where_wandb_has_ended, args=(job, theirs))
+    process.start()
+    assert ours.recv() == worker.Message("end", 0, None)  # no warning before it
+    process.join()
+    assert marks.is_recorded(folder)
 
 
 def test_a_run_without_its_wandb_run_gets_one(sweep, tmp_path):
