@@ -42,6 +42,14 @@ def test_the_share_of_weights_near_zero_is_a_mean_over_seeds(saved, tmp_path):
     assert sparsity.draw(tmp_path, made, varied[0], varied) is None  # the norm
 
 
+def test_of_many_variants_the_best_are_read(saved, tmp_path):
+    lambdas = [i * 1e-5 for i in range(30)]
+    made = study(*(with_weights(tmp_path, Config(l1=l1), 1, 50) for l1 in lambdas))
+    [l1] = varying(made)
+    figure = sparsity.draw(tmp_path, made, l1, [l1])
+    assert len(saved["sparsity"][1]) == 24 and figure.caption.endswith("The best 24 of 30.")
+
+
 def test_runs_without_weights_have_no_figure(saved, tmp_path):
     made = study(*(run(Config(l1=l1), 99.0, 1) for l1 in (0.0, 1e-5, 1e-4)))
     varied = varying(made)
