@@ -69,9 +69,10 @@ class Metric:
         """What its best value is: highest or lowest."""
         return "highest" if self.maximize else "lowest"
 
-    def format(self, value: float) -> str:
-        """Return a value as text: of an accuracy in percent two digits, of a loss four."""
-        return f"{value:.{2 if self.is_accuracy else 4}f}"
+    def format(self, value: float, signed: bool = False) -> str:
+        """Return a value as text: of an accuracy in percent two digits, of a loss four. With
+        `signed` as a difference, which has its sign."""
+        return f"{value:{'+z' if signed else ''}.{2 if self.is_accuracy else 4}f}"
 
 
 def metric_title(name: str) -> str:

@@ -13,12 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from study.config import FIELDS, number, text
 from study.report.variants import Study
 
-SCALED = {
-    "l1",
-    "weight_decay",
-    "lr",
-    "batch_size",
-}  # settings whose ratios count, not their differences
+SCALED = {"l1", "weight_decay", "lr", "batch_size"}  # whose ratios count, not their differences
 LOG_RATIO = 10  # largest to smallest value from which such an axis is logarithmic
 FEW_VALUES = 8  # up to so many, each value is a tick
 TITLES = {"l1": "L1 lambda", "lr": "learning rate"}

@@ -179,9 +179,10 @@ class Pack:
             if split is not None:
                 for row, scores in zip(rows, self._scores(name, split)):
                     row.update(scores)
+        used = usage.row(len(rows))
         for row, config in zip(rows, self.configs):
             row["lr"] = schedule.learning_rate(config, epoch * self.steps - 1, self.steps)
-            row |= usage.row(len(rows))
+            row |= used
         return rows
 
     def _train(self, epoch: int, callbacks: Sequence[Callback]) -> None:

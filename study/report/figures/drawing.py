@@ -178,6 +178,11 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return moved.tolist()
 
 
+def draw_legend(figure: Figure) -> None:
+    """Draw the legend of a figure of constrained layout, above its axes."""
+    figure.legend(loc="outside upper left", frameon=False, fontsize=7, ncols=2)
+
+
 def save(
     figure: Figure, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:

@@ -72,7 +72,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         draw_ticks(axes, axis)
         axes.set(xlabel=axis.title, ylabel=study.chosen_by)
         if len(families) > 1 or stopped:
-            figure.legend(loc="outside upper left", frameon=False, fontsize=7, ncols=2)
+            drawing.draw_legend(figure)
         for point in points:
             if point.variant.label in inside:
                 drawing.draw_beyond(axes, point.x, point.score[1:3], "0.3")

@@ -25,7 +25,8 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
     None where the axis is another, or has too few values with weights; runs pulled from W&B have
     none.
     """
-    if axis.name != "l1":
+    lambdas = {variant.config.l1 for variant in study.shown}
+    if axis.name != "l1" or len(lambdas) < response.SEVERAL:
         return None
     points = [
         Point(variant, axis.position(variant.config.l1), share)
@@ -48,13 +49,13 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         near = f"weights below {number(weights.NEAR)} (%)"
         axes.set(xlabel=axis.title, ylabel=near, ylim=(0, 100))
         if len(families) > 1:
-            figure.legend(loc="outside upper left", frameon=False, fontsize=7, ncols=2)
+            drawing.draw_legend(figure)
         rows = [[p.variant.label, p.variant.config.l1, p.score.n, *p.score[:3]] for p in points]
         drawing.save(figure, folder, "sparsity", HEADER, rows)
     return SavedFigure(
         "sparsity",
         "Weights near zero under each L1 lambda",
-        f"A point is a configuration: the share of its weights and biases below"
+        "A point is a configuration: the share of its weights and biases below"
         f" {number(weights.NEAR)}, the mean over its seeds with the 95 % t interval where there are"
         " several. Lines join those that differ in L1 lambda alone."
         + (f" The best {len(study.shown)} of {len(study.variants)}." if study.hidden else ""),

@@ -13,7 +13,6 @@ from study.config import Config, labels, number
 from study.planned import Metric
 from study.report import contrasts
 from study.report.contrasts import Contrast
-from study.report.stats import Interval
 from study.report.variants import Study, Variant
 from study.report.words import format_p
 
@@ -48,8 +47,7 @@ def limits(study: Study) -> list[Limit]:
             if variant.config.l1:
                 by_reduction[variant.config.l1_reduction].append(variant)
         for reduction, penalized in by_reduction.items():
-            limit = _limit(study, none + penalized) if none else None
-            if limit:
+            if none and (limit := _limit(study, penalized, none[0])):
                 found.append(Limit(base, reduction, *limit))
     return found
 
@@ -59,21 +57,19 @@ def _without(config: Config) -> Config:
 
 
 def _limit(
-    study: Study, variants: Sequence[Variant]
+    study: Study, penalized: Sequence[Variant], none: Variant
 ) -> tuple[tuple[float, Contrast] | None, tuple[float, Contrast] | None] | None:
-    """The last harmless lambda and the first costly one of variants with rising lambdas, of which
-    the first has none."""
-    if len(variants) <= SEVERAL:
+    """The last harmless lambda and the first costly one of variants with rising lambdas."""
+    if len(penalized) < SEVERAL:
         return None
-    compared = contrasts.compare([variant.values(study.rank_key) for variant in variants])
+    compared = contrasts.compare([each.values(study.rank_key) for each in (*penalized, none)])
     harmless = costly = None
-    for j in range(1, len(variants)):
-        less = compared[0, j]  # none minus the lambda
-        mean, low, high, seeds = less.interval
-        if not low < high:
+    for i, variant in enumerate(penalized):
+        contrast = compared[i, len(penalized)]
+        if not contrast.interval.low < contrast.interval.high:
             return None
-        change = variants[j].config.l1, less._replace(interval=Interval(-mean, -high, -low, seeds))
-        if less.told_apart and (mean > 0) == study.metric.maximize:
+        change = variant.config.l1, contrast
+        if contrast.told_apart and (contrast.interval.mean < 0) == study.metric.maximize:
             costly = change
             break
         harmless = change
@@ -102,13 +98,12 @@ def _words(limit: Limit, metric: Metric) -> str:
     unit = " points" if metric.is_accuracy else ""
     said = "none" if limit.harmless is None else value(limit.harmless[0])
     if limit.harmless:
-        mean, low, high, _ = limit.harmless[1].interval
-        said += f", which changes it by {mean:+z.2f}{unit} ({low:+z.2f} to {high:+z.2f})"
+        mean, low, high = (metric.format(x, signed=True) for x in limit.harmless[1].interval[:3])
+        said += f", which changes it by {mean}{unit} ({low} to {high})"
     if limit.costly:
         l1, contrast = limit.costly
-        said += (
-            f"; {value(l1)} changes it by {contrast.interval.mean:+z.2f} ({format_p(contrast.p)})"
-        )
+        mean = metric.format(contrast.interval.mean, signed=True)
+        said += f"; {value(l1)} changes it by {mean} ({format_p(contrast.p)})"
     else:
         said += ", the largest that was tried"
     return said
