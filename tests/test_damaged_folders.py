@@ -9,7 +9,7 @@ import pytest
 
 from study import planned, runs
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.text import search as search_text
 from study.sweep import spec, trials
 from study.sweep.search import Search
@@ -63,7 +63,7 @@ def test_a_report_does_without_a_damaged_plan_and_record_of_a_search(written, ki
     folder = tmp_path / "runs/mine"
     for file in (planned.FILE, runs.SEARCH):
         (folder / file).write_bytes(BYTES[kind])
-    study = variants.collect(folder)
+    study = grouping.collect(folder)
     assert len(study.all) == 3 and study.plan is None
     assert search_text.summarize(study) is None
     assert [len(found) for found in search_text.in_order(study)[:1]] == [3]

@@ -33,10 +33,10 @@ def report(folder: Path, outcome: Outcome) -> int:
 def _best(folder: Path) -> list[str]:
     """The configuration with the best mean, and the command that says what it is worth; nothing
     where no run has finished."""
-    from study.report import variants, words
+    from study.report import grouping, words
 
     try:
-        study = variants.collect(folder)
+        study = grouping.collect(folder)
     except UsageError:  # no finished run here
         return []
     best = study.ranked()[0]

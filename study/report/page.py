@@ -11,9 +11,9 @@ import jinja2
 from study import escape, files
 from study.report.build import FIGURES, Comparison, Report, build_report
 from study.report.figures import live, rendering, styles
+from study.report.grouping import collect
 from study.report.progress import Progress
 from study.report.text.table import Table
-from study.report.variants import collect
 
 
 def write(

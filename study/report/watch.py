@@ -12,8 +12,8 @@ from study import runs
 from study.errors import UsageError
 from study.report import page, progress
 from study.report.build import Report, build_report
+from study.report.grouping import collect, sweep_names
 from study.report.progress import Progress, Stamp
-from study.report.variants import collect, sweep_names
 from study.runs import Run
 
 log = logging.getLogger(__name__)

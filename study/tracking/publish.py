@@ -23,7 +23,8 @@ from tqdm import tqdm
 from study.errors import RunError, UsageError, first_line
 from study.report import page
 from study.report.build import FIGURES, Report, build_report
-from study.report.variants import Study, collect
+from study.report.grouping import collect
+from study.report.variants import Study
 from study.tracking import client, logger, marks, panels, trained
 from study.tracking.client import PAGE
 

@@ -1,7 +1,7 @@
 import pytest
 
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.axis import Axis, varying
 from tests.report.conftest import curve
 
@@ -35,7 +35,7 @@ def test_settings_that_always_move_together_are_one_axis(made, tmp_path):
     for norm in ("batch", "layer"):
         for size in (2, 16, 128):
             made(Config(norm=norm, batch_size=size, lr=0.05 * size / 128), curve(99.0))
-    norm, size = varying(variants.collect(tmp_path / "runs/mine"))
+    norm, size = varying(grouping.collect(tmp_path / "runs/mine"))
     assert (norm.name, norm.beside) == ("norm", ())
     assert (size.name, size.values, size.beside) == ("batch_size", (2, 16, 128), ("lr",))
     assert size.title == "batch size (with learning rate)" and size.log
@@ -44,6 +44,6 @@ def test_settings_that_always_move_together_are_one_axis(made, tmp_path):
 def test_values_that_never_come_twice_are_axes_of_their_own(made, tmp_path):
     for lr, dropout in ((0.1, 0.03), (0.02, 0.01), (0.05, 0.02)):
         made(Config(lr=lr, dropout=dropout), curve(99.0))
-    assert [axis.names for axis in varying(variants.collect(tmp_path / "runs/mine"))] == [
+    assert [axis.names for axis in varying(grouping.collect(tmp_path / "runs/mine"))] == [
         ("dropout",), ("lr",),
     ]  # fmt: skip

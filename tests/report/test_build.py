@@ -4,7 +4,7 @@ import csv
 import itertools
 
 from study.config import Config
-from study.report import page, variants
+from study.report import grouping, page
 from study.report.build import build_report
 from study.report.text.findings import EFFECTS
 from tests.report.conftest import curve, searched
@@ -13,7 +13,7 @@ from tests.report.conftest import curve, searched
 def test_a_search_has_its_figures(made, tmp_path):
     searched(made, 11)
     folder = tmp_path / "out"
-    report = build_report(variants.collect(tmp_path / "runs/mine"), [], folder)
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], folder)
     [part] = report.comparisons
     assert [figure.name for figure in part.search_figures] == [
         "response_lr", "importance", "parallel_coordinates", "best_so_far",
@@ -26,7 +26,7 @@ def test_a_search_has_its_figures(made, tmp_path):
 def test_figures_are_by_section_and_files_of_the_folder(made, tmp_path, quick):
     for norm in ("batch", "layer"):
         made(Config(norm=norm), curve(99.0))
-    report = build_report(variants.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
     [part] = report.comparisons
     assert list(part.figures) == [
         "The variants compared", "BN", "LN",
@@ -42,7 +42,7 @@ def test_figures_are_by_section_and_files_of_the_folder(made, tmp_path, quick):
 
 
 def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick):
-    report = build_report(variants.collect(l1_grid), [], tmp_path / "out")
+    report = build_report(grouping.collect(l1_grid), [], tmp_path / "out")
     [part] = report.comparisons
     assert part.search is None
     assert [figure.name for figure in part.figures["Accuracy by setting"]] == ["response_l1"]
@@ -53,7 +53,7 @@ def test_runs_of_one_epoch_have_no_curves(made, tmp_path, quick):
     for norm, last in (("batch", 99.0), ("layer", 98.0)):
         made(Config(norm=norm, epochs=1), [last])
     out = tmp_path / "out"
-    report = build_report(variants.collect(tmp_path / "runs/mine"), [], out)
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], out)
     [part] = report.comparisons
     assert [figure.name for figure in part.compared] == ["final", "misclassified_by"]
     assert part.on_top == [] and part.below == part.compared[1:] and part.graphs == {}
@@ -69,7 +69,7 @@ def test_what_the_settings_of_a_grid_do_is_read_at_a_glance(made, tmp_path, quic
         for lr in (0.05, 0.1):
             for seed in (1, 2):
                 made(Config(norm=norm, dropout=dropout, lr=lr, seed=seed), curve(94 + i + seed / 9))
-    report = build_report(variants.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
     [part] = report.comparisons
     [first, *_] = part.first_findings
     assert first.source == EFFECTS and first.text.startswith("Over all 3 settings of the grid")
@@ -83,7 +83,7 @@ def test_data_sets_share_no_ranking_figure_or_table(made, tmp_path, quick):
             made(mnist, curve(last + 1 + seed / 50), sweep="mnist")
     folders = [tmp_path / "runs" / name for name in ("digits", "mnist")]
     out = tmp_path / "out"
-    report = build_report(variants.collect(*folders), folders, out)
+    report = build_report(grouping.collect(*folders), folders, out)
     assert [part.dataset for part in report.comparisons] == ["digits", "mnist"]
     for part in report.comparisons:
         labels = [row.label for row in part.variants]

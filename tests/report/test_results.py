@@ -3,12 +3,12 @@
 import pytest
 
 from study.config import Config
-from study.report import results, variants
+from study.report import grouping, results
 from tests.report.conftest import spread
 
 
 def test_results_are_the_means_over_seeds():
-    study = variants.gather(
+    study = grouping.gather(
         {"mine": [*spread(Config(l1=2.5e-5), 99.4, 99.38), *spread(Config(norm="layer"), 99.2)]}
     )
     bn, ln = (dict(zip(results.HEADER, row, strict=True)) for row in results.rows(study))
@@ -25,7 +25,7 @@ def test_the_last_five_epochs_count_from_ten_on_and_the_middle_half_from_ten_see
     short = spread(Config(), 99.4)
     short[0].history[:] = short[0].history[-9:]
     ten = spread(Config(norm="layer"), *[99.4, 99.5, 99.3] * 3, 10.0)
-    study = variants.gather({"mine": [*short, *ten]})
+    study = grouping.gather({"mine": [*short, *ten]})
     bn, ln = (dict(zip(results.HEADER, row, strict=True)) for row in results.rows(study))
     assert bn["test_accuracy_last5_min"] == "" and ln["test_accuracy_last5_min"] < 10
     assert bn["interquartile_mean"] == "" and (bn["failed_to_learn"], bn["finished"]) == (0, 1)

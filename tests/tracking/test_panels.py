@@ -9,7 +9,7 @@ import wandb_workspaces.reports.v2 as wr
 from study import planned
 from study.config import Config
 from study.errors import RunError
-from study.report import page, progress, variants
+from study.report import grouping, page, progress
 from study.report.build import build_report
 from study.report.figures.drawing import SavedFigure
 from study.tracking import panels
@@ -24,7 +24,7 @@ LOG = SimpleNamespace(id="the-figures", entity="team", project="norms", url="htt
 def study(made, tmp_path):
     for norm, last in (("batch", 99.4), ("layer", 99.2)):
         made(Config(norm=norm, lr=0.1 if norm == "layer" else 0.05), curve(last, 3))
-    return variants.collect(tmp_path / "runs/mine")
+    return grouping.collect(tmp_path / "runs/mine")
 
 
 def test_a_figures_key_has_no_dot():
@@ -60,7 +60,7 @@ def test_the_sections_are_those_of_the_page_in_its_order(study, tmp_path, quick)
 def test_each_data_set_has_sections_of_its_own(made, tmp_path, quick):
     for dataset, last in (("mnist", 99.4), ("digits", 98.0)):
         made(Config(dataset=dataset), curve(last, 3))
-    report = build_report(variants.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
     sections = {section.title: section for section in panels._sections(LOG, report)}
     assert {"Curves, on digits", "Curves, on mnist"} <= sections.keys()
     assert len(sections["Curves, on mnist"].ids) == 1
@@ -83,7 +83,7 @@ def test_curves_have_the_limits_of_the_figures(study, tmp_path, quick):
 def test_a_setting_with_a_zero_has_no_log_axis(made, tmp_path):
     for l1 in (0.0, 1e-5, 1e-3):
         made(Config(l1=l1, lr=0.01 if l1 else 0.1), curve(99.0, 3))
-    study = variants.collect(tmp_path / "runs/mine")
+    study = grouping.collect(tmp_path / "runs/mine")
     [parallel, importance] = panels._settings(study, panels.varying(study))
     logarithmic = {column.display_name: column.log for column in parallel.columns[:-1]}
     assert logarithmic == {"L1 lambda": False, "learning rate": True}
@@ -97,7 +97,7 @@ def test_the_steps_are_a_table_as_on_the_page(made, tmp_path, quick):
     grid = ({"norm": ["batch"]},)
     step = planned.Step(99.0, "the bare network")
     planned.write(folder, planned.Plan("mine", "grid", None, "", grid, steps=(step,)))
-    report = build_report(variants.collect(folder), [folder], tmp_path / "out")
+    report = build_report(grouping.collect(folder), [folder], tmp_path / "out")
     [part] = report.comparisons
     [section] = [each for each in panels._sections(LOG, report) if each.title == "Step by step"]
     row = "| 1 | the bare network |  | 99 | 7,684 | 1 | 99.40 |"

@@ -8,7 +8,7 @@ import wandb
 
 from study import runs
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.build import build_report
 from study.tracking import marks, trained
 from tests.report import conftest
@@ -126,7 +126,7 @@ def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
     assert f"reports/mine--{made_report.id.rstrip('=')}" in printed and "?nw=" in printed
 
     [part] = build_report(
-        variants.collect(tmp_path / "runs/mine"), [], tmp_path / "again", target=99.4
+        grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "again", target=99.4
     ).comparisons
     findings = part.findings
     words = json.dumps(made_report.spec, ensure_ascii=False)

@@ -8,7 +8,7 @@ import pytest
 
 from study import files, planned, runs
 from study.errors import UsageError
-from study.report.variants import collect
+from study.report.grouping import collect
 from study.tracking import pull, server_run
 from tests.machines import settings, sweep_text
 

@@ -9,7 +9,7 @@ from matplotlib.text import Annotation, Text
 
 from study import files, runs
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.figures import drawing
 from study.runs import Misclassified
 from tests.report.conftest import run
@@ -28,7 +28,7 @@ def saved(monkeypatch):
 
 
 def study(*all_runs):
-    return variants.gather({"mine": all_runs})
+    return grouping.gather({"mine": all_runs})
 
 
 def overlaps(figure) -> list[tuple[str, str]]:

@@ -3,14 +3,14 @@ import csv
 import numpy as np
 
 from study import files, runs
-from study.report import variants
+from study.report import grouping
 from study.report.figures import best_so_far
 from tests.report.conftest import searched
 
 
 def test_the_best_so_far_follows_the_search(made, tmp_path):
     searched(made, 5)
-    study = variants.collect(tmp_path / "runs/mine")
+    study = grouping.collect(tmp_path / "runs/mine")
     best_so_far.draw(tmp_path, study)
     with open(tmp_path / "best_so_far.csv") as file:
         rows = list(csv.DictReader(file))
@@ -24,4 +24,4 @@ def test_the_best_so_far_follows_the_search(made, tmp_path):
 
 def test_few_runs_have_no_figure(made, tmp_path):
     searched(made, 4)
-    assert best_so_far.draw(tmp_path, variants.collect(tmp_path / "runs/mine")) is None
+    assert best_so_far.draw(tmp_path, grouping.collect(tmp_path / "runs/mine")) is None

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.axis import varying
 from study.report.figures import curves, drawing, final, importance, response, tradeoff
 from tests.report.conftest import spread
@@ -38,7 +38,7 @@ def test_long_labels_leave_the_plot_its_room(saved, tmp_path):
         for each in spread(config, 98.0 + i / 10, 98.1 + i / 10)
     ]
     few = [each for norm in ("batch", "group") for each in spread(Config(norm=norm), 97.0, 97.1)]
-    made = variants.gather({"a_sweep_of_many_settings": long, "other": few})
+    made = grouping.gather({"a_sweep_of_many_settings": long, "other": few})
     assert max(len(variant.label) for variant in made.variants) > 90
     curves.draw(tmp_path, made, "test/accuracy", 99.4)
     final.draw(tmp_path, made)

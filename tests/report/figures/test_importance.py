@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.axis import varying
 from study.report.figures import importance
 from tests.report.conftest import curve, run, searched
@@ -56,7 +56,7 @@ def test_shares_are_the_same_again_and_half_of_what_a_permutation_adds():
 def test_a_search_has_its_importance(made, tmp_path, saved, monkeypatch):
     monkeypatch.setattr(importance, "TREES", 8)
     searched(made, 14)
-    found = variants.collect(tmp_path / "runs/mine")
+    found = grouping.collect(tmp_path / "runs/mine")
     varied = varying(found)
     assert [axis.name for axis in varied] == ["norm", "lr", "holdout"]
     result = importance.importance(found, varied)
@@ -64,9 +64,9 @@ def test_a_search_has_its_importance(made, tmp_path, saved, monkeypatch):
 
 
 def test_importance_says_nothing_where_it_could_not(made, tmp_path, l1_grid):
-    study = variants.collect(l1_grid)
+    study = grouping.collect(l1_grid)
     assert importance.draw(tmp_path, study, varying(study)) is None
     made(Config(l1=1e-6, lr=0.1, holdout=100), curve(99.0))  # two settings, five configurations
-    study = variants.collect(l1_grid)
+    study = grouping.collect(l1_grid)
     assert importance.draw(tmp_path, study, varying(study)) is None
     assert not list(tmp_path.glob("importance.*"))

@@ -8,7 +8,7 @@ import pytest
 
 from study import runs
 from study.config import Config
-from study.report import variants
+from study.report import grouping, variants
 from study.report.figures import curves, live
 from study.report.figures.drawing import SavedFigure
 from tests.report.conftest import run, spread
@@ -20,7 +20,7 @@ def figures(*names: str) -> list[SavedFigure]:
 
 def test_the_curves_have_their_bands_behind_them():
     ones = [*spread(Config(), 99.4, 99.41), run(Config(lr=0.1), 97.0, 1)]
-    study = variants.gather({"mine": ones})
+    study = grouping.gather({"mine": ones})
     made = live.build(study, figures("test_accuracy", "final"), target=99.4)
     assert list(made) == ["test_accuracy"]
     low, high, bn, _, other, _ = made["test_accuracy"]["data"]
@@ -34,7 +34,7 @@ def test_the_curves_have_their_bands_behind_them():
 
 def test_the_live_curves_show_what_the_picture_shows(saved, tmp_path):
     ones = [*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1)]
-    study = variants.gather({"mine": [*ones, run(Config(l1=0.1), 11.35, 1)]})
+    study = grouping.gather({"mine": [*ones, run(Config(l1=0.1), 11.35, 1)]})
     picture = curves.draw(tmp_path, study, "test/accuracy", target=99.4)
     graph = live.build(study, [picture], target=99.4)["test_accuracy"]
     [axes] = saved["test_accuracy"][0].axes
@@ -57,7 +57,7 @@ def test_the_live_curves_show_what_the_picture_shows(saved, tmp_path):
 def test_one_epoch_has_markers_on_an_axis_with_room():
     one = run(Config(), 99.0, 1)
     del one.history[1:]
-    graph = live.build(variants.gather({"mine": [one]}), figures("test_accuracy"))["test_accuracy"]
+    graph = live.build(grouping.gather({"mine": [one]}), figures("test_accuracy"))["test_accuracy"]
     [line] = graph["data"]
     assert "markers" in line["mode"] and line["marker"]["size"] == [6]
     assert graph["layout"]["xaxis"]["range"] == [0.5, 1.5]
@@ -65,7 +65,7 @@ def test_one_epoch_has_markers_on_an_axis_with_room():
 
 def test_a_response_has_points_lines_and_stopped_runs():
     made = [run(Config(l1=l1), last, 1) for l1, last in ((0.0, 99.0), (1e-5, 99.2), (1e-3, 98.0))]
-    study = variants.gather({"mine": [*made, run(Config(l1=1e-2), 60.0, 1, runs.STOPPED)]})
+    study = grouping.gather({"mine": [*made, run(Config(l1=1e-2), 60.0, 1, runs.STOPPED)]})
     graph = live.build(study, figures("response_l1"))["response_l1"]
     line, points, stopped = graph["data"]
     assert line["mode"] == "lines" and line["y"] == [99.0, 99.2, 98.0]
@@ -76,7 +76,7 @@ def test_a_response_has_points_lines_and_stopped_runs():
 
 
 def test_of_many_variants_all_but_the_best_are_grey():
-    study = variants.gather(
+    study = grouping.gather(
         {"mine": [run(Config(lr=0.01 * i), 90 + i / 8, 1) for i in range(1, 29)]}
     )
     traces = live.build(study, figures("test_accuracy"))["test_accuracy"]["data"]

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.axis import varying
 from study.report.figures import response
 from tests.report.conftest import curve, run
@@ -16,7 +16,7 @@ def rows(path):
 
 
 def test_the_response_to_l1_is_the_mean_of_each_lambda(l1_grid, tmp_path):
-    study = variants.collect(l1_grid)
+    study = grouping.collect(l1_grid)
     varied = varying(study)
     [l1] = varied
     figure = response.draw(tmp_path, study, l1, varied)
@@ -37,7 +37,7 @@ def test_the_response_to_l1_is_the_mean_of_each_lambda(l1_grid, tmp_path):
 
 
 def test_a_ruined_configuration_does_not_flatten_the_others(l1_grid, tmp_path):
-    study = variants.collect(l1_grid)
+    study = grouping.collect(l1_grid)
     axes = Figure().subplots()
     points = [(i, variant.last("val_accuracy_last")) for i, variant in enumerate(study.variants)]
     assert response.set_limits(axes, points) == [0, 1, 2]
@@ -50,7 +50,7 @@ def test_a_coupled_setting_is_drawn_where_it_has_an_effect(made, tmp_path):
     for groups in (1, 2, 5):
         made(Config(norm="group", groups=groups), curve(99.0 + groups / 100))
     made(Config(), curve(98.0))
-    study = variants.collect(tmp_path / "runs/mine")
+    study = grouping.collect(tmp_path / "runs/mine")
     varied = varying(study)
     assert [(axis.name, axis.values) for axis in varied] == [
         ("norm", ("batch", "group")), ("groups", (1, 2, 5)),
@@ -67,7 +67,7 @@ def test_a_colour_is_a_kind_where_these_are_few(quick, tmp_path):
             for l1 in l1s
             for lr in (0.01, 0.1, 1.0)
         ]
-        study = variants.gather({"mine": made})
+        study = grouping.gather({"mine": made})
         [axis] = [axis for axis in varying(study) if axis.name == "lr"]
         names = [other.name for other in varying(study) if other != axis]
         found = response.by_family(response.points_on(study, axis), axis, names)
@@ -84,7 +84,7 @@ def test_a_colour_is_a_kind_where_these_are_few(quick, tmp_path):
 def test_a_colour_beside_l1_is_how_it_is_reduced():
     made = [run(Config(l1=l1), 98.0, 1) for l1 in (0.0, 1e-5, 1e-4)]
     made += [run(Config(l1=l1, l1_reduction="mean"), 98.0, 1) for l1 in (1e-3, 1e-2)]
-    study = variants.gather({"mine": made})
+    study = grouping.gather({"mine": made})
     l1, reduction = varying(study)
     found = response.by_family(response.points_on(study, l1), l1, [reduction.name])
     assert {name: len(members) for name, members in found.items()} == {"BN, sum": 3, "BN, mean": 2}

@@ -7,7 +7,7 @@ import pytest
 from study import runs
 from study.__main__ import main
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.text import across_sweeps
 from tests.report.conftest import curve, run, spread
 
@@ -15,7 +15,7 @@ BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group")
 
 
 def test_shared_configurations_are_paired_by_seed():
-    study = variants.gather(
+    study = grouping.gather(
         {
             "old": [*spread(BN, 99.30, 99.31, 99.29), *spread(LN, 99.1, 99.2, 99.15)],
             "new": [*spread(BN, 99.40, 99.42, 99.39), *spread(LN, 99.2, 99.1, 99.15),
@@ -35,19 +35,19 @@ def test_shared_configurations_are_paired_by_seed():
     assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
     assert "2 configurations in both of two sweeps: the sweeps are told apart" in shared
     assert "in 1, in which the other is higher 1 and lower 0 times" in shared
-    assert across_sweeps.compare(variants.gather({"old": spread(BN, 99.3)})) is None
+    assert across_sweeps.compare(grouping.gather({"old": spread(BN, 99.3)})) is None
 
 
 def test_sweeps_that_share_nothing_say_so():
-    study = variants.gather({"old": spread(BN, 99.3), "new": spread(LN, 99.1)})
+    study = grouping.gather({"old": spread(BN, 99.3), "new": spread(LN, 99.1)})
     assert across_sweeps.match(study) == []
     assert "share no configuration" in across_sweeps.compare(study).sentences[-1]
 
 
 def test_a_configuration_of_two_sweeps_is_no_duplicate():
     twice = [run(BN, 99.3, 1), run(BN, 99.3, 1)]
-    assert len(variants.gather({"old": twice}).duplicates) == 1
-    assert not variants.gather({"old": twice[:1], "new": twice[1:]}).duplicates
+    assert len(grouping.gather({"old": twice}).duplicates) == 1
+    assert not grouping.gather({"old": twice[:1], "new": twice[1:]}).duplicates
 
 
 def test_the_command_reports_two_sweeps(made, tmp_path, quick, capsys):

@@ -1,5 +1,5 @@
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.text import cost
 from tests.report.conftest import run
 
@@ -15,7 +15,7 @@ def test_what_training_took_is_told_as_far_as_it_was_recorded():
     for row in old.history:
         del row["seconds"]
     old.summary.pop("seconds")
-    made = cost.table(variants.gather({"mine": [one, two, old]}))
+    made = cost.table(grouping.gather({"mine": [one, two, old]}))
     assert made.rows == [
         ["1", "BN", "300.0", "90.00", "30.00", "12.50", "1,234", "1,600", "cpu (x86_64)"],
         ["2", "LN", "", "", "", "", "", "", ""],

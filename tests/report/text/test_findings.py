@@ -8,7 +8,7 @@ from scipy import stats as scipy_stats
 
 from study import runs
 from study.config import Config
-from study.report import variants
+from study.report import grouping, variants
 from study.report.text import findings
 from study.runs import Run
 from tests.report.conftest import run, spread
@@ -18,7 +18,7 @@ BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
 
 
 def study(*all_runs: Run) -> variants.Study:
-    return variants.gather({"mine": all_runs})
+    return grouping.gather({"mine": all_runs})
 
 
 def sentences(*all_runs: Run, target=None) -> list[str]:

@@ -5,7 +5,7 @@ import dataclasses
 from study import planned, runs
 from study.config import Config
 from study.planned import Metric, Plan
-from study.report import results, variants
+from study.report import grouping, results
 from study.report.text import findings, missing, search
 from tests.report.conftest import curve
 
@@ -27,9 +27,9 @@ def test_what_was_planned_and_is_not_there_is_named(made, tmp_path):
     made(seeded(BN, 1), curve(99.4))
     made(seeded(BN, 2), curve(99.3), runs.STOPPED)
     made(seeded(BN, 3), curve(9.0), runs.FAILED, cause="x")
-    assert sentences(variants.collect(folder)) == []  # an older folder has no plan
+    assert sentences(grouping.collect(folder)) == []  # an older folder has no plan
     planned.write(folder, GRID)
-    study = variants.collect(folder)
+    study = grouping.collect(folder)
     assert sentences(study) == ["2 of 6 planned runs have ended: BN has 2 of 3, GN has none of 3."]
     [short] = missing.findings(study, counted=True)
     assert short.text == "Of their planned runs, BN has 2 of 3, GN has none of 3."
@@ -48,9 +48,9 @@ def test_a_whole_sweep_lacks_nothing_and_runs_beside_the_plan_count(made, tmp_pa
         for seed in (1, 2, 3, 4):
             made(Config(norm=norm, epochs=10, seed=seed), curve(99.4))
     planned.write(folder, GRID)
-    assert sentences(variants.collect(folder)) == []
+    assert sentences(grouping.collect(folder)) == []
     made(Config(norm="layer", epochs=10), curve(99.0), runs.FAILED, cause="x")
-    [text] = sentences(variants.collect(folder))
+    [text] = sentences(grouping.collect(folder))
     assert text == "8 of 9 planned runs have ended: LN has none of 1."
 
 
@@ -60,18 +60,18 @@ def test_a_search_has_its_cap_unless_its_target_ended_it(made, tmp_path):
         made(Config(lr=lr, epochs=10), curve(99.4))
     plan = Plan("mine", "bayes", Metric("test/accuracy", True, 99.5), "", run_cap=30)
     planned.write(folder, plan)
-    study = variants.collect(folder)
+    study = grouping.collect(folder)
     assert sentences(study) == ["2 of at most 30 planned runs have ended."]
     assert missing.findings(study, counted=True) == []
     planned.write(folder, dataclasses.replace(plan, metric=Metric("test/accuracy", True, 99.3)))
-    assert sentences(variants.collect(folder)) == []
+    assert sentences(grouping.collect(folder)) == []
 
 
 def test_sweeps_together_are_counted_each_by_itself(made, tmp_path):
     for sweep in ("one", "two"):
         made(seeded(BN, 1), curve(99.4), sweep=sweep)
         planned.write(tmp_path / "runs" / sweep, dataclasses.replace(GRID, run_cap=2))
-    study = variants.collect(tmp_path / "runs/one", tmp_path / "runs/two")
+    study = grouping.collect(tmp_path / "runs/one", tmp_path / "runs/two")
     first, second = sentences(study)
     assert missing.findings(study, counted=True) == missing.findings(study)
     assert first == "1 of 2 planned runs of one have ended: one: BN has 1 of 2."
@@ -84,7 +84,7 @@ def test_folders_that_cannot_be_read_are_named_and_the_others_reported(made, tmp
     (damaged / runs.HISTORY).write_text('{"epoch": 1}\n{"epo')
     (made(seeded(BN, 3), curve(99.4), name="bare") / runs.CONFIG).unlink()
     (tmp_path / "runs/mine/notes").mkdir()
-    study = variants.collect(tmp_path / "runs/mine")
+    study = grouping.collect(tmp_path / "runs/mine")
     assert len(study.all) == 1
     [text] = sentences(study)
     assert text.startswith("Not read, and in no count or mean: 2 run folders: bare (")

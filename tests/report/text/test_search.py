@@ -4,7 +4,7 @@ import os
 
 from study import files, runs
 from study.config import Config
-from study.report import variants
+from study.report import grouping
 from study.report.text import search
 from tests.report.conftest import curve, searched
 
@@ -17,7 +17,7 @@ def record(folder, metric: str | None) -> None:
 
 def test_the_best_is_named_with_what_it_was_chosen_on_and_runs_again(l1_grid):
     record(l1_grid, "val/accuracy")
-    found = search.summarize(variants.collect(l1_grid))
+    found = search.summarize(grouping.collect(l1_grid))
     chosen, tested, _ = found.sentences
     assert "BN + L1 0.0001 (sum)" in chosen and "validation accuracy at the last epoch" in chosen
     assert "98.84 ± 0.05 %, the mean of 3 runs" in chosen
@@ -32,36 +32,36 @@ def test_a_choice_on_the_test_set_is_called_flattering(made, tmp_path):
     made(Config(lr=0.2), curve(99.2))
     folder = tmp_path / "runs/mine"
     record(folder, "test/accuracy")
-    chosen, flattered, _ = search.summarize(variants.collect(folder)).sentences
+    chosen, flattered, _ = search.summarize(grouping.collect(folder)).sentences
     assert "chosen on its test accuracy" in chosen and "the figure flatters it" in flattered
 
 
 def test_the_order_is_that_of_the_search_or_else_of_the_folders(made, tmp_path):
     searched(made, 3)
     folder = tmp_path / "runs/mine"
-    ordered, order = search.in_order(variants.collect(folder))
+    ordered, order = search.in_order(grouping.collect(folder))
     assert [run.path.name for run in ordered[:3]] == files.read_json(folder / runs.SEARCH)["runs"]
     assert order == "the order of the search"
     (folder / runs.SEARCH).unlink()
     for i, run in enumerate(sorted(ordered, key=lambda run: run.config.lr)):
         os.utime(run.path / runs.CONFIG, ns=(i, i))
-    ordered, order = search.in_order(variants.collect(folder))
+    ordered, order = search.in_order(grouping.collect(folder))
     rates = [run.config.lr for run in ordered]
     assert rates == sorted(rates) and order == "the order of their folders' times"
 
 
 def test_the_method_of_the_search_is_named(made, tmp_path):
     searched(made, 3)
-    sentences = search.summarize(variants.collect(tmp_path / "runs/mine")).sentences
+    sentences = search.summarize(grouping.collect(tmp_path / "runs/mine")).sentences
     assert "bayes search (seed 7) that goes by the best val/accuracy" in sentences[2]
 
 
 def test_a_grid_and_runs_drawn_for_no_metric_searched_nothing(l1_grid):
-    assert search.summarize(variants.collect(l1_grid)) is None
+    assert search.summarize(grouping.collect(l1_grid)) is None
     record(l1_grid, None)
-    assert search.summarize(variants.collect(l1_grid)) is None
+    assert search.summarize(grouping.collect(l1_grid)) is None
 
 
 def test_one_configuration_is_no_search(made, tmp_path):
     made(Config(), curve(99.0))
-    assert search.summarize(variants.collect(tmp_path / "runs/mine")) is None
+    assert search.summarize(grouping.collect(tmp_path / "runs/mine")) is None

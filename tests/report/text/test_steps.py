@@ -7,7 +7,7 @@ import pytest
 from study import planned
 from study.config import Config
 from study.planned import Plan, Step
-from study.report import variants
+from study.report import grouping
 from study.report.text import steps
 from study.sweep import spec
 from tests.conftest import ROOT
@@ -23,7 +23,7 @@ PLAN = Plan(
 
 
 def table(*runs, plan=PLAN) -> list[dict[str, str]]:
-    made = steps.table(variants.gather({"mine": runs}, {"mine": plan}))
+    made = steps.table(grouping.gather({"mine": runs}, {"mine": plan}))
     return [dict(zip(made.header, row, strict=True)) for row in made.rows]
 
 
@@ -53,9 +53,9 @@ def test_a_gain_within_its_interval_is_none_and_a_missing_step_says_so():
 
 def test_no_plan_or_one_without_steps_has_no_table():
     runs = spread(BARE, 99.3)
-    assert steps.table(variants.gather({"mine": runs})) is None
+    assert steps.table(grouping.gather({"mine": runs})) is None
     plain = dataclasses.replace(PLAN, steps=())
-    assert steps.table(variants.gather({"mine": runs}, {"mine": plain})) is None
+    assert steps.table(grouping.gather({"mine": runs}, {"mine": plain})) is None
 
 
 def test_the_published_steps_are_described():
@@ -74,7 +74,7 @@ def test_the_files_target_is_drawn_unless_another_is_given(made, tmp_path, quick
     made(dataclasses.replace(BARE, seed=1), curve(99.3))
     folder = tmp_path / "runs/mine"
     planned.write(folder, PLAN)
-    report = build_report(variants.collect(folder), [folder], tmp_path / "out", given)
+    report = build_report(grouping.collect(folder), [folder], tmp_path / "out", given)
     [part] = report.comparisons
     [shape] = part.graphs["test_accuracy"]["layout"]["shapes"]
     assert shape["y0"] == line and len(part.steps.rows) == 2
