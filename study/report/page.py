@@ -9,9 +9,10 @@ from typing import Any
 import jinja2
 
 from study import escape, files
-from study.report.build import FIGURES, Comparison, Report, build_report
+from study.report.build import build_report
 from study.report.figures import live, rendering, styles
 from study.report.grouping import collect
+from study.report.parts import FIGURES, Comparison, Report
 from study.report.progress import Progress
 from study.report.text.table import Table
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from study.report import page
-from study.report.build import FIGURES
+from study.report.parts import FIGURES
 from study.report.watch import Watch
 
 HOST = "127.0.0.1"

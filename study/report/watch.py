@@ -11,8 +11,9 @@ from typing import Any
 from study import runs
 from study.errors import UsageError
 from study.report import page, progress
-from study.report.build import Report, build_report
+from study.report.build import build_report
 from study.report.grouping import collect, sweep_names
+from study.report.parts import Report
 from study.report.progress import Progress, Stamp
 from study.runs import Run
 

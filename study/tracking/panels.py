@@ -12,9 +12,9 @@ from study import escape, files, runs
 from study.errors import RunError, describe
 from study.report import page
 from study.report.axis import Axis, varying
-from study.report.build import FIGURES, Comparison, Report
 from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
+from study.report.parts import FIGURES, Comparison, Report
 from study.report.variants import SHOWN, Study, Variant
 from study.tracking import marks
 

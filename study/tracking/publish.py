@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from study.errors import RunError, UsageError, first_line
 from study.report import page
-from study.report.build import FIGURES, Report, build_report
+from study.report.build import build_report
 from study.report.grouping import collect
+from study.report.parts import FIGURES, Report
 from study.report.variants import Study
 from study.tracking import client, logger, marks, panels, trained
 from study.tracking.client import PAGE
