@@ -93,6 +93,9 @@ def figures_in(path: Path) -> set[str]:
         names = [f"test_accuracy_last_{part}" for part in ("mean", "low", "high")]
         triples = [[float(row[name]) for name in names] for row in rows]
         return {written(mean, high - mean) for mean, _, high in triples}
+    if path.name == "pairs.csv":
+        ends = [(float(row["family_low"]), float(row["family_high"])) for row in rows]
+        return {between(*pair) for low, high in ends for pair in ((low, high), (-high, -low))}
     seeds: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
         seeds[row["label"]][int(row["seed"])] = float(row["test_accuracy"])

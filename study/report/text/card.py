@@ -116,7 +116,8 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
     outcome, heading, verdict = _verdict(family, with_best, len(level))
     shown = [best, *level][:MOST_TIED]
     if len(level) >= MOST_TIED:
-        verdict += f" {len(level) + 1 - MOST_TIED} more are not told apart from the first."
+        more = len(level) + 1 - MOST_TIED
+        verdict += f" {more} more {'is' if more == 1 else 'are'} not told apart from the first."
     return Card(
         heading,
         study.describe_kind(best),

@@ -278,10 +278,10 @@ def _images(compared: Sequence[Pair]) -> Finding | None:
     if pair is None:
         return None
     return Finding(
-        f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. As many"
-        f" others would move the difference of {pair.one.label} and {pair.two.label} by up to"
-        f" {NORMAL * pair.images_error:.2f} points more (95 %, by the images on which they"
-        " disagree).",
+        f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. Another"
+        f" {pair.one.test_images:,} would move the difference of {pair.one.label} and"
+        f" {pair.two.label} by up to {NORMAL * pair.images_error:.2f} points more (95 %, by the"
+        " images on which they disagree).",
         "pairs.csv",
     )
 

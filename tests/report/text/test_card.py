@@ -52,6 +52,8 @@ def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
         and len(tie.lines) == card.MOST_TIED
     )
     assert "17 more are not told apart from the first." in tie.verdict
+    [tie] = cards(*(each for group in many[-4:] for each in group))
+    assert "1 more is not told apart from the first." in tie.verdict
 
 
 def test_too_few_seeds_tell_nothing():
