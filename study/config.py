@@ -63,8 +63,9 @@ class Config:
     """the images: digits (1,797 scans, no download), mnist, fashion_mnist, cifar10, cifar100, or
     own:NAME for NAME.npz in STUDY_DATA"""
     network: str = setting("mnist_7684", Choices(tuple(PLANS), BACKBONES), shapes_network=True)
-    """a published network, such as mnist_7684 (its number of parameters; study/plans.py lists
-    them), or a timm backbone with BatchNorm, such as resnet18, whose norms are swapped"""
+    """a published network, such as mnist_7684, or ours, mnist_7848 (named after their parameters;
+    study/plans.py lists them), or a timm backbone with BatchNorm, such as resnet18, whose norms are
+    swapped"""
     norm: Literal["batch", "layer", "group", "instance", "none"] = setting(
         "batch", shapes_network=True
     )
@@ -118,6 +119,8 @@ class Config:
     """augmentation of the training images, by albumentations"""
     label_smoothing: float = setting(0.0, Range(0, 1, below=True), per_model=True)
     """label smoothing of the training loss (reported losses are without)"""
+    average_epochs: int = setting(1, Range(1))
+    """evaluate and keep the mean of the weights after the last so many epochs; 1: the last alone"""
     holdout: int = setting(0, Range(0))
     """images of the training set kept for validation, the same for every seed; 0: none"""
     seed: int = setting(0, Range(0, 2**32 - 1), per_model=True)

@@ -1,4 +1,6 @@
-"""The networks of the published studies, each a list of blocks. (No torch: Config reads it.)"""
+"""The networks of the published studies and ours, each a list of blocks. (No torch: Config reads
+it.)
+"""
 
 from dataclasses import dataclass
 
@@ -62,6 +64,12 @@ PLANS = {
         (Conv(10), Conv(10), Conv(15), POOL,
          Conv(10, 1), Conv(10), Conv(10), Conv(32)),
         order=("norm", "dropout", "relu"),
+    ),
+    "mnist_7848": Plan(  # ours
+        (Conv(8), Conv(14), POOL,
+         Conv(16), Conv(16), POOL,
+         Conv(15)),
+        order=("norm", "relu", "dropout"),
     ),
     "mnist_8008": Plan(
         (Conv(8, dropout=False), Conv(8, dropout=False), Conv(8), POOL,

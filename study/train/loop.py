@@ -37,6 +37,7 @@ from study.train import (
     schedule,
     seeds,
 )
+from study.train.average import Average
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.predictions import BestEpoch, Predictions
@@ -68,6 +69,7 @@ class Training:
         kind = optimizer.OPTIMIZERS[config.optimizer]
         self.optimizer = kind(lambda name: getattr(config, name))
         self.optimizer_state = kind.start(self.parameters)
+        self.average = Average(config.average_epochs)
         self.history: list[dict[str, float]] = []
         self.test_logits: Tensor | None = None  # after the last epoch
         self.best = BestEpoch([[]], [None], len(self.dataset.test))
@@ -85,17 +87,11 @@ class Training:
         usage = Usage(self.device)
         epoch = len(self.history) + 1
         loss, accuracy = self._train(epoch, callback)
+        self.average.add(self.network.state_dict())
         row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
         if self.config.l1:
             row["train/l1"] = l1.value(self.parameters, self.l1_scales)
-        splits = {"val": self.dataset.validation, "test": self.dataset.test}
-        for name, split in splits.items():
-            if split is not None:
-                logits = self.predict(split.images)
-                row |= _scores(name, logits, torch.from_numpy(split.labels))
-                if name == "test":
-                    self.test_logits = logits
-                    self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
+        row |= self._evaluate()
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row |= usage.row()
         check_finite(row, self.config)
@@ -137,6 +133,19 @@ class Training:
                 callback.batch(epoch, step + 1, self.steps, mean, share)
         return loss_sum.item() / len(images), 100 * correct.item() / len(images)
 
+    def _evaluate(self) -> dict[str, float]:
+        """The scores on the validation and the test images."""
+        scores: dict[str, float] = {}
+        splits = {"val": self.dataset.validation, "test": self.dataset.test}
+        for name, split in splits.items():
+            if split is not None:
+                logits = self.predict(split.images)
+                scores |= _scores(name, logits, torch.from_numpy(split.labels))
+                if name == "test":
+                    self.test_logits = logits
+                    self.best.update([scores["test/accuracy"]], logits.unsqueeze(1))
+        return scores
+
     def _gradients(self, objective: Tensor) -> list[Tensor]:
         """The gradient of each parameter, 0 of one that a backbone leaves unused."""
         self.network.zero_grad()
@@ -153,10 +162,14 @@ class Training:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> Tensor:
-        """Logits [N, classes] on the CPU of uint8 images [N, C, H, W]."""
+        """Logits [N, classes] on the CPU of uint8 images [N, C, H, W], by the mean of the last
+        epochs' weights."""
+        self.network.load_state_dict(self.average.mean())
         self.network.eval()
         batches = torch.from_numpy(images).split(EVALUATION_BATCH)
-        return torch.cat([self._logits(batch.to(self.device)) for batch in batches]).cpu()
+        logits = torch.cat([self._logits(batch.to(self.device)) for batch in batches]).cpu()
+        self.network.load_state_dict(self.average.newest)
+        return logits
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -169,13 +182,18 @@ class Training:
     def checkpoint(self) -> Checkpoint:
         """Return the run as it is now."""
         return Checkpoint(
-            self.network.state_dict(), self.optimizer_state, self.history, self.best.row(0)
+            self.network.state_dict(),
+            self.optimizer_state,
+            self.history,
+            self.best.row(0),
+            self.average.past,
         )
 
     def restore(self, state: Checkpoint) -> None:
         """Go on from a checkpoint, which is of such a network."""
         self.network.load_state_dict(state.network)
         self.optimizer_state |= state.optimizer
+        self.average = Average(self.config.average_epochs, [*state.past, state.network])
         self.history = state.history
         self.best = BestEpoch([state.history], [state.best], len(self.dataset.test))
 
@@ -243,7 +261,7 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
         training.dataset,
         Predictions.of(logits.softmax(1).numpy()),
         training.best.predictions(0),
-        training.network.state_dict(),
+        training.average.mean(),
         provenance.collect(training.device, threads=threads, path="loop", pack=1),
     )
 

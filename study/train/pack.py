@@ -26,6 +26,7 @@ from study.train import (
     schedule,
     seeds,
 )
+from study.train.average import Average, State
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
@@ -75,8 +76,8 @@ class Pack:
         }
         spec = self.dataset.spec
         self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
-        buffers = [dict(single.named_buffers()) for single in singles]
-        self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
+        self._build(_stacked([dict(single.named_buffers()) for single in singles]))
+        self.average = Average(first.average_epochs, _past(checkpoints))
         self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
         self.bank = self._upload_bank()
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
@@ -114,9 +115,7 @@ class Pack:
         for module in self.network.modules():
             if isinstance(module, Dropouts):
                 module.generators, module.noise = self.generators, self.noise
-        joined = dict(self.network.named_buffers())
-        for name, values in buffers.items():
-            joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
+        self._load_buffers(buffers)
         self.optimizer = optimizer.OPTIMIZERS[configs[0].optimizer](self._column)
         self.smoothing = self._column("label_smoothing")[:, 0]
         self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
@@ -166,6 +165,7 @@ class Pack:
         """
         usage = Usage(self.device)
         self._train(epoch, callbacks)
+        self.average.add(self.state()[0])
         images = len(self.dataset.train)
         loss, correct = (self.loss / images).tolist(), self.correct.tolist()
         rows = [
@@ -289,10 +289,16 @@ class Pack:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> Tensor:
-        """Logits [N, models, classes] on the device of uint8 images [N, C, H, W].
+        """Logits [N, models, classes] on the device of uint8 images [N, C, H, W], by the mean of
+        the last epochs' weights."""
+        self._load(self.average.mean())
+        logits = self._predict(images)
+        self._load(self.average.newest)
+        return logits
 
-        On a GPU many at once, of which half as many are left where memory runs out.
-        """
+    def _predict(self, images: np.ndarray) -> Tensor:
+        """The same by the weights as they are. On a GPU many images at once, of which half as many
+        are left where memory runs out."""
         self.network.eval()
         models = len(self.configs)
         uploaded = torch.from_numpy(images).to(self.device)
@@ -318,7 +324,7 @@ class Pack:
         order, copies = self._order(1)
         self.network.train()
         self._step(order[:size], copies[:size], self._rates(1)[0])
-        self.predict(self.dataset.test.images[:LEAST_EVALUATED])
+        self._predict(self.dataset.test.images[:LEAST_EVALUATED])
 
     def test_probabilities(self) -> np.ndarray:
         """Return the softmax on the test images, [N, models, classes], after the last epoch."""
@@ -351,6 +357,18 @@ class Pack:
         network = dict(zip(self.names, weights)) | self._buffers()
         return {name: network[name] for name in self.network.state_dict()}, state
 
+    @torch.no_grad()
+    def _load(self, network: State) -> None:
+        """Set the networks to a state that `state` has returned, each tensor in its place."""
+        rows = [network[name].flatten(1) for name in self.names]
+        self.weights.copy_(torch.cat(rows, 1))
+        self._load_buffers({n: t for n, t in network.items() if n not in self.names})
+
+    def _load_buffers(self, buffers: Mapping[str, Tensor]) -> None:
+        joined = dict(self.network.named_buffers())
+        for name, values in buffers.items():
+            joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
+
     def _buffers(self) -> dict[str, Tensor]:
         """Return the running statistics, on the CPU, [models, ...] each."""
         models = len(self.configs)
@@ -364,6 +382,7 @@ class Pack:
         """Go on with these models alone; the others cost nothing any more."""
         buffers, logits = self._buffers(), self.test_logits
         self.best.select(models)
+        self.average.select(models)
         self.configs = [self.configs[k] for k in models]
         rows = torch.tensor(models, device=self.device)
         self.weights = self.weights.detach()[rows].requires_grad_()
@@ -380,6 +399,17 @@ def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.M
     if checkpoint:
         network.load_state_dict(checkpoint.network)
     return network
+
+
+def _stacked(states: Sequence[State]) -> State:
+    """The states of single networks as that of a pack, on the CPU."""
+    return {name: torch.stack([state[name].cpu() for state in states]) for name in states[0]}
+
+
+def _past(checkpoints: Sequence[Checkpoint | None]) -> list[State]:
+    """The states after the last epochs, the newest that of the checkpoints; none of new runs."""
+    saved = [checkpoint for checkpoint in checkpoints if checkpoint]
+    return [_stacked(each) for each in zip(*([*c.past, c.network] for c in saved))]
 
 
 def _optimizer_state(

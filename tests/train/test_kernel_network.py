@@ -154,6 +154,7 @@ def assert_is_torchs(case, tolerance=1e-7):
 # Each network once, and between them norms, affine modes, orders, paddings and dropouts.
 NETWORKS = {
     "mnist_7684": {"norm": "group", "groups": 5},
+    "mnist_7848": {"norm": "batch", "images": 2},
     "mnist_8008": {"norm": "layer", "norm_affine": "none", "dropout": 0.0},
     "mnist_9680": {"norm": "batch", "images": 2, "dropout": 0.0},
     "mnist_9802": {"norm": "layer", "norm_affine": "element", "dropout": 0.0},

@@ -11,6 +11,7 @@ from tests.test_datasets import made
 
 TOTALS = {
     "mnist_7684": 7684,
+    "mnist_7848": 7848,
     "mnist_8008": 8008,
     "mnist_9680": 9680,
     "mnist_9802": 9802,
@@ -74,6 +75,7 @@ def test_every_network_has_gradients_with_dropout(network, norm):
 # Convolutions in order, the last one to the classes; those of CIFAR-10 with bias.
 CONVOLUTIONS = {
     "mnist_7684": [90, 900, 1350, 150, 900, 900, 2880, 320],
+    "mnist_7848": [72, 1008, 2016, 2304, 2160, 150],
     "mnist_8008": [72, 576, 576, 1152, 2304, 128, 2304, 512, 160],
     "mnist_9680": [144, 2304, 2304, 2304, 2304, 160],
     "mnist_9802": [90, 1620, 180, 1440, 2880, 200, 2880, 320],
