@@ -183,7 +183,7 @@ def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
     if len(curve.epochs) < 2:
         return [line]
     epoch, best = curve.epochs[curve.best], _plain([curve.mean[curve.best]])
-    told = f"best: {best[0]:.6g}{unit} at epoch {epoch}"
+    reached = f"best: {best[0]:.6g}{unit} at epoch {epoch}"
     star = {
         "meta": MARK,
         "mode": "markers",
@@ -191,7 +191,7 @@ def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
         "y": best,
         "showlegend": False,
         "marker": {"color": look.colour, "symbol": "star", "size": 13},
-        "hovertemplate": f"{curve.variant.label}<br>{told}<extra></extra>",
+        "hovertemplate": f"{curve.variant.label}<br>{reached}<extra></extra>",
     }
     return [line, star]
 
@@ -205,7 +205,7 @@ def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> l
         (high, "triangle-up", [value for value in values if value > high]),
     ):
         if left:
-            told = ", ".join(f"{value:.6g}" for value in left)
+            values_left = ", ".join(f"{value:.6g}" for value in left)
             traces.append(
                 {
                     "meta": MARK,
@@ -215,7 +215,7 @@ def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> l
                     "cliponaxis": False,
                     "showlegend": False,
                     "marker": {"color": look.colour, "symbol": symbol, "size": 8},
-                    "hovertemplate": f"beyond the axis: {told}<extra></extra>",
+                    "hovertemplate": f"beyond the axis: {values_left}<extra></extra>",
                 }
             )
     return traces

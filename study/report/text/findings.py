@@ -118,8 +118,8 @@ def summarize(
     findings: list[Finding | None] = [*first]
     for family in ranked:
         with_best = [pair for pair in compared if pair.one is family[0]]
-        told = [each for each in (_best(study, family), _next(with_best)) if each]
-        findings += [dataclasses.replace(each, in_card=True) for each in told]
+        leading = [each for each in (_best(study, family), _next(with_best)) if each]
+        findings += [dataclasses.replace(each, in_card=True) for each in leading]
         findings.append(_rest(with_best))
     if grid:
         findings.insert(len(first) + 2, Finding(effects.sentence(grid, study.metric), EFFECTS))
@@ -202,8 +202,8 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
     for apart in (True, False):
         others = [_distance(p) for p in known if p.contrast.told_apart == apart]
         if others:
-            told = f"{'Told' if apart else 'Not told'} apart from {with_best[0].one.label}"
-            sentences.append(f"{told}: {listed(others)}.")
+            verdict = f"{'Told' if apart else 'Not told'} apart from {with_best[0].one.label}"
+            sentences.append(f"{verdict}: {listed(others)}.")
     sentences.append("In brackets: 95 % intervals for all pairs together.")
     in_card = len(known) == 1 and np.isnan(with_best[0].contrast.p)  # which tells the first known
     return Finding(" ".join(sentences), "pairs.csv", in_card)
