@@ -72,6 +72,13 @@ POLICIES: dict[str, list[tuple[str, dict[str, Any]]]] = {
             | {"interpolation": 1, "border_mode": 0, "fill": 0, "p": 1},
         )
     ],
+    "slant8": [  # as handwriting differs; moves nothing, since the digits of MNIST are centred
+        (
+            "Affine",
+            {"rotate": (-8, 8), "shear": {"x": (-8, 8), "y": (0, 0)}, "scale": (0.95, 1.05)}
+            | {"interpolation": 1, "border_mode": 0, "fill": 0, "p": 1},
+        )
+    ],
     "crop_flip": [
         ("Pad", {"padding": 4, "border_mode": 0, "fill": 0, "p": 1}),
         ("RandomCrop", {"height": "size", "width": "size", "p": 1}),
