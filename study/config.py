@@ -119,8 +119,8 @@ class Config:
     """augmentation of the training images, by albumentations"""
     label_smoothing: float = setting(0.0, Range(0, 1, below=True), per_model=True)
     """label smoothing of the training loss (reported losses are without)"""
-    average_epochs: int = setting(1, Range(1))
-    """evaluate and keep the mean of the weights after the last so many epochs; 1: the last alone"""
+    ema: float = setting(0.0, Range(0, 1, below=True), per_model=True)
+    """evaluate and keep a moving average of the weights, which so decays a step; 0: none"""
     holdout: int = setting(0, Range(0))
     """images of the training set kept for validation, the same for every seed; 0: none"""
     seed: int = setting(0, Range(0, 2**32 - 1), per_model=True)

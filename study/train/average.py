@@ -1,51 +1,68 @@
-"""The mean of a network's weights over its last epochs, by which a run is evaluated.
+"""A moving average of a network's weights, by which a run is evaluated.
 
-Averages of late weights do better than each of them, and move less from epoch to epoch (Izmailov et
-al. 2018, arXiv 1803.05407; of the latest epochs: Kaddour 2022, arXiv 2209.14981).
+Averages of late weights do better than each of them, and move less from epoch to epoch (Polyak &
+Juditsky 1992, "Acceleration of stochastic approximation by averaging").
 """
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-State = dict[str, Tensor]  # a network's, or with a leading axis of models those of a pack
+State = dict[str, Tensor]
 
 
 class Average:
-    """The states after the last epochs; the newest is that of the network being trained.
+    """The exponential moving average of the tensors that training changes in place: weights and
+    running statistics, not what only counts.
 
-    epochs: how many count; past: states to begin with, the oldest first.
+    live: those tensors by name; of a pack [models, values of one] each. decay: `ema` of Config, of
+    a pack a column [models, 1]; where it is 0 the average is the tensor itself. values: to begin
+    with, by default the tensors as they are.
     """
 
-    def __init__(self, epochs: int, past: Iterable[State] = ()) -> None:
-        self.states: deque[State] = deque(past, maxlen=epochs)
+    def __init__(self, live: State, decay: float | Tensor, values: State | None = None) -> None:
+        self.live = {n: t for n, t in live.items() if t.is_floating_point()}
+        self.decay = decay
+        self.is_on = bool(decay > 0) if isinstance(decay, float) else bool((decay > 0).any())
+        begin = values or self.live
+        self.values = {n: begin[n].detach().clone() for n in self.live} if self.is_on else {}
 
-    def add(self, state: State) -> None:
-        """Take the state after an epoch, which later steps do not change."""
-        self.states.append({name: value.detach().clone() for name, value in state.items()})
+    @torch.no_grad()
+    def update(self, step: int | Tensor) -> None:
+        """Take the weights after a step, counted from 0 over the run; of a pack in a tensor of the
+        weights' dtype, so that a CUDA graph can record it.
 
-    @property
-    def newest(self) -> State:
-        return self.states[-1]
+        The first steps count more, as in TensorFlow's ExponentialMovingAverage: the decay is at
+        most (1 + step) / (10 + step), so that the average soon forgets where it began.
+        """
+        if not self.is_on:
+            return
+        most = (1 + step) / (10 + step)
+        if isinstance(self.decay, Tensor):
+            shares = 1 - torch.minimum(self.decay, torch.as_tensor(most))
+            for name, value in self.values.items():
+                value.lerp_(self.live[name], shares)
+        else:
+            share = 1 - min(self.decay, float(most))
+            torch._foreach_lerp_(list(self.values.values()), list(self.live.values()), share)
 
-    @property
-    def past(self) -> list[State]:
-        """All but the newest, the oldest first."""
-        return list(self.states)[:-1]
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the averages in the tensors' place for a while."""
+        own = {name: self.live[name].clone() for name in self.values}
+        self._set(self.values)
+        try:
+            yield
+        finally:
+            self._set(own)
 
-    def mean(self) -> State:
-        """Return the mean of weights and running statistics; what only counts is the newest."""
-        return {
-            name: torch.stack([state[name] for state in self.states]).mean(0)
-            if value.is_floating_point()
-            else value
-            for name, value in self.newest.items()
-        }
+    @torch.no_grad()
+    def _set(self, values: State) -> None:
+        for name, value in values.items():
+            self.live[name].copy_(value)
 
-    def select(self, models: Sequence[int]) -> None:
-        """Go on with these models of a pack alone."""
-        rows = list(models)
-        kept = ({name: value[rows] for name, value in state.items()} for state in self.states)
-        self.states = deque(kept, maxlen=self.states.maxlen)
+    def select(self, models: Sequence[int]) -> State:
+        """Return the averages of these models of a pack."""
+        return {name: value[list(models)] for name, value in self.values.items()}

@@ -39,13 +39,13 @@ UNSEALED = b"PK\x05\x06"  # stands 22 bytes before the end of a file that has no
 class Checkpoint:
     """One moment of a run: the network's state, the optimizer's (see optimizer.State, tensors as
     the parameters of one network), the history, predictions.BestEpoch's (None: not known), and the
-    states after earlier epochs that average.Average still counts, the oldest first."""
+    average.Average of the network's state (empty: none)."""
 
     network: dict[str, Tensor]
     optimizer: dict[str, list[Tensor]]
     history: list[dict[str, Any]]
     best: dict[str, Tensor] | None = None
-    past: list[dict[str, Tensor]] = field(default_factory=list)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the checkpoint.
@@ -81,11 +81,11 @@ class PackCheckpoint:
         optimizer: dict[str, list[Tensor]],
         histories: Sequence[Sequence[str]],
         best: dict[str, Tensor],
-        past: Sequence[dict[str, Tensor]],
+        average: dict[str, Tensor],
     ) -> None:
         """Write the runs of these folders as they are now, in place of what was written before.
 
-        network, optimizer, best, past: as a Checkpoint's, but [runs, ...]; histories: lines of
+        network, optimizer, best, average: as a Checkpoint's, but [runs, ...]; histories: lines of
         JSON.
 
         Raises:
@@ -97,7 +97,7 @@ class PackCheckpoint:
             "optimizer": optimizer,
             "histories": ["\n".join(lines) for lines in histories],
             "best": best,
-            "past": list(past),
+            "average": average,
         }
         files.write(self.path, lambda file: _save(content, file))
 
@@ -181,7 +181,7 @@ def _one_of_pack(content: dict[str, Any], path: Path) -> dict[str, Any]:
         },
         "history": [json.loads(line) for line in content["histories"][k].splitlines()],
         "best": _row(content["best"], k) if "best" in content else None,
-        "past": [_row(state, k) for state in content.get("past", [])],
+        "average": _row(content.get("average", {}), k),
     }
 
 

@@ -69,7 +69,7 @@ class Training:
         kind = optimizer.OPTIMIZERS[config.optimizer]
         self.optimizer = kind(lambda name: getattr(config, name))
         self.optimizer_state = kind.start(self.parameters)
-        self.average = Average(config.average_epochs)
+        self.average = Average(self.network.state_dict(), config.ema)
         self.history: list[dict[str, float]] = []
         self.test_logits: Tensor | None = None  # after the last epoch
         self.best = BestEpoch([[]], [None], len(self.dataset.test))
@@ -87,11 +87,17 @@ class Training:
         usage = Usage(self.device)
         epoch = len(self.history) + 1
         loss, accuracy = self._train(epoch, callback)
-        self.average.add(self.network.state_dict())
         row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
         if self.config.l1:
             row["train/l1"] = l1.value(self.parameters, self.l1_scales)
-        row |= self._evaluate()
+        splits = {"val": self.dataset.validation, "test": self.dataset.test}
+        for name, split in splits.items():
+            if split is not None:
+                logits = self.predict(split.images)
+                row |= _scores(name, logits, torch.from_numpy(split.labels))
+                if name == "test":
+                    self.test_logits = logits
+                    self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row |= usage.row()
         check_finite(row, self.config)
@@ -123,6 +129,7 @@ class Training:
             done = (epoch - 1) * self.steps + step
             lr = schedule.learning_rate(config, done, self.steps)
             self.optimizer.step(self.parameters, gradients, self.optimizer_state, lr)
+            self.average.update(done)
             with torch.no_grad():
                 loss_sum += loss * len(batch)
                 correct += (logits.argmax(1) == target).sum()
@@ -132,19 +139,6 @@ class Training:
                 mean, share = loss_sum.item() / seen, 100 * correct.item() / seen
                 callback.batch(epoch, step + 1, self.steps, mean, share)
         return loss_sum.item() / len(images), 100 * correct.item() / len(images)
-
-    def _evaluate(self) -> dict[str, float]:
-        """The scores on the validation and the test images."""
-        scores: dict[str, float] = {}
-        splits = {"val": self.dataset.validation, "test": self.dataset.test}
-        for name, split in splits.items():
-            if split is not None:
-                logits = self.predict(split.images)
-                scores |= _scores(name, logits, torch.from_numpy(split.labels))
-                if name == "test":
-                    self.test_logits = logits
-                    self.best.update([scores["test/accuracy"]], logits.unsqueeze(1))
-        return scores
 
     def _gradients(self, objective: Tensor) -> list[Tensor]:
         """The gradient of each parameter, 0 of one that a backbone leaves unused."""
@@ -162,14 +156,11 @@ class Training:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> Tensor:
-        """Logits [N, classes] on the CPU of uint8 images [N, C, H, W], by the mean of the last
-        epochs' weights."""
-        self.network.load_state_dict(self.average.mean())
+        """Logits [N, classes] on the CPU of uint8 images [N, C, H, W]."""
         self.network.eval()
         batches = torch.from_numpy(images).split(EVALUATION_BATCH)
-        logits = torch.cat([self._logits(batch.to(self.device)) for batch in batches]).cpu()
-        self.network.load_state_dict(self.average.newest)
-        return logits
+        with self.average.in_place():
+            return torch.cat([self._logits(batch.to(self.device)) for batch in batches]).cpu()
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -186,14 +177,15 @@ class Training:
             self.optimizer_state,
             self.history,
             self.best.row(0),
-            self.average.past,
+            self.average.values,
         )
 
     def restore(self, state: Checkpoint) -> None:
         """Go on from a checkpoint, which is of such a network."""
         self.network.load_state_dict(state.network)
         self.optimizer_state |= state.optimizer
-        self.average = Average(self.config.average_epochs, [*state.past, state.network])
+        live = self.network.state_dict()
+        self.average = Average(live, self.config.ema, live | state.average)
         self.history = state.history
         self.best = BestEpoch([state.history], [state.best], len(self.dataset.test))
 
@@ -261,7 +253,7 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
         training.dataset,
         Predictions.of(logits.softmax(1).numpy()),
         training.best.predictions(0),
-        training.average.mean(),
+        training.network.state_dict() | training.average.values,
         provenance.collect(training.device, threads=threads, path="loop", pack=1),
     )
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from study.train.kernel_network import KernelNetwork
 
 EVALUATION_BATCH = 16_000  # images times models
+WEIGHTS = "weights"  # the name of all models' weights among what steps change
 LEAST_EVALUATED = 500  # images at once on a GPU, which fewer would leave idle
 
 
@@ -76,8 +77,9 @@ class Pack:
         }
         spec = self.dataset.spec
         self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
-        self._build(_stacked([dict(single.named_buffers()) for single in singles]))
-        self.average = Average(first.average_epochs, _past(checkpoints))
+        buffers = [dict(single.named_buffers()) for single in singles]
+        self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
+        self.average = Average(self._live(), self._column("ema"), self._begun(singles, checkpoints))
         self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
         self.bank = self._upload_bank()
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
@@ -102,6 +104,29 @@ class Pack:
         rows = [torch.cat([t.detach().flatten().cpu() for t in tensors]) for tensors in models]
         return torch.stack(rows).to(self.device, self.dtype)
 
+    def _begun(
+        self, singles: Sequence[torch.nn.Module], checkpoints: Sequence[Checkpoint | None]
+    ) -> State:
+        """Return the averages to begin with: those of the checkpoints, else the networks' own."""
+        states = [
+            single.state_dict() | (checkpoint.average if checkpoint else {})
+            for single, checkpoint in zip(singles, checkpoints)
+        ]
+        rest = [name for name in states[0] if name not in self.names]
+        weights = self._rows([[state[name] for name in self.names] for state in states])
+        return {WEIGHTS: weights} | {
+            name: self._rows([[state[name]] for state in states]) for name in rest
+        }
+
+    def _live(self) -> State:
+        """Return what steps change in place, without the optimizer's state: [models, ...] each."""
+        models = len(self.configs)
+        live = {WEIGHTS: self.weights.detach()}
+        for name, buffer in self.network.state_dict().items():
+            if name not in self.names and buffer.is_floating_point():
+                live[name] = buffer.view(models, -1)
+        return live
+
     def _build(self, buffers: Mapping[str, Tensor]) -> None:
         """Build the network of all models, and what differs between them, a row a model.
 
@@ -115,7 +140,9 @@ class Pack:
         for module in self.network.modules():
             if isinstance(module, Dropouts):
                 module.generators, module.noise = self.generators, self.noise
-        self._load_buffers(buffers)
+        joined = dict(self.network.named_buffers())
+        for name, values in buffers.items():
+            joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
         self.optimizer = optimizer.OPTIMIZERS[configs[0].optimizer](self._column)
         self.smoothing = self._column("label_smoothing")[:, 0]
         self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
@@ -165,7 +192,6 @@ class Pack:
         """
         usage = Usage(self.device)
         self._train(epoch, callbacks)
-        self.average.add(self.state()[0])
         images = len(self.dataset.train)
         loss, correct = (self.loss / images).tolist(), self.correct.tolist()
         rows = [
@@ -255,6 +281,7 @@ class Pack:
         gradient = self._gradient(order, copies)
         l1.add_gradient([gradient], [self.weights], [self.l1_scales])
         self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
+        self.average.update(self.noise.step.to(self.dtype))
 
     def _gradient(self, order: Tensor, copies: Tensor) -> Tensor:
         """Return the gradient of each model's objective, [models, weights]; add up its loss and its
@@ -289,16 +316,10 @@ class Pack:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> Tensor:
-        """Logits [N, models, classes] on the device of uint8 images [N, C, H, W], by the mean of
-        the last epochs' weights."""
-        self._load(self.average.mean())
-        logits = self._predict(images)
-        self._load(self.average.newest)
-        return logits
+        """Logits [N, models, classes] on the device of uint8 images [N, C, H, W].
 
-    def _predict(self, images: np.ndarray) -> Tensor:
-        """The same by the weights as they are. On a GPU many images at once, of which half as many
-        are left where memory runs out."""
+        On a GPU many at once, of which half as many are left where memory runs out.
+        """
         self.network.eval()
         models = len(self.configs)
         uploaded = torch.from_numpy(images).to(self.device)
@@ -310,7 +331,8 @@ class Pack:
                     batch.unsqueeze(1).expand(-1, models, -1, -1, -1)
                     for batch in uploaded.split(size)
                 )
-                return torch.cat([self._logits(batch) for batch in batches])
+                with self.average.in_place():
+                    return torch.cat([self._logits(batch) for batch in batches])
             except torch.OutOfMemoryError:
                 if size <= self.configs[0].batch_size:  # a step takes more
                     raise
@@ -324,7 +346,7 @@ class Pack:
         order, copies = self._order(1)
         self.network.train()
         self._step(order[:size], copies[:size], self._rates(1)[0])
-        self._predict(self.dataset.test.images[:LEAST_EVALUATED])
+        self.predict(self.dataset.test.images[:LEAST_EVALUATED])
 
     def test_probabilities(self) -> np.ndarray:
         """Return the softmax on the test images, [N, models, classes], after the last epoch."""
@@ -349,25 +371,20 @@ class Pack:
     def state(self) -> tuple[dict[str, Tensor], optimizer.State]:
         """Return the networks' and the optimizer's state as they are now, on the CPU, in the loop's
         form but for a leading axis of models; views of the pack's own where that is the CPU."""
-        weights = _split(self.weights.detach().cpu(), self.shapes)
         state = {
             name: _split(matrix.cpu(), self.state_shapes[name])
             for name, [matrix] in self.optimizer_state.items()
         }
-        network = dict(zip(self.names, weights)) | self._buffers()
+        network = self._network_state(self.weights.detach()) | self._buffers()
         return {name: network[name] for name in self.network.state_dict()}, state
 
-    @torch.no_grad()
-    def _load(self, network: State) -> None:
-        """Set the networks to a state that `state` has returned, each tensor in its place."""
-        rows = [network[name].flatten(1) for name in self.names]
-        self.weights.copy_(torch.cat(rows, 1))
-        self._load_buffers({n: t for n, t in network.items() if n not in self.names})
+    def average_state(self) -> State:
+        """Return the averages, where a model has one, in the form of `state`."""
+        values = {name: value.cpu() for name, value in self.average.values.items()}
+        return (self._network_state(values.pop(WEIGHTS)) | values) if values else {}
 
-    def _load_buffers(self, buffers: Mapping[str, Tensor]) -> None:
-        joined = dict(self.network.named_buffers())
-        for name, values in buffers.items():
-            joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
+    def _network_state(self, weights: Tensor) -> State:
+        return dict(zip(self.names, _split(weights.cpu(), self.shapes)))
 
     def _buffers(self) -> dict[str, Tensor]:
         """Return the running statistics, on the CPU, [models, ...] each."""
@@ -381,8 +398,8 @@ class Pack:
     def select(self, models: Sequence[int]) -> None:
         """Go on with these models alone; the others cost nothing any more."""
         buffers, logits = self._buffers(), self.test_logits
+        averages = self.average.select(models)
         self.best.select(models)
-        self.average.select(models)
         self.configs = [self.configs[k] for k in models]
         rows = torch.tensor(models, device=self.device)
         self.weights = self.weights.detach()[rows].requires_grad_()
@@ -390,6 +407,7 @@ class Pack:
             name: [matrix[rows]] for name, [matrix] in self.optimizer_state.items()
         }
         self._build({name: values[list(models)] for name, values in buffers.items()})
+        self.average = Average(self._live(), self._column("ema"), averages)
         self.test_logits = None if logits is None else logits[:, rows]
 
 
@@ -399,17 +417,6 @@ def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.M
     if checkpoint:
         network.load_state_dict(checkpoint.network)
     return network
-
-
-def _stacked(states: Sequence[State]) -> State:
-    """The states of single networks as that of a pack, on the CPU."""
-    return {name: torch.stack([state[name].cpu() for state in states]) for name in states[0]}
-
-
-def _past(checkpoints: Sequence[Checkpoint | None]) -> list[State]:
-    """The states after the last epochs, the newest that of the checkpoints; none of new runs."""
-    saved = [checkpoint for checkpoint in checkpoints if checkpoint]
-    return [_stacked(each) for each in zip(*([*c.past, c.network] for c in saved))]
 
 
 def _optimizer_state(
@@ -442,6 +449,7 @@ class _Graph:
         self.inputs = [tensor.clone() for tensor in inputs]
         changed = [pack.weights, pack.loss, pack.correct, *pack.network.buffers()]
         changed += [matrix for [matrix] in pack.optimizer_state.values()]
+        changed += pack.average.values.values()
         saved = [tensor.detach().clone() for tensor in changed]
         stream = torch.cuda.Stream(pack.device)
         stream.wait_stream(torch.cuda.current_stream(pack.device))

@@ -329,7 +329,7 @@ def _train_epoch(
 def _save(pack: Pack, members: Sequence[Member], shared: PackCheckpoint) -> None:
     """Write the members of a pack after a whole epoch."""
     folders, lines = [m.folder for m in members], [m.lines for m in members]
-    shared.write(folders, *pack.state(), lines, pack.best.state, pack.average.past)
+    shared.write(folders, *pack.state(), lines, pack.best.state, pack.average_state())
 
 
 def _select(pack: Pack, members: list[Member]) -> list[Member]:
@@ -355,7 +355,7 @@ def _finish(
         return
     probabilities = pack.test_probabilities()
     source = provenance.collect(pack.device, **way)
-    state_dict = pack.average.mean()
+    state_dict = pack.state()[0] | pack.average_state()
     for k in positions:
         member = members[k]
         weights = {name: values[k].clone() for name, values in state_dict.items()}

@@ -8,7 +8,7 @@ from study.sweep import spec
 NAMES = (
     "dataset, network, norm, groups, norm_affine, dropout, l1, l1_reduction, optimizer,"
     " weight_decay, lr, momentum, nesterov, schedule, step_size, gamma, epochs, batch_size,"
-    " augment, label_smoothing, average_epochs, holdout, seed, precision, max_parameters"
+    " augment, label_smoothing, ema, holdout, seed, precision, max_parameters"
 )
 METRICS = "train/loss, train/accuracy, val/loss, val/accuracy, test/loss, test/accuracy"
 PROGRAM = (

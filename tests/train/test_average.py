@@ -1,4 +1,4 @@
-"""The mean of the last epochs' weights."""
+"""The moving average of the weights."""
 
 import dataclasses
 
@@ -8,70 +8,74 @@ import torch
 from study.config import Config
 from study.train import loop
 from study.train.average import Average
+from study.train.callback import Callback
 from tests.conftest import without_times
 
 
-def state(value: float, seen: int) -> dict[str, torch.Tensor]:
-    return {
-        "weight": torch.full((3, 2), float(value)),
-        "num_batches_tracked": torch.full((3,), seen),
-    }
+def test_each_step_counts_less_the_longer_ago_and_early_ones_more_at_first():
+    weights, expected = torch.tensor([8.0]), 8.0
+    average = Average({"w": weights, "count": torch.tensor([3])}, 0.5)
+    for step, value in enumerate((4.0, 2.0, 6.0, 1.0, 3.0, 7.0, 9.0, 5.0, 2.0, 1.0, 4.0)):
+        weights.fill_(value)
+        average.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert average.values.keys() == {"w"}  # what counts has no mean
+    assert average.values["w"].item() == pytest.approx(expected)
 
 
-def test_the_mean_is_of_the_last_epochs_and_counts_are_the_newest():
-    average = Average(2)
-    for epoch in (1, 2, 4):
-        average.add(state(epoch, epoch))
-    mean = average.mean()
-    assert torch.equal(mean["weight"], torch.full((3, 2), 3.0))
-    assert torch.equal(mean["num_batches_tracked"], torch.full((3,), 4))
-    assert [each["weight"][0, 0].item() for each in average.past] == [2.0]
-    again = Average(2, [*average.past, average.newest])
-    assert torch.equal(again.mean()["weight"], mean["weight"])
+def test_the_averages_stand_in_for_the_weights_for_a_while():
+    weights = torch.tensor([1.0])
+    average = Average({"w": weights}, 0.9, {"w": torch.tensor([5.0])})
+    with average.in_place():
+        assert weights.item() == 5
+    assert weights.item() == 1 and average.values["w"].item() == 5
 
 
-def test_what_training_changes_later_is_not_in_it():
-    average, weights = Average(2), state(1.0, 1)
-    average.add(weights)
-    weights["weight"].zero_()
-    assert average.newest["weight"].sum() == 6
+def test_without_a_decay_there_is_none():
+    average = Average({"w": torch.ones(2)}, 0.0)
+    average.update(0)
+    assert average.values == {}
 
 
-def test_some_models_of_a_pack_go_on():
-    average = Average(2)
-    for epoch in (1.0, 2.0):
-        average.add({"weight": torch.tensor([[epoch], [10 * epoch]])})
-    average.select([1])
-    assert average.mean()["weight"].tolist() == [[15.0]]
-    average.add({"weight": torch.tensor([[40.0]])})
-    assert average.mean()["weight"].tolist() == [[30.0]]
+def test_the_models_of_a_pack_have_their_own():
+    weights, decays = torch.zeros(3, 2), torch.tensor([[0.0], [0.9], [0.5]])
+    average = Average({"w": weights}, decays)
+    for step in range(20):
+        weights.copy_(torch.randn(3, 2))
+        average.update(torch.tensor(float(step)))
+    assert torch.equal(average.values["w"][0], weights[0])
+    again = Average({"w": weights[1:]}, decays[1:], average.select([1, 2]))
+    assert torch.equal(again.values["w"], average.values["w"][1:])
 
 
-def test_a_run_is_evaluated_by_the_mean_and_trained_as_without(tmp_path):
-    config = Config(epochs=2)
-    runs = {
-        (epochs, average): loop.train(
-            dataclasses.replace(config, epochs=epochs, average_epochs=average),
-            tmp_path / f"{epochs}-{average}",
-        )
-        for epochs, average in ((1, 1), (2, 1), (2, 2))
-    }
-    kept = {
-        key: torch.load(run.path / "weights.pt", weights_only=True) for key, run in runs.items()
-    }
-    for name, mean in kept[2, 2].items():
-        if mean.is_floating_point():
-            assert torch.allclose(mean, (kept[1, 1][name] + kept[2, 1][name]) / 2)
-    plain, averaged = (without_times(runs[2, each].history) for each in (1, 2))
-    assert averaged[0] == plain[0]  # of one epoch
+def test_a_run_is_evaluated_by_the_average_and_trained_as_without(tmp_path):
+    """On the networks after each step, which the average follows from."""
+    plain, ema = Config(epochs=2), Config(epochs=2, ema=0.8)
+    training = loop.Training(plain, torch.device("cpu"))
+    own = {n: t for n, t in training.network.state_dict().items() if t.is_floating_point()}
+    expected, steps, step = {n: t.clone() for n, t in own.items()}, 0, training.optimizer.step
+
+    def followed(*inputs):
+        nonlocal steps
+        step(*inputs)
+        decay = min(0.8, (1 + steps) / (10 + steps))
+        for name, value in expected.items():
+            value.mul_(decay).add_(own[name], alpha=1 - decay)
+        steps += 1
+
+    training.optimizer.step = followed
+    rows = [training.epoch(Callback()) for _ in range(2)]
+    run = loop.train(ema, tmp_path)
+    kept = torch.load(run.path / "weights.pt", weights_only=True)
+    for name, value in expected.items():
+        torch.testing.assert_close(kept[name], value)
     trained = ("train/loss", "train/accuracy", "lr")
-    assert [averaged[1][name] for name in trained] == [plain[1][name] for name in trained]
-    assert averaged[1]["test/loss"] != pytest.approx(plain[1]["test/loss"], rel=1e-3)
-    network = loop.initialized(runs[2, 2].config)
-    network.load_state_dict(kept[2, 2])
-    training = loop.Training(runs[2, 2].config, torch.device("cpu"))
-    training.network = network
-    training.average.add(network.state_dict())
+    for row, other in zip(without_times(run.history), rows, strict=True):
+        assert [row[name] for name in trained] == [other[name] for name in trained]
+    assert run.history[1]["test/loss"] != pytest.approx(rows[1]["test/loss"], rel=1e-3)
+    training.network.load_state_dict(kept)
     logits = training.predict(training.dataset.test.images)
     wrong = (logits.argmax(1).numpy() != training.dataset.test.labels).nonzero()[0]
-    assert sorted(runs[2, 2].misclassified().index) == wrong.tolist()
+    assert sorted(run.misclassified().index) == wrong.tolist()
+    assert run.config.identity != dataclasses.replace(run.config, ema=0.0).identity

@@ -29,7 +29,7 @@ def of_a_pack(home):
     network = {name: torch.stack([values, 2 * values]) for name, values in STATE.items()}
     best = {"predicted": torch.zeros(2, 5, dtype=torch.int16)}
     lines = [['{"epoch": 1}']] * 2
-    shared.write(folders, network, {"momentum": list(network.values())}, lines, best, [network])
+    shared.write(folders, network, {"momentum": list(network.values())}, lines, best, network)
     shared.link(folders)
     return folders[1] / runs.CHECKPOINT
 

@@ -22,7 +22,7 @@ from tests.conftest import needs, without_times
 FULL = Config(
     augment="rotate7", dropout=0.03, l1=2.5e-5, schedule="step", gamma=0.9, epochs=4,
     batch_size=200, holdout=700, seed=3, weight_decay=1e-4, label_smoothing=0.1, nesterov=True,
-    average_epochs=2,
+    ema=0.9,
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ MODELS = (
 )
 NORMS = (
     {"norm": "batch"},
-    {"norm": "batch", "average_epochs": 2},
+    {"norm": "batch", "ema": 0.9},
     {"norm": "layer"},
     {"norm": "layer", "norm_affine": "element"},
     {"norm": "layer", "norm_affine": "none"},
@@ -223,7 +223,7 @@ def cut_off(epochs):
 
 
 def test_what_was_cut_off_goes_on_in_another_pack_or_by_the_loop(tmp_path):
-    configs = pack_of(precision="float64", epochs=3, average_epochs=2)
+    configs = pack_of(precision="float64", epochs=3, ema=0.9)
     alone = [loop.train(c, tmp_path / "alone" / str(k)) for k, c in enumerate(configs)]
     folders = [tmp_path / str(k) for k in range(4)]
     with pytest.raises(KeyboardInterrupt):  # by the loop, after one epoch
@@ -364,7 +364,7 @@ def tiny_pack(monkeypatch):
     monkeypatch.setattr(data, "load", fewer)
     blank = Figure(figsize=(1, 1))
     monkeypatch.setattr(results.image_grid, "draw_misclassified", lambda *_: blank)
-    return pack_of(precision="float64", epochs=3, average_epochs=2)[:3]
+    return pack_of(precision="float64", epochs=3, ema=0.9)[:3]
 
 
 def test_a_pack_killed_between_any_two_writes_loses_at_most_an_epoch(
