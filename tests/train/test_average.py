@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from study.config import Config
-from study.train import loop
+from study.train import devices, loop
 from study.train.average import Average
 from study.train.callback import Callback
 from tests.conftest import without_times
@@ -52,6 +52,7 @@ def test_the_models_of_a_pack_have_their_own():
 def test_a_run_is_evaluated_by_the_average_and_trained_as_without(tmp_path):
     """On the networks after each step, which the average follows from."""
     plain, ema = Config(epochs=2), Config(epochs=2, ema=0.8)
+    devices.prepare(torch.device("cpu"), plain, 1)  # as many threads as below
     training = loop.Training(plain, torch.device("cpu"))
     own = {n: t for n, t in training.network.state_dict().items() if t.is_floating_point()}
     expected, steps, step = {n: t.clone() for n, t in own.items()}, 0, training.optimizer.step
