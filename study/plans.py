@@ -1,6 +1,4 @@
-"""The networks of the published studies and ours, each a list of blocks. (No torch: Config reads
-it.)
-"""
+"""The networks, published and ours, each a list of blocks. (No torch: Config reads it.)"""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ class Average:
 
     live: those tensors by name; of a pack [models, values of one] each. decay: `ema` of Config, of
     a pack a column [models, 1]; where it is 0 the average is the tensor itself. values: to begin
-    with, by default the tensors as they are.
+    with; where there are none the tensors as they are.
     """
 
     def __init__(self, live: State, decay: float | Tensor, values: State | None = None) -> None:

@@ -184,8 +184,7 @@ class Training:
         """Go on from a checkpoint, which is of such a network."""
         self.network.load_state_dict(state.network)
         self.optimizer_state |= state.optimizer
-        live = self.network.state_dict()
-        self.average = Average(live, self.config.ema, live | state.average)
+        self.average = Average(self.network.state_dict(), self.config.ema, state.average)
         self.history = state.history
         self.best = BestEpoch([state.history], [state.best], len(self.dataset.test))
 

@@ -107,7 +107,10 @@ class Pack:
     def _begun(
         self, singles: Sequence[torch.nn.Module], checkpoints: Sequence[Checkpoint | None]
     ) -> State:
-        """Return the averages to begin with: those of the checkpoints, else the networks' own."""
+        """Return the averages to begin with where checkpoints have some, of the other models the
+        networks' own."""
+        if not any(checkpoint and checkpoint.average for checkpoint in checkpoints):
+            return {}
         states = [
             single.state_dict() | (checkpoint.average if checkpoint else {})
             for single, checkpoint in zip(singles, checkpoints)
