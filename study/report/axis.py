@@ -24,7 +24,7 @@ class Axis:
     """A setting that varies; its values in the order in which Config lists or sorts them.
 
     beside: the settings that move wherever it moves and nowhere else, so that what each of them
-    does cannot be told.
+    does cannot be known.
     """
 
     name: str

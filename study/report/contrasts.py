@@ -1,4 +1,4 @@
-"""Every two variants compared, with seeds as blocks: few seeds, but all variants tell the error.
+"""Every two variants compared, with seeds as blocks: few seeds, but all variants share the error.
 
 Accuracies follow the additive model of randomized blocks: variant + seed + error. Its error is
 pooled over the variants, so that three variants of three seeds have four degrees of freedom where
@@ -16,7 +16,7 @@ from scipy import optimize, special
 
 from study.report.stats import CONFIDENCE, Interval, mean_interval
 
-LEVEL = 1 - CONFIDENCE  # chance that any two of a family's variants are told apart wrongly
+LEVEL = 1 - CONFIDENCE  # chance that any two equal variants of a family differ significantly
 NODES = 64  # of the quadratures: the chance is right to 3e-5 of 20 variants, to 1e-4 of 100
 WIDEST = 8.0  # standard deviations from the mean over which the range is integrated
 SMALLEST = 1e-9  # points: a smaller error is one of rounding
@@ -36,7 +36,7 @@ class Contrast(NamedTuple):
     pooled: bool
 
     @property
-    def told_apart(self) -> bool:
+    def significant(self) -> bool:
         return self.p < LEVEL
 
 
@@ -95,7 +95,7 @@ def of_like_spread(scores: Sequence[Scores]) -> list[int]:
 
 def pooled_deviation(scores: Sequence[Scores]) -> tuple[float, int]:
     """The standard deviation of the additive model's error, by least squares, and its degrees of
-    freedom; NaN and 0 where nothing is left to tell it from."""
+    freedom; NaN and 0 where nothing is left to estimate it from."""
     cells = [(i, seed, y) for i, values in enumerate(scores) for seed, y in values.items()]
     if len(scores) < 2:
         return np.nan, 0

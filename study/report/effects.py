@@ -55,7 +55,7 @@ class Effect:
         return float(self.means.max() - self.means.min())
 
     @property
-    def told_apart(self) -> bool:
+    def significant(self) -> bool:
         return self.p < contrasts.LEVEL
 
 

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.statistics
 
-prints the tables of docs/statistics.md: coverage; how often any of several equal variants are told
-apart; how many differences from a variant ahead are found. In the last two, accuracies are in units
-of one variant's standard deviation over seeds; seeds shift all variants alike, by as much. A run
-that fails to learn is far below.
+prints the tables of docs/statistics.md: coverage; how often any of several equal variants differ
+significantly; how many differences from a variant ahead are found. In the last two, accuracies are
+in units of one variant's standard deviation over seeds; seeds shift all variants alike, by as much.
+A run that fails to learn is far below.
 """
 
 from collections.abc import Callable
@@ -73,7 +73,7 @@ POWER = tuple(
 
 
 def paired(study: Study) -> dict[tuple[int, int], bool]:
-    """Which pairs a paired t test each tells apart, with Holm's correction."""
+    """Which pairs a paired t test each finds to differ, with Holm's correction."""
     pairs = all_pairs(len(study))
     one, two = zip(*pairs)
     p = scipy_stats.ttest_rel(study[[*one]], study[[*two]], axis=1, nan_policy="omit").pvalue
@@ -81,7 +81,7 @@ def paired(study: Study) -> dict[tuple[int, int], bool]:
 
 
 def tukey(study: Study) -> dict[tuple[int, int], bool]:
-    """Which pairs Tukey's test tells apart where all errors are pooled, whatever the spread."""
+    """Which pairs Tukey's test finds to differ where all errors are pooled, whatever the spread."""
     scores = as_scores(study)
     deviation, freedom = contrasts.pooled_deviation(scores)
     critical = contrasts.critical_range(len(study), freedom) * deviation
@@ -93,9 +93,9 @@ def tukey(study: Study) -> dict[tuple[int, int], bool]:
 
 
 def report(study: Study) -> dict[tuple[int, int], bool]:
-    """Which pairs the report tells apart."""
+    """Which pairs the report finds to differ."""
     compared = contrasts.compare(as_scores(study))
-    return {pair: contrast.told_apart for pair, contrast in compared.items()}
+    return {pair: contrast.significant for pair, contrast in compared.items()}
 
 
 WAYS: dict[str, Callable[[Study], dict[tuple[int, int], bool]]] = {
@@ -116,7 +116,7 @@ def all_pairs(variants: int) -> list[tuple[int, int]]:
 def rates(
     setting: Setting, seeds: int, studies: int, ways: tuple[str, ...] = tuple(WAYS)
 ) -> dict[str, tuple[float, float]]:
-    """Way -> the share of studies in which it tells any equal variants apart, and the share of the
+    """Way -> the share of studies in which it finds equal variants to differ, and the share of the
     differences from the variant ahead that it finds; of a variant ahead by nothing 0."""
     rng = np.random.default_rng(0)
     drawn = [setting.draw(rng, seeds) for _ in range(studies)]

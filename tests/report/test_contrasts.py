@@ -84,9 +84,9 @@ def test_the_interval_excludes_zero_just_where_p_is_below_a_twentieth():
     for _ in range(60):
         rows = rng.normal(0, 1, (4, 3)) + np.array([[3], [1], [0], [0]])
         for found in compare(seeds(*rows)).values():
-            apart.append(found.told_apart)
+            apart.append(found.significant)
             excludes = found.interval.low > 0 or found.interval.high < 0
-            assert excludes == found.told_apart == (found.p < 0.05)
+            assert excludes == found.significant == (found.p < 0.05)
     assert 20 < sum(apart) < 300
 
 
@@ -100,7 +100,7 @@ def test_the_interval_excludes_zero_just_where_p_is_below_a_twentieth():
 )
 def test_without_an_error_there_is_no_p(rows):
     [found] = compare(seeds(*rows)).values()
-    assert np.isnan(found.p) and np.isnan(found.interval.low) and not found.told_apart
+    assert np.isnan(found.p) and np.isnan(found.interval.low) and not found.significant
 
 
 def test_the_first_few_stand_among_all_pairs():
@@ -126,7 +126,7 @@ def test_variants_without_a_common_seed_are_not_tested():
         (Setting("a run in ten fails", failing=0.1), 5, 250, 0.0, 0.05),
     ],
 )
-def test_how_often_equal_variants_are_told_apart(setting, seeds, studies, low, high):
+def test_how_often_equal_variants_differ_significantly(setting, seeds, studies, low, high):
     [(false, _)] = simulated.rates(setting, seeds, studies, ("report",)).values()
     assert low <= false <= high
 

@@ -53,7 +53,7 @@ def test_the_f_tests_are_those_of_two_regressions():
     least = np.minimum.accumulate(np.array(raw)[order][::-1])[::-1] * np.arange(6, 0, -1)
     for i, bound in zip(order, least):
         assert found[i].p >= min(bound, 1) - 1e-12
-    assert found[0].p == min(effect.p for effect in found) and found[0].told_apart
+    assert found[0].p == min(effect.p for effect in found) and found[0].significant
 
 
 def test_a_pooled_error_is_the_regressions(monkeypatch):
@@ -66,11 +66,11 @@ def test_a_pooled_error_is_the_regressions(monkeypatch):
 
 
 @pytest.mark.parametrize("pooled", [True, False])
-def test_nothing_is_told_apart_where_nothing_is(pooled):
+def test_nothing_is_significant_where_nothing_differs(pooled):
     """In at most 5 of 100 grids any effect of six, up to the simulation's own error."""
     rng = np.random.default_rng(1)
     wrong = sum(
-        any(e.told_apart for e in effects.analyse_array(rng.normal(size=(3, 2, 2, 3)), pooled))
+        any(e.significant for e in effects.analyse_array(rng.normal(size=(3, 2, 2, 3)), pooled))
         for _ in range(150)
     )
     assert wrong <= 150 * 0.05 + 3 * np.sqrt(150 * 0.05 * 0.95)
@@ -83,7 +83,7 @@ def test_effects_and_interactions_are_found_with_their_sizes():
         values[2] += 0.5
         values[0, 1] += 0.4
         first, _, both = effects.analyse_array(values)
-        found += first.told_apart and both.told_apart
+        found += first.significant and both.significant
         assert abs(first.means[2] - first.means[1] - 0.5) < 0.3
     assert found >= 45
 
@@ -118,7 +118,7 @@ def test_a_grid_is_found_with_the_settings_that_belong_together():
     ]
     assert found.seeds == 3 and found.pooled
     norm, dropout, both = found.effects
-    assert norm.told_apart and not dropout.told_apart and not both.told_apart
+    assert norm.significant and not dropout.significant and not both.significant
     assert found.title(both) == "norm and groups and dropout together"
     assert norm.means == pytest.approx([99, 99.3, 99.3], abs=0.03)
     level = effects.interval(found, norm, 1)
@@ -138,7 +138,7 @@ def test_a_variant_of_larger_spread_has_each_effect_by_its_own_error():
     config = runs[0].config.without_seed()
     wild = [run(config, last, seed) for seed, last in ((1, 98.0), (2, 99.5), (3, 97.0))]
     found = effects.analyse(study(*wild, *runs[3:]))
-    assert not found.pooled and not any(effect.told_apart for effect in found.effects)
+    assert not found.pooled and not any(effect.significant for effect in found.effects)
 
 
 def test_without_any_error_nothing_is_known():

@@ -41,7 +41,7 @@ class Importance:
 
 
 def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure | None:
-    """Draw a bar a setting; None where there is too little to tell, as in `importance`."""
+    """Draw a bar a setting; None where there are too few runs, as in `importance`."""
     result = importance(study, varied)
     if result is None:
         return None

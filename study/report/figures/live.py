@@ -197,7 +197,7 @@ def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
 
 
 def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> list[Trace]:
-    """Triangles at the edges that values leave, which are told under the pointer."""
+    """Triangles at the edges that values leave, which are shown under the pointer."""
     low, high = window
     traces = []
     for edge, symbol, left in (

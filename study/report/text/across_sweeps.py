@@ -29,7 +29,7 @@ class Match:
     p_holm: float
 
     @property
-    def told_apart(self) -> bool:
+    def significant(self) -> bool:
         return self.p_holm < LEVEL
 
     def row(self) -> list[Any]:
@@ -104,12 +104,12 @@ def sentences(study: Study, matches: list[Match]) -> list[str]:
         )
     if not matches:
         return [*bests, "They share no configuration: what they differ in is in their settings."]
-    apart = [m for m in matches if m.told_apart]
+    apart = [m for m in matches if m.significant]
     better = sum(m.difference.interval.mean > 0 for m in apart)
     return [
         *bests,
-        f"{count(len(matches), 'configuration')} in both of two sweeps: the sweeps are told apart"
-        f" (p < {LEVEL:g} after Holm's correction) in {len(apart)}, in which the other is higher"
-        f" {better} and lower {len(apart) - better} times. The table has each difference with its"
-        " interval.",
+        f"{count(len(matches), 'configuration')} in both of two sweeps: the sweeps differ"
+        f" significantly (p < {LEVEL:g} after Holm's correction) in {len(apart)}, in which the"
+        f" other is higher {better} and lower {len(apart) - better} times. The table has each"
+        " difference with its interval.",
     ]

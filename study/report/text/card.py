@@ -12,7 +12,7 @@ from study.report.text.findings import MOST, MOST_FAMILIES, Pair, lead
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 
-WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to tell
+WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to compare
 MOST_TIED = 3  # variants of a tie that a card lists
 # What labels mean by `L1 1e-5 (sum)`.
 REDUCTIONS = {
@@ -34,11 +34,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Card:
-    """The best variant of a kind, or those not told apart from it; how sure that is in `verdict`.
+    """The best variant of a kind, or those that do not differ significantly from it.
 
     kind: what sets this kind apart from others, empty where there is one; measured: what the
     scores are, what all its variants cost, and on the first card what L1 is in the labels; outcome:
-    WON, TIE or OPEN.
+    WON, TIE or OPEN; verdict: how sure that is.
     """
 
     heading: str
@@ -91,7 +91,7 @@ def tried(study: Study) -> str:
 
 def _varied(study: Study) -> str:
     """Which settings varied, and which of them only together with others: what those do cannot be
-    told. Of a search, and of several sweeps together, that is so of most."""
+    known. Of a search, and of several sweeps together, that is so of most."""
     axes = varying(study)
     if not axes:
         return ""
@@ -112,12 +112,13 @@ def _varied(study: Study) -> str:
 
 def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) -> Card:
     best = family[0]
-    level = [pair.two for pair in with_best if _known(pair) and not pair.contrast.told_apart]
+    level = [pair.two for pair in with_best if _known(pair) and not pair.contrast.significant]
     outcome, heading, verdict = _verdict(family, with_best, len(level))
     shown = [best, *level][:MOST_TIED]
     if len(level) >= MOST_TIED:
         more = len(level) + 1 - MOST_TIED
-        verdict += f" {more} more {'is' if more == 1 else 'are'} not told apart from the first."
+        differ = "does not differ" if more == 1 else "do not differ"
+        verdict += f" {more} more {differ} significantly from the first."
     return Card(
         heading,
         study.describe_kind(best),
@@ -162,7 +163,7 @@ def _range(low: str, high: str) -> str:
 
 
 def _known(pair: Pair) -> bool:
-    """Whether the seeds of a pair are enough to tell a difference from chance."""
+    """Whether the seeds of a pair are enough to test their difference."""
     return bool(np.isfinite(pair.contrast.p))
 
 
@@ -170,23 +171,23 @@ def _verdict(
     family: Sequence[Variant], with_best: Sequence[Pair], level: int
 ) -> tuple[str, str, str]:
     """The outcome, the heading of a card, and its verdict: by how much the best is ahead, and
-    whether its seeds tell it apart from the others, with `level` of which it is level."""
+    whether it differs significantly from the others, but for `level` of them."""
     n = len(family)
     if n < 2:
         return OPEN, "The only variant", "There is nothing to compare it with."
     known = [pair for pair in with_best if _known(pair)]
     if not known:
-        few = "Too few common seeds to tell a difference from chance: train more seeds."
+        few = "Too few common seeds to test a difference: train more seeds."
         return OPEN, f"First of {n} variants", few
     unknown = [pair.two.label for pair in with_best if not _known(pair)]
     too_few = f" Too few common seeds with {listed(unknown)}." if unknown else ""
-    ahead = [p.two.label for p in known if p.contrast.told_apart and p.contrast.interval.mean < 0]
+    ahead = [p.two.label for p in known if p.contrast.significant and p.contrast.interval.mean < 0]
     if ahead:  # of a study ranked by another metric
         return OPEN, f"First of {n} variants", f"In test accuracy it is behind {listed(ahead)}."
     if level:
         more = "or more " if level + 1 == MOST < n else ""
-        heading = f"Not told apart: {level + 1} {more}of {n} variants"
-        first = next(pair for pair in known if not pair.contrast.told_apart)
+        heading = f"No significant difference: {level + 1} {more}of {n} variants"
+        first = next(pair for pair in known if not pair.contrast.significant)
         difference = _difference(first, "the second")
         words = f"The first is {difference}: that may be chance.{too_few}"
         return TIE, heading, words
@@ -194,7 +195,7 @@ def _verdict(
     if unknown:
         return OPEN, f"First of {n} variants", f"It is {difference}.{too_few}"
     others = "all others" if n <= MOST else f"the next {MOST - 1}"
-    return WON, f"Best of {n} variants", f"Its seeds tell it apart from {others}: {difference}."
+    return WON, f"Best of {n} variants", f"Significantly different from {others}: {difference}."
 
 
 def _difference(pair: Pair, other: str) -> str:

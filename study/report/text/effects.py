@@ -43,7 +43,7 @@ def _row(effects: Effects, effect: Effect, metric: Metric) -> list[str]:
 
 def sentence(effects: Effects, metric: Metric) -> str:
     """Say which settings of a grid make a difference, and which two change each other's effect."""
-    apart = [each for each in effects.effects if each.told_apart]
+    apart = [each for each in effects.effects if each.significant]
     alone = [each for each in apart if len(each.factors) == 1]
     together = [each for each in apart if len(each.factors) == 2]
     rest = [each for each in effects.effects if len(each.factors) == 1 and each not in alone]
@@ -60,14 +60,14 @@ def sentence(effects: Effects, metric: Metric) -> str:
             f"{_uncertainty(each, metric)} {format_p(each.p)})"
             for each in rest
         ]
-        words.append(f"no difference is told for {listed(known)}")
+        words.append(f"no significant difference for {listed(known)}")
     pairs = [
         f"{effects.title(each).removesuffix(' together')} ({format_p(each.p)})" for each in together
     ]
     changed = (
         f"these change each other's effect: {listed(pairs)}"
         if pairs
-        else "of no two is it told that one changes the other's effect"
+        else "no two significantly change each other's effect"
     )
     return f"{seeds}: {'; '.join([*words, changed])}."
 

@@ -1,4 +1,4 @@
-"""The findings in sentences: which variant is ahead, by how much, and whether that is told apart.
+"""The findings in sentences: which variant is ahead, by how much, and whether that is significant.
 
 At most twelve, those that matter first. Every sentence holds its figures and names the file that
 they are in. Stopped and failed runs are counted, and are in no mean.
@@ -23,7 +23,7 @@ from study.report.words import count, format_p, in_words, listed, percent
 from study.runs import FINISHED
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
-LEVEL = 0.05  # p below which two configurations are told apart
+LEVEL = 0.05  # p below which two configurations differ significantly
 MOST = 20  # variants of a kind, the best first, whose pairs are listed
 MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
 MOST_FINDINGS = 12
@@ -168,11 +168,11 @@ def _next(with_best: Sequence[Pair]) -> Finding | None:
     text = f"{pair.two.label} is next with {percent(pair.two.last(TEST))}"
     if own.n < 2:
         seeds = "one common seed" if own.n else "no common seed"
-        return Finding(f"{text}; at {seeds} no difference between them can be told.", "results.csv")
+        return Finding(f"{text}; with {seeds} their difference cannot be tested.", "results.csv")
     if np.isnan(contrast.p):
         return Finding(
             f"{text}; the difference is {own.mean:+.2f} points at each of {own.n} seeds, too few"
-            " and too alike to tell how it varies.",
+            " and too alike to show how it varies.",
             "pairs.csv",
         )
     together = ", for all pairs together," if len(with_best) > 1 else ""
@@ -180,11 +180,11 @@ def _next(with_best: Sequence[Pair]) -> Finding | None:
         f"; over {own.n} common seeds the difference is {own.mean:+.2f} points, its 95 % interval"
         f"{together} {_ends(contrast.interval)}"
     )
-    if contrast.told_apart:
-        return Finding(f"{text}: told apart ({format_p(contrast.p)}).", "pairs.csv")
+    if contrast.significant:
+        return Finding(f"{text}: significant ({format_p(contrast.p)}).", "pairs.csv")
     furthest = max(abs(contrast.interval.low), abs(contrast.interval.high))
     return Finding(
-        f"{text}: not told apart ({format_p(contrast.p)}). What the interval excludes is a"
+        f"{text}: not significant ({format_p(contrast.p)}). What the interval excludes is a"
         f" difference of more than {furthest:.2f} points either way.",
         "pairs.csv",
     )
@@ -200,12 +200,13 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
         return None
     sentences = []
     for apart in (True, False):
-        others = [_distance(p) for p in known if p.contrast.told_apart == apart]
+        others = [_distance(p) for p in known if p.contrast.significant == apart]
         if others:
-            verdict = f"{'Told' if apart else 'Not told'} apart from {with_best[0].one.label}"
+            how = "Significantly" if apart else "Not significantly"
+            verdict = f"{how} different from {with_best[0].one.label}"
             sentences.append(f"{verdict}: {listed(others)}.")
     sentences.append("In brackets: 95 % intervals for all pairs together.")
-    in_card = len(known) == 1 and np.isnan(with_best[0].contrast.p)  # which tells the first known
+    in_card = len(known) == 1 and np.isnan(with_best[0].contrast.p)  # which has the first known
     return Finding(" ".join(sentences), "pairs.csv", in_card)
 
 

@@ -1,4 +1,4 @@
-"""Up to which L1 lambda the penalty costs nothing that is told, for each norm and what else varies.
+"""Up to which L1 lambda the penalty costs nothing significant, for each norm and what else varies.
 
 Each lambda is compared with none, over common seeds and beside all other pairs of the same settings
 (contrasts.py). The largest that is harmless is the last before the least that costs something.
@@ -69,7 +69,7 @@ def _limit(
         if not contrast.interval.low < contrast.interval.high:
             return None
         change = variant.config.l1, contrast
-        if contrast.told_apart and (contrast.interval.mean < 0) == study.metric.maximize:
+        if contrast.significant and (contrast.interval.mean < 0) == study.metric.maximize:
             costly = change
             break
         harmless = change
@@ -87,7 +87,8 @@ def sentence(study: Study) -> str | None:
         f"{names[limit.base.without_seed()]}: {_words(limit, study.metric)}" for limit in found
     ]
     return (
-        f"The largest L1 lambda that is not told to cost {study.metric.title}: {'; '.join(words)}."
+        f"The largest L1 lambda without a significant cost in {study.metric.title}:"
+        f" {'; '.join(words)}."
     )
 
 

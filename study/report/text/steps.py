@@ -88,5 +88,5 @@ def _gain(variant: Variant, previous: Variant | None, number: int) -> list[str]:
     if np.isfinite(gain.half_width):
         ends = f" (95 % interval {gain.low:+.2f} to {gain.high:+.2f})"
         if gain.low <= 0 <= gain.high:
-            ends += ": no gain can be told"
+            ends += ": not significant"
     return [f"{gain.mean:+.2f} points on step {number - 1}{ends}."]

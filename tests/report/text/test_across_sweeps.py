@@ -27,13 +27,13 @@ def test_shared_configurations_are_paired_by_seed():
     ]  # fmt: skip
     bn, ln = across_sweeps.match(study)
     assert (bn.label, bn.one.sweep, bn.two.sweep) == ("BN", "old", "new")
-    assert bn.difference.interval.mean == pytest.approx(0.1033, abs=1e-4) and bn.told_apart
+    assert bn.difference.interval.mean == pytest.approx(0.1033, abs=1e-4) and bn.significant
     assert bn.p_holm == pytest.approx(2 * bn.difference.p)
-    assert not ln.told_apart and ln.difference.interval.mean == pytest.approx(0, abs=1e-9)
+    assert not ln.significant and ln.difference.interval.mean == pytest.approx(0, abs=1e-9)
     best_new, best_old, shared = across_sweeps.sentences(study, [bn, ln])
     assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
     assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
-    assert "2 configurations in both of two sweeps: the sweeps are told apart" in shared
+    assert "2 configurations in both of two sweeps: the sweeps differ significantly" in shared
     assert "in 1, in which the other is higher 1 and lower 0 times" in shared
     assert across_sweeps.compare(grouping.gather({"old": spread(BN, 99.3)})) is None
 

@@ -1,4 +1,4 @@
-"""The cards on top: a winner, a tie, or too few seeds to tell."""
+"""The cards on top: a winner, a tie, or too few seeds to compare."""
 
 from study.config import Config
 from study.report.text import card, findings
@@ -19,7 +19,7 @@ def test_a_winner_has_its_score_cost_and_lead():
     assert [(line.number, line.label, line.score) for line in won.lines] == [
         (1, "BN", "99.41 ± 0.02 %")
     ]
-    assert won.verdict.startswith("Its seeds tell it apart from all others: 2.11 points")
+    assert won.verdict.startswith("Significantly different from all others: 2.11 points")
     assert won.measured == (
         "Mean test accuracy at the last epoch over 3 seeds, ± half its 95 % interval."
         " 7,684 parameters, 5 min to train a run."
@@ -43,17 +43,17 @@ def test_the_first_card_says_what_l1_is_in_the_labels():
 def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
     near = [*spread(BN, 99.4, 99.1, 99.3), *spread(GN, 99.2, 99.3, 99.2)]
     [tie] = cards(*near, *spread(LN, 90.0, 90.1, 90.2))
-    assert (tie.outcome, tie.heading) == (card.TIE, "Not told apart: 2 of 3 variants")
+    assert (tie.outcome, tie.heading) == (card.TIE, "No significant difference: 2 of 3 variants")
     assert [line.label for line in tie.lines] == ["BN", "GN"]
     many = [spread(Config(lr=lr / 100), 99.4, 99.1 + lr / 100) for lr in range(1, 31)]
     [tie] = cards(*(each for group in many for each in group))
     assert (
-        tie.heading == "Not told apart: 20 or more of 30 variants"
+        tie.heading == "No significant difference: 20 or more of 30 variants"
         and len(tie.lines) == card.MOST_TIED
     )
-    assert "17 more are not told apart from the first." in tie.verdict
+    assert "17 more do not differ significantly from the first." in tie.verdict
     [tie] = cards(*(each for group in many[-4:] for each in group))
-    assert "1 more is not told apart from the first." in tie.verdict
+    assert "1 more does not differ significantly from the first." in tie.verdict
 
 
 def test_too_few_seeds_tell_nothing():

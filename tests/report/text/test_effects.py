@@ -15,11 +15,11 @@ def test_the_sentence_and_the_table_say_what_moves_the_metric():
         " by up to 0.3"
     )
     assert re.search(
-        r"points \(p < 0.001\); no difference is told for dropout \(means 0.0\d points apart, 95 %"
-        r" interval -0.\d\d to 0.\d\d, p = ",
+        r"points \(p < 0.001\); no significant difference for dropout \(means 0.0\d points apart,"
+        r" 95 % interval -0.\d\d to 0.\d\d, p = ",
         sentence,
     )
-    assert sentence.endswith("of no two is it told that one changes the other's effect.")
+    assert sentence.endswith("no two significantly change each other's effect.")
     made = effects.table(found, metric)
     assert [row[0] for row in made.rows] == [
         "norm and groups", "dropout", "norm and groups and dropout together",

@@ -41,15 +41,15 @@ def test_a_clear_win_is_called_one_with_its_figures():
     )
     assert "LN is next with 99.22 ± 0.02 %" in texts[1]
     assert "over 5 common seeds the difference is +0.20 points, its 95 % interval" in texts[1]
-    assert texts[1].endswith(" +0.19 to +0.21: told apart (p < 0.001).")
+    assert texts[1].endswith(" +0.19 to +0.21: significant (p < 0.001).")
 
 
-def test_what_is_not_told_apart_has_its_interval_and_what_that_excludes():
+def test_what_is_not_significant_has_its_interval_and_what_that_excludes():
     texts = sentences(*spread(BN, 99.4, 99.3, 99.45), *spread(LN, 99.3, 99.42, 99.38))
     low, high = scipy_stats.t.interval(0.95, 2, 0.05 / 3, scipy_stats.sem([0.1, -0.12, 0.07]))
     p = scipy_stats.ttest_1samp([0.1, -0.12, 0.07], 0).pvalue
     assert texts[1].endswith(
-        f"+0.02 points, its 95 % interval {low:+.2f} to {high:+.2f}: not told apart (p = {p:.2g})."
+        f"+0.02 points, its 95 % interval {low:+.2f} to {high:+.2f}: not significant (p = {p:.2g})."
         f" What the interval excludes is a difference of more than {high:.2f} points either way."
     )
     level = sentences(*spread(BN, 99.4, 99.3, 99.41), *spread(LN, 99.3, 99.41, 99.4))
@@ -62,7 +62,8 @@ def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
         *spread(GN, 97.62, 98.74, 97.99),
     )  # fmt: skip
     assert re.search(
-        r"Not told apart from BN: GN is 1\.14 points behind \(-\d\.\d+ to \d\.\d+, p = 0\.",
+        r"Not significantly different from BN: GN is 1\.14 points behind"
+        r" \(-\d\.\d+ to \d\.\d+, p = 0\.",
         texts[2],
     )
 
@@ -76,16 +77,16 @@ def test_one_seed_has_no_difference_and_says_so():
     texts = sentences(run(BN, 99.4, 1), run(LN, 99.1, 1))
     assert "99.40 % over 1 seed," in texts[0] and "±" not in " ".join(texts)
     assert texts[1] == (
-        "LN is next with 99.10 %; at one common seed no difference between them can be told."
+        "LN is next with 99.10 %; with one common seed their difference cannot be tested."
     )
     assert "no common seed" in sentences(run(BN, 99.4, 1), run(LN, 99.1, 2))[1]
 
 
 def test_what_the_card_says_is_not_said_beside_it():
     made = study(*spread(BN, 99.4, 99.3), *spread(LN, 98.1, 98.2), run(GN, 99.1, 1))
-    told = {each.text: each.in_card for each in findings.summarize(made, findings.pairs(made))}
-    [rest] = [text for text in told if "LN is 1.20 points behind" in text]
-    assert told[rest] and told["All 3 variants have 7,684 parameters."]
+    in_card = {each.text: each.in_card for each in findings.summarize(made, findings.pairs(made))}
+    [rest] = [text for text in in_card if "LN is 1.20 points behind" in text]
+    assert in_card[rest] and in_card["All 3 variants have 7,684 parameters."]
 
 
 def test_differences_all_alike_are_not_called_certain():
@@ -105,7 +106,7 @@ def test_all_pairs_of_a_kind_are_compared_together():
     bn_ln = compared[0]
     assert bn_ln.contrast.interval.mean == pytest.approx(bn_ln.difference.interval.mean)
     texts = findings.summarize(made, compared)
-    assert texts[2].text.startswith("Told apart from BN: GN is 2.00 points behind (1.")
+    assert texts[2].text.startswith("Significantly different from BN: GN is 2.00 points behind (1.")
     row = dict(zip(findings.PAIRS, bn_ln.row(), strict=True))
     assert row["low"] == bn_ln.difference.interval.low
     assert row["family_low"] == bn_ln.contrast.interval.low
@@ -248,4 +249,4 @@ def test_what_is_ahead_on_the_test_images_alone_is_not_called_behind():
     gn = seeds(Config(norm="group", **holdout), 99.4, 98.02, 98.0, 98.01)
     texts = sentences(*bn, *ln, *gn)
     assert texts[1].startswith("LN is next") and "the difference is -0.50 points" in texts[1]
-    assert texts[2].startswith("Told apart from BN: GN is 1.00 points behind (0.9")
+    assert texts[2].startswith("Significantly different from BN: GN is 1.00 points behind (0.9")

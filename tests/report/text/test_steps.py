@@ -46,7 +46,7 @@ def test_each_step_has_its_target_result_change_and_finding():
 
 def test_a_gain_within_its_interval_is_none_and_a_missing_step_says_so():
     _, second = table(*spread(BARE, 99.3, 99.4, 99.35), *spread(FALLING, 99.4, 99.3, 99.37))
-    assert second["finding"].endswith(": no gain can be told.")
+    assert second["finding"].endswith(": not significant.")
     _, second = table(*spread(BARE, 99.3))
     assert second["finding"] == "No run of it has finished."
 
