@@ -80,7 +80,8 @@ class Noise:
     """Random numbers that follow from (key, step, layer, place) alone, for each copy by itself.
 
     So a model's masks depend neither on its neighbours nor on how it came to this step. The step
-    lies on the device, where a CUDA graph reads it anew. kernels.py draws the same, bit for bit.
+    lies on the device, where a CUDA graph reads it anew. kernels/noise.py draws the same, bit for
+    bit.
 
     keys: int64 [copies]; step: int64 [1].
     """

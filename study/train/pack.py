@@ -18,7 +18,6 @@ from study.config import Config
 from study.train import (
     augment,
     data,
-    kernel_choice,
     l1,
     loop,
     networks,
@@ -30,11 +29,12 @@ from study.train.average import Average, State
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
+from study.train.kernels import choice
 from study.train.predictions import BestEpoch
 from study.train.usage import Usage
 
 if TYPE_CHECKING:
-    from study.train.kernel_network import KernelNetwork
+    from study.train.kernels.network import KernelNetwork
 
 EVALUATION_BATCH = 16_000  # images times models
 WEIGHTS = "weights"  # the name of all models' weights among what steps change
@@ -151,7 +151,7 @@ class Pack:
         self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
         self.loss = torch.zeros(len(configs), device=self.device, dtype=self.dtype)
         self.correct = torch.zeros(len(configs), device=self.device, dtype=torch.int64)
-        self.kernels = kernel_choice.build(
+        self.kernels = choice.build(
             self.network,
             self.device,
             models=len(configs),

@@ -21,7 +21,7 @@ def collect(
     """Return the provenance of a run that has just ended, for its summary.
 
     path: loop or pack. pack: the number of runs that trained together. kernels: triton where
-    kernel_network ran, else those of batch norm and dropout (see cpu_kernels).
+    the network of kernels ran, else those of batch norm and dropout (see cpu_kernels).
     """
     return {
         "device": devices.name(device),

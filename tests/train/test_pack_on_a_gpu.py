@@ -1,6 +1,6 @@
 """What only a GPU shows: its kernels, its CUDA graphs, its memory.
 
-tests/train/test_kernel_network.py runs compiled there too.
+tests/train/kernels/test_network.py runs compiled there too.
 """
 
 import dataclasses
@@ -12,8 +12,9 @@ import torch
 
 from study import runs
 from study.config import Config
-from study.train import kernel_choice, loop, pack_runs
+from study.train import loop, pack_runs
 from study.train.callback import Callback
+from study.train.kernels import choice
 from study.train.pack import Pack
 from tests.train.test_pack_runs import (
     NORMS,
@@ -36,7 +37,7 @@ def train(tmp_path, monkeypatch):
     count = itertools.count()
 
     def run(configs, kernels="triton", **options):
-        monkeypatch.setattr(kernel_choice, "DEVICES", {DEVICE} if kernels == "triton" else set())
+        monkeypatch.setattr(choice, "DEVICES", {DEVICE} if kernels == "triton" else set())
         folder = tmp_path / "pack" / str(next(count))
         folders = [folder / str(k) for k in range(len(configs))]
         results = pack_runs.train(configs, folders, device=DEVICE, **options)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from study.plans import PLANS
-from study.train import kernel_choice
 from study.train.blocks import Network
 from study.train.dropout import Noise
+from study.train.kernels import choice
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ONE = torch.ones(1)
@@ -25,25 +25,25 @@ def network(**options):
 
 
 def test_other_devices_and_a_machine_without_triton_have_torchs(monkeypatch):
-    assert kernel_choice.build(network(), CPU, **SETTINGS) is None
+    assert choice.build(network(), CPU, **SETTINGS) is None
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert kernel_choice.build(network(), CUDA, **SETTINGS) is None
+    assert choice.build(network(), CUDA, **SETTINGS) is None
 
 
 @pytest.fixture
 def compiled(monkeypatch):
     """Compiling, as far as it gets without a GPU; how often it was asked for."""
-    kernel_network = pytest.importorskip("study.train.kernel_network")
+    network_module = pytest.importorskip("study.train.kernels.network")
     calls = []
-    monkeypatch.setattr(kernel_network.KernelNetwork, "compile", lambda self: calls.append(self))
+    monkeypatch.setattr(network_module.KernelNetwork, "compile", lambda self: calls.append(self))
     return calls
 
 
 def test_a_network_with_an_unknown_module_has_torchs(compiled):
     changed = network()
     changed.features[0].norm = nn.LocalResponseNorm(2)
-    assert kernel_choice.build(changed, CUDA, **SETTINGS) is None
-    kernels = kernel_choice.build(network(), CUDA, **SETTINGS)
+    assert choice.build(changed, CUDA, **SETTINGS) is None
+    kernels = choice.build(network(), CUDA, **SETTINGS)
     assert compiled == [kernels]
 
 
@@ -51,9 +51,9 @@ def test_so_has_one_where_triton_cannot_compile(compiled, monkeypatch, caplog):
     def fail(self):
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC.")
 
-    monkeypatch.setattr("study.train.kernel_network.KernelNetwork.compile", fail)
+    monkeypatch.setattr("study.train.kernels.network.KernelNetwork.compile", fail)
     with caplog.at_level(logging.WARNING):
-        assert kernel_choice.build(network(), CUDA, **SETTINGS) is None
+        assert choice.build(network(), CUDA, **SETTINGS) is None
     [record] = caplog.records
     assert record.getMessage().endswith("torch's kernels do: Failed to find C compiler.")
 
@@ -62,6 +62,6 @@ def test_out_of_memory_is_no_reason(compiled, monkeypatch):
     def fail(self):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("study.train.kernel_network.KernelNetwork.compile", fail)
+    monkeypatch.setattr("study.train.kernels.network.KernelNetwork.compile", fail)
     with pytest.raises(torch.OutOfMemoryError):  # the pack is halved
-        kernel_choice.build(network(), CUDA, **SETTINGS)
+        choice.build(network(), CUDA, **SETTINGS)

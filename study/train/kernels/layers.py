@@ -75,7 +75,7 @@ class Layer:
 
     @property
     def through(self) -> dict[str, Any]:
-        """The constants of kernels.through: how to go back from the output to the norm's, or,
+        """The constants of activation.through: how to go back from the output to the norm's, or,
         without a norm, to the convolution's."""
         alone = self.unit == "none"
         return {
@@ -87,7 +87,7 @@ class Layer:
         }
 
 
-def read(network: Network, models: int) -> list[Layer] | None:
+def read_layers(network: Network, models: int) -> list[Layer] | None:
     """Read the layers off a network of so many copies; None where it has what no kernel does.
 
     That is a module or an option of one that neither blocks.Network nor norms.build makes today,

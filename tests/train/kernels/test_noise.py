@@ -11,8 +11,8 @@ import torch
 triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
 
-from study.train import kernels  # noqa: E402
 from study.train.dropout import Noise  # noqa: E402
+from study.train.kernels import activation, convolution, head, images, noise, norm  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -22,16 +22,16 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 def drawn(keys, step, layer, first, bits, BLOCK: tl.constexpr):
     k = tl.program_id(0)
     place = first + tl.arange(0, BLOCK)
-    tl.store(bits + k * BLOCK + tl.arange(0, BLOCK), kernels_draw(keys, step, k, layer, place))
+    tl.store(bits + k * BLOCK + tl.arange(0, BLOCK), kernel_draw(keys, step, k, layer, place))
 
 
 @triton.jit
-def kernels_draw(keys, step, k, layer, place):
-    return kernels.draw(tl.load(keys + k), tl.load(step), layer, place).to(tl.int64)
+def kernel_draw(keys, step, k, layer, place):
+    return noise.draw(tl.load(keys + k), tl.load(step), layer, place).to(tl.int64)
 
 
 @pytest.mark.parametrize("layer, step", [(0, 0), (3, 1), (9, 2**31 + 5)])
-def test_kernels_draw_dropouts_noise(layer, step):
+def test_kernel_draw_dropouts_noise(layer, step):
     noise = Noise([0, 1, 2**64 - 1, 0x123456789ABCDEF0], DEVICE)
     noise.step.fill_(step)
     bits = torch.zeros(4, 256, dtype=torch.int64, device=DEVICE)
@@ -47,13 +47,14 @@ def test_all_kernels_compile_for_an_h100(request):
     tests without a GPU, takes what its compiler refuses."""
     folder = str(request.config.cache.mkdir("triton"))
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": folder}
-    command = [sys.executable, "-m", "tests.train.compile_for_h100"]
+    command = [sys.executable, "-m", "tests.train.kernels.compile_for_h100"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     launched = {
         name
-        for name, value in vars(kernels).items()
+        for module in (activation, convolution, head, images, norm)
+        for name, value in vars(module).items()
         if hasattr(value, "fn") and "tl.program_id" in inspect.getsource(value.fn)
     }
     assert set(done.stdout.split()) == launched

@@ -10,7 +10,7 @@ from study.errors import first_line
 from study.train.blocks import Network
 
 if TYPE_CHECKING:
-    from study.train.kernel_network import KernelNetwork
+    from study.train.kernels.network import KernelNetwork
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,13 @@ def build(network: Network, device: torch.device, **settings: Any) -> "KernelNet
     """
     if device.type not in DEVICES or importlib.util.find_spec("triton") is None:
         return None
-    from study.train import kernel_layers, kernel_network  # lazily: Triton may be missing
+    from study.train.kernels.layers import read_layers
+    from study.train.kernels.network import KernelNetwork  # lazily: Triton may be missing
 
-    if kernel_layers.read(network, settings["models"]) is None:
+    if read_layers(network, settings["models"]) is None:
         log.info("no GPU kernels for this network: it trains by torch's")
         return None
-    kernels = kernel_network.KernelNetwork(network, **settings)
+    kernels = KernelNetwork(network, **settings)
     if device.type == "cuda":
         try:
             kernels.compile()

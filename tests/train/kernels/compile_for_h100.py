@@ -1,7 +1,7 @@
 """Compile one of each of the kernels for an H100, without one: its compiler needs no GPU.
 
-python -m tests.train.compile_for_h100 prints their names. Triton's interpreter takes more than its
-compiler does.
+python -m tests.train.kernels.compile_for_h100 prints their names. Triton's interpreter takes
+more than its compiler does.
 """
 
 import torch
@@ -9,10 +9,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 
 from study.plans import POOL, Conv, Plan
-from study.train import kernel_network
 from study.train.blocks import Network
 from study.train.dropout import Noise
-from study.train.kernel_network import KernelNetwork
+from study.train.kernels import network as network_module
+from study.train.kernels.network import KernelNetwork
 
 
 class Driver:
@@ -28,7 +28,7 @@ class Driver:
         return GPUTarget("cuda", 90, 32)
 
 
-def compile_one_of_each(launches, compile_all=kernel_network.warm_up):
+def compile_one_of_each(launches, compile_all=network_module.warm_up):
     first = {launch[0].__name__: launch for launch in reversed(launches)}
     compile_all(first.values())
     for name, (kernel, grid, arguments, constants) in first.items():
@@ -38,7 +38,7 @@ def compile_one_of_each(launches, compile_all=kernel_network.warm_up):
 
 def main():
     triton.runtime.driver.set_active(Driver())
-    kernel_network.warm_up = compile_one_of_each
+    network_module.warm_up = compile_one_of_each
     plan = Plan((Conv(3), POOL, Conv(4)), ("norm", "relu", "dropout"))
     for norm, affine in (("batch", "channel"), ("layer", "element")):
         network = Network(plan, norm=norm, norm_affine=affine, dropout=[0.1], copies=1).float()

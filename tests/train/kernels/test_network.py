@@ -14,10 +14,11 @@ pytest.importorskip("triton")
 
 from study.config import Config
 from study.plans import PLANS, POOL, Conv, Plan
-from study.train import cpu_kernels, data, kernel_choice, kernel_network
+from study.train import cpu_kernels, data
 from study.train.blocks import Network
 from study.train.dropout import Dropouts, Noise
-from study.train.kernel_network import KernelNetwork, Tiles
+from study.train.kernels import choice, network
+from study.train.kernels.network import KernelNetwork, Tiles
 from study.train.pack import Pack
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,7 +33,7 @@ def noise_as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(cpu_kernels, "ENABLED", False)
     if DEVICE.type == "cpu":
         tiles = {"float32": WIDE, "bfloat16": WIDE, "float64": WIDE_64}
-        monkeypatch.setattr(kernel_network, "TILES", tiles)
+        monkeypatch.setattr(network, "TILES", tiles)
 
 
 class Case:
@@ -208,7 +209,7 @@ def test_so_are_those_of_any_order_and_norm(order, whole_channels, options):
 def test_tiles_are_walked_through_to_their_ends(monkeypatch):
     """Maps, sums and batches of many tiles each, the last of which is never full."""
     tiles = Tiles(pixels=4, depth=4, weights=4, channels=2, values=16, images=2, norm=2)
-    monkeypatch.setattr(kernel_network, "TILES", {"float64": tiles})
+    monkeypatch.setattr(network, "TILES", {"float64": tiles})
     plan = Plan((Conv(3),), ORDERS["norm, relu, dropout"])
     assert_is_torchs(Case(plan, models=1, images=3, size=5))
 
@@ -288,7 +289,7 @@ def test_two_steps_of_a_pack_are_those_by_torch(optimizer, monkeypatch):
     ]
     packs = []
     for devices in ((), {DEVICE.type}):
-        monkeypatch.setattr(kernel_choice, "DEVICES", devices)
+        monkeypatch.setattr(choice, "DEVICES", devices)
         pack = Pack(configs, [None, None], DEVICE)
         assert (pack.kernels is None) == (not devices)
         pack._train(1, [])  # a whole batch and the rest, by a CUDA graph where there is CUDA

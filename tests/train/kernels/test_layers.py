@@ -4,15 +4,15 @@ import pytest
 from torch import nn
 
 from study.plans import PLANS, POOL, Conv, Plan
-from study.train import kernel_layers
 from study.train.blocks import Network
+from study.train.kernels.layers import read_layers
 
 ORDER = ("norm", "relu", "dropout")
 
 
 def read(plan, copies=2, **options):
     options = {"dropout": [0.1] * copies} | options
-    return kernel_layers.read(Network(plan, copies=copies, **options), copies)
+    return read_layers(Network(plan, copies=copies, **options), copies)
 
 
 @pytest.mark.parametrize("network", PLANS)
@@ -61,7 +61,7 @@ def test_what_no_kernel_does_is_found():
     def with_norm(norm):
         network = Network(Plan(one, ORDER))
         network.features[1].norm = norm
-        return kernel_layers.read(network, 1)
+        return read_layers(network, 1)
 
     assert with_norm(nn.GroupNorm(2, 4)) is not None
     assert with_norm(nn.LocalResponseNorm(2)) is None
@@ -69,7 +69,7 @@ def test_what_no_kernel_does_is_found():
     def with_options(**options):
         network = Network(Plan(one, ORDER))
         network.features[1].conv = nn.Conv2d(4, 4, 3, bias=False, **options)
-        return kernel_layers.read(network, 1)
+        return read_layers(network, 1)
 
     assert with_options(padding=0) is not None
     for option in ({"stride": 2}, {"dilation": 2}, {"groups": 2}, {"padding_mode": "reflect"}):

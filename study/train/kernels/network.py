@@ -1,4 +1,4 @@
-"""The network of a pack as launches of kernels.py: its maps, the pass forward, the pass back.
+"""The network of a pack as launches of its kernels: its maps, the pass forward, the pass back.
 
 Launches a step: 56 for mnist_7684 with batch norm, 63 with group norm; for cifar_48178 71 and 79.
 Bytes: each map is written and read some 14 times (forward by convolution and activation; back by
@@ -17,11 +17,22 @@ import triton
 from torch import Tensor
 from tqdm import tqdm
 
-from study.train import kernel_layers, kernels
 from study.train.augment import usable_cores
 from study.train.blocks import Network
 from study.train.dropout import Noise
-from study.train.kernel_layers import Layer
+from study.train.kernels.activation import activate, pool, spread
+from study.train.kernels.convolution import add_parts, conv, conv_back, weight_gradients
+from study.train.kernels.head import head, tally
+from study.train.kernels.images import gather
+from study.train.kernels.layers import Layer, read_layers
+from study.train.kernels.norm import (
+    element_gradients,
+    image_slopes,
+    image_stats,
+    model_slopes,
+    model_stats,
+    norm_back,
+)
 
 SPLIT, MOST_SPLITS = 4, 32  # images, at least, whose weight gradients are one sum; sums, at most
 
@@ -81,7 +92,7 @@ class KernelNetwork:
     gradients.
 
     Raises:
-        ValueError: the network has what no kernel does (see kernel_layers.read).
+        ValueError: the network has what no kernel does (see read_layers).
     """
 
     def __init__(
@@ -97,7 +108,7 @@ class KernelNetwork:
         smoothing: Tensor,
         trained: bool = True,
     ) -> None:
-        layers = kernel_layers.read(network, models)
+        layers = read_layers(network, models)
         if layers is None:
             raise ValueError("no kernels for this network")
         self.network, self.layers, self.models, self.images = network, layers, models, images
@@ -114,8 +125,9 @@ class KernelNetwork:
     def _allocate(self) -> None:
         """Make all tensors, once: a CUDA graph records where they lie."""
         total, layers, last = self.models * self.images, self.layers, self.layers[-1]
-        head = self.network.head
-        self.classes, self.head_bias = head.out_channels // self.models, head.bias is not None
+        last_conv = self.network.head
+        self.classes = last_conv.out_channels // self.models
+        self.head_bias = last_conv.bias is not None
         self.row = sum(p.numel() for p in self.network.parameters()) // self.models
         self.head_at = self.row - self.classes * (last.channels + self.head_bias)
         self.pixels = layers[0].side_in ** 2
@@ -215,12 +227,12 @@ class KernelNetwork:
         self._forward(bank, places, weights, n, train=True)
         self._head(weights, n, labels, order.contiguous())
         self._launch(
-            kernels.tally, (self.models,), self.losses, self.right, loss, correct, n,
+            tally, (self.models,), self.losses, self.right, loss, correct, n,
             IMAGES=self.tiles.images,
         )  # fmt: skip
         self._back(weights, n)
         self._launch(
-            kernels.add_parts, (triton.cdiv(self.row, self.tiles.values), self.models),
+            add_parts, (triton.cdiv(self.row, self.tiles.values), self.models),
             self.parts, self.gradient_rows, self.row, self.splits, BLOCK=self.tiles.values,
         )  # fmt: skip
 
@@ -255,7 +267,7 @@ class KernelNetwork:
         total, values, x = self.models * n, self.tiles.values, self.input
         size = self.layers[0].inputs * self.pixels
         self._launch(
-            kernels.gather, (total, triton.cdiv(size, values)), images, places, x, self.mean,
+            gather, (total, triton.cdiv(size, values)), images, places, x, self.mean,
             self.deviation, n, *places.stride(), PIXELS=self.pixels,
             CHANNELS=self.layers[0].inputs, BLOCK=values,
         )  # fmt: skip
@@ -267,7 +279,7 @@ class KernelNetwork:
                 through = {"DROP": "", "SKIP": maps.z is not maps.x, "BLOCK": values}
                 through["DROP"] = layer.drop if train else ""
                 self._launch(
-                    kernels.activate, (total, triton.cdiv(layer.values, values)), maps.y,
+                    activate, (total, triton.cdiv(layer.values, values)), maps.y,
                     maps.stats, weights, *self._noise(layer), maps.x, maps.z, n, self.row,
                     layer.affine_at, layer.number, CHANNELS=layer.channels, AREA=layer.side**2,
                     UNIT=layer.unit, RELU=layer.relu == "after",
@@ -276,7 +288,7 @@ class KernelNetwork:
             if layer.pool:
                 pooled = layer.channels * (layer.side // 2) ** 2
                 self._launch(
-                    kernels.pool, (total, triton.cdiv(pooled, values)), maps.x, maps.pooled,
+                    pool, (total, triton.cdiv(pooled, values)), maps.x, maps.pooled,
                     maps.winners, CHANNELS=layer.channels, SIDE=layer.side, BLOCK=values,
                 )  # fmt: skip
             x = maps.output
@@ -285,7 +297,7 @@ class KernelNetwork:
         maps, skip = self.maps[layer], self._skip(layer.adds)
         block = self._channels(layer.channels)
         self._launch(
-            kernels.conv, (self.models * n, triton.cdiv(layer.channels, block)), x, weights,
+            conv, (self.models * n, triton.cdiv(layer.channels, block)), x, weights,
             maps.y if skip is None else skip, maps.y, self.sums, n, self.row, layer.at,
             **layer.shape, BIAS=layer.bias, SKIP=skip is not None, RELU=layer.relu == "before",
             SUMS=layer.unit != "none", BLOCK=block, PIXELS=self._pixels(layer.side),
@@ -299,7 +311,7 @@ class KernelNetwork:
         affine, tiles = layer.affine == "channel", self.tiles
         if layer.unit == "model":
             self._launch(
-                kernels.model_stats, (self.models, triton.cdiv(layer.channels, tiles.norm)),
+                model_stats, (self.models, triton.cdiv(layer.channels, tiles.norm)),
                 self.sums, weights, norm.running_mean, norm.running_var, stats, n, self.row,
                 layer.affine_at, layer.channels, area, AFFINE=affine, TRAIN=train, EPS=norm.eps,
                 MOMENTUM=norm.momentum, IMAGES=tiles.images, BLOCK=tiles.norm,
@@ -307,7 +319,7 @@ class KernelNetwork:
         elif layer.unit == "image":
             members = layer.channels // layer.groups
             self._launch(
-                kernels.image_stats, (self.models * n,), self.sums, weights, stats, n, self.row,
+                image_stats, (self.models * n,), self.sums, weights, stats, n, self.row,
                 layer.affine_at, layer.groups, members, area, AFFINE=affine, EPS=norm.eps,
                 GROUP=_power(layer.groups), MEMBER=_power(members), num_warps=1,
             )  # fmt: skip
@@ -321,7 +333,7 @@ class KernelNetwork:
             rest = [labels, order, self.head_slopes, self.back, self.losses, self.right]
         labels_or, order_or, slopes, back, losses, right = rest
         self._launch(
-            kernels.head, (self.models * n,), self.maps[last].x, weights, labels_or, order_or,
+            head, (self.models * n,), self.maps[last].x, weights, labels_or, order_or,
             self.smoothing, self.means, self.logits_all, slopes, back, losses, right, n,
             self.models, self.row, self.head_at, CHANNELS=last.channels, AREA=last.side**2,
             CLASSES=self.classes, BIAS=self.head_bias, TRAIN=labels is not None,
@@ -357,7 +369,7 @@ class KernelNetwork:
         maps, block = self.maps[layer], self._channels(layer.channels)
         winners = maps.y if maps.winners is None else maps.winners
         self._launch(
-            kernels.spread, (self.models * n, triton.cdiv(layer.channels, block)), g, winners,
+            spread, (self.models * n, triton.cdiv(layer.channels, block)), g, winners,
             maps.y, maps.stats, weights, self._skip_gradient(layer), *self._noise(layer), maps.d,
             self.sums, n, self.row, layer.affine_at, layer.number, CHANNELS=layer.channels,
             SIDE=layer.side, POOL=layer.pool, **layer.through, BLOCK=block,
@@ -372,7 +384,7 @@ class KernelNetwork:
         affine = layer.affine == "channel"
         if affine or layer.unit == "model":
             self._launch(
-                kernels.model_slopes, (self.models, triton.cdiv(layer.channels, tiles.norm)),
+                model_slopes, (self.models, triton.cdiv(layer.channels, tiles.norm)),
                 self.sums, maps.stats, self.slopes, self.parts, n, self.row, layer.affine_at,
                 self.splits, layer.channels, area, AFFINE=affine, BATCH=layer.unit == "model",
                 IMAGES=tiles.images, BLOCK=tiles.norm,
@@ -380,19 +392,19 @@ class KernelNetwork:
         if layer.unit == "image":
             members = layer.channels // layer.groups
             self._launch(
-                kernels.image_slopes, (self.models * n,), self.sums, maps.stats, weights,
+                image_slopes, (self.models * n,), self.sums, maps.stats, weights,
                 self.slopes, n, self.row, layer.affine_at, layer.groups, members, area,
                 AFFINE=affine, GROUP=_power(layer.groups), MEMBER=_power(members), num_warps=1,
             )  # fmt: skip
         blocks = triton.cdiv(layer.values, tiles.values)
         if layer.affine == "element":
             self._launch(
-                kernels.element_gradients, (self.models, blocks), maps.d, maps.y, maps.stats,
+                element_gradients, (self.models, blocks), maps.d, maps.y, maps.stats,
                 self.parts, n, self.row, layer.affine_at, self.splits, layer.values, area,
                 BLOCK=tiles.values,
             )  # fmt: skip
         self._launch(
-            kernels.norm_back, (self.models * n, blocks), maps.d, maps.y, self.slopes, weights,
+            norm_back, (self.models * n, blocks), maps.d, maps.y, self.slopes, weights,
             self._skip_gradient(layer), n, self.row, layer.affine_at, CHANNELS=layer.channels,
             AREA=area, UNIT=layer.unit, RELU=layer.relu == "before", SKIP=layer.skip == "y",
             ELEMENT=layer.affine == "element", BLOCK=tiles.values,
@@ -405,7 +417,7 @@ class KernelNetwork:
         weights = _power(terms, self._least, self.tiles.weights)
         tiles = triton.cdiv(terms, weights) * triton.cdiv(shape["OUTPUTS"], block)
         self._launch(
-            kernels.weight_gradients, (self.splits, self.models, tiles), x, g, self.parts, n,
+            weight_gradients, (self.splits, self.models, tiles), x, g, self.parts, n,
             self.row, at, triton.cdiv(n, self.splits), **shape, BIAS=bias, BLOCK=block,
             TERM=weights, PIXELS=self._pixels(shape["OUT"]), PRODUCT=product, STAGES=STAGES,
             num_warps=WARPS,
@@ -415,7 +427,7 @@ class KernelNetwork:
         """To the output of the layer before, and through its activation unless it was pooled."""
         maps, block = self.maps[before], self._channels(layer.inputs)
         self._launch(
-            kernels.conv_back, (self.models * n, triton.cdiv(layer.inputs, block)),
+            conv_back, (self.models * n, triton.cdiv(layer.inputs, block)),
             self.maps[layer].d, weights, maps.y, maps.stats, self._skip_gradient(before),
             *self._noise(before), maps.pooled_d if before.pool else maps.d, self.sums, n, self.row,
             layer.at, before.affine_at, before.number, INPUTS=layer.channels,
@@ -489,10 +501,10 @@ def warm_up(launches: Iterable[tuple]) -> None:
     mode = getattr(triton, "AsyncCompileMode", None)  # not in older releases: one after the other
     bar = tqdm(total=0, desc="compiling GPU kernels, once", unit="", disable=None, delay=1)
     begun: list[Future] = []
-    with bar, ThreadPoolExecutor(usable_cores()) as pool:
+    with bar, ThreadPoolExecutor(usable_cores()) as threads:
 
         def submit(work: Callable[[], Any]) -> Future:
-            begun.append(pool.submit(work))
+            begun.append(threads.submit(work))
             bar.total = len(begun)
             begun[-1].add_done_callback(lambda _: bar.update())
             return begun[-1]
