@@ -17,8 +17,9 @@ import tyro
 
 from study import __version__, escape
 from study.cli import parsing
-from study.config import Config, labels
+from study.config import Config
 from study.errors import RunError, UsageError
+from study.labels import labels
 from study.runs import Run
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Config: the one list of hyperparameters, which defines a run.
 
 fields.py checks one setting; this module checks them together, expands the `variant` strings that
-couple settings, and gives a run its identity and its label.
+couple settings, and gives a run its identity.
 """
 
 import dataclasses
@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +25,6 @@ from study.fields import (
     fields_of,
     find_nearest,
     nearest,
-    number,
     setting,
     text,
     typed,
@@ -43,10 +41,8 @@ MOMENTUM = Effect(
     "optimizer=sgd and momentum is above 0",
     lambda c: c["optimizer"] == "sgd" and c["momentum"] > 0,
 )
-# Fields whose values need no name before them in a label.
-SPEAKING = ("dataset", "network", "optimizer", "schedule", "precision", "augment")
-VARIANT = "variant"  # the parameter of a sweep whose text sets several fields
 NORM_LABELS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "none": "no norm"}
+VARIANT = "variant"  # the parameter of a sweep whose text sets several fields
 
 
 @dataclass(frozen=True)
@@ -338,47 +334,3 @@ def parse_variant(variant: Any) -> dict[str, Any]:
         named |= [setting] if setting else []
     faults.check(f"variant={variant!r}: ")
     return named
-
-
-def labels(configs: Iterable[Config]) -> dict[Config, str]:
-    """Make a short label for each configuration (without its seed) from the fields that differ.
-
-    The norm is always named; a field is named where it has an effect and differs among the
-    configurations in which it has one. So two that differ never share a label.
-    """
-    distinct = list(dict.fromkeys(config.without_seed() for config in configs))
-    seen: dict[str, set] = {
-        name: {getattr(config, name) for config in distinct if config.has_effect(name)}
-        for name in FIELDS
-    }
-    varying = {name for name, values in seen.items() if len(values) > 1}
-    return {config: label(config, varying) for config in distinct}
-
-
-def label(config: Config, varying: set[str]) -> str:
-    """Make the label of a configuration from the fields that vary."""
-    named = {name for name in varying if config.has_effect(name)}
-    words = NORM_LABELS[config.norm]
-    if "groups" in named:
-        words += f" ({config.groups} groups)"
-    if varying & {"l1", "l1_reduction"} and config.l1:
-        words += f" + L1 {number(config.l1)} ({config.l1_reduction})"
-    if "weight_decay" in named and config.weight_decay:
-        words += f" + L2 {number(config.weight_decay)}"
-    named -= {"norm", "l1", "l1_reduction", "groups", "weight_decay"}
-    phrases = [_phrase(name, getattr(config, name)) for name in FIELDS if name in named]
-    return ", ".join([words, *phrases])
-
-
-def _phrase(name: str, value: Any) -> str:
-    title = {"norm_affine": "affine"}.get(name, name.replace("_", " "))
-    if isinstance(value, bool):
-        return title if value else f"no {title}"
-    if name in SPEAKING and value != "none":
-        return value
-    return f"no {title}" if value == "none" else f"{title} {text(value)}"
-
-
-def slug(label: str) -> str:
-    """Turn a label into part of a file's name: lower case letters, digits, `.`, `-` and `_`."""
-    return re.sub(r"[^a-z0-9.-]+", "_", label.lower()).strip("_")

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from study import datasets
-from study.config import COUPLED, FIELDS, Config, labels, slug
+from study.config import COUPLED, FIELDS, Config
 from study.errors import UsageError
+from study.labels import labels
 
 
 def refusal(**settings) -> str:
@@ -97,47 +98,6 @@ def test_the_identity_is_of_what_differs_from_the_defaults():
 def test_a_variant_is_expanded():
     config = Config.from_sweep({"variant": "norm=group groups=5", "seed": 2})
     assert config == Config(norm="group", groups=5, seed=2)
-
-
-def test_labels_name_what_differs():
-    def of(*variants: str, **shared) -> list[str]:
-        configs = [
-            Config.from_sweep({"variant": v, "seed": s} | shared) for v in variants for s in (1, 2)
-        ]
-        return list(labels(configs).values())
-
-    assert of("norm=batch l1=2.5e-5", "norm=layer", "norm=group groups=5") == [
-        "BN + L1 2.5e-5 (sum)",
-        "LN",
-        "GN",
-    ]
-    assert of("groups=2", "groups=4", norm="group") == ["GN (2 groups)", "GN (4 groups)"]
-    assert of("l1=0.001 l1_reduction=mean", "l1=0.001") == [
-        "BN + L1 0.001 (mean)",
-        "BN + L1 0.001 (sum)",
-    ]
-    assert of("norm=batch weight_decay=5e-4", "norm=layer dropout=0.1") == [
-        "BN + L2 0.0005, dropout 0",
-        "LN, dropout 0.1",
-    ]
-    assert of("augment=none", "augment=rotate7") == ["BN, no augment", "BN, rotate7"]
-
-
-def test_labels_are_never_shared():
-    configs = [
-        Config.from_sweep({"norm": norm, "groups": groups, "l1": l1, "l1_reduction": reduction})
-        for norm in ("batch", "layer", "group", "none")
-        for groups in (2, 4)
-        for l1 in (0, 1e-3)
-        for reduction in ("sum", "mean")
-    ]
-    named = labels(configs)
-    assert len(set(named.values())) == len(named) == len(set(configs))
-
-
-def test_file_names_are_made_of_plain_letters():
-    assert slug("BN + L1 2.5e-5 (sum)") == "bn_l1_2.5e-5_sum"
-    assert slug("LN, own:Mine") == "ln_own_mine"
 
 
 def other_value(field):

@@ -10,7 +10,8 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from study.config import FIELDS, number, text
+from study.config import FIELDS
+from study.fields import number, text
 from study.report.variants import Study
 
 SCALED = {"l1", "weight_decay", "lr", "batch_size"}  # whose ratios count, not their differences

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from study import files
-from study.config import slug, text
+from study.fields import text
+from study.labels import slug
 from study.report import effects, progress, results, rows
 from study.report.axis import varying
 from study.report.effects import Effects

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from study.config import NORM_LABELS, Config, text
+from study.config import NORM_LABELS, Config
+from study.fields import text
 from study.report import contrasts, stats
 from study.report.axis import Axis, varying
 from study.report.stats import Interval

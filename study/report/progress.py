@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from study import planned, runs
-from study.config import Config, labels
+from study.config import Config
 from study.errors import UsageError
+from study.labels import labels
 from study.planned import Plan, default_metric
 from study.runs import DONE, FAILED, FINISHED, RUNNING, STOPPED
 

@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 
 from study import datasets
-from study.config import FIELDS, text
+from study.config import FIELDS
+from study.fields import text
 from study.report import stats
 from study.report.variants import TEST, Study, Variant
 from study.runs import FAILED, FINISHED, STOPPED

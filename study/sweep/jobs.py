@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from study import runs
-from study.config import Config, labels
+from study.config import Config
+from study.labels import labels
 from study.sweep.search import STARTUP, Search
 from study.sweep.trials import Trial
 from study.sweep.worker import Job, Task

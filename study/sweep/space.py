@@ -20,9 +20,9 @@ from optuna.distributions import (
 )
 from scipy import special
 
-from study.config import FIELDS, VARIANT, check_names, guess_name, number, parse_variant, text
+from study.config import FIELDS, VARIANT, check_names, guess_name, parse_variant
 from study.errors import Faults, UsageError
-from study.fields import Field, Range, check_number, nearest, typed
+from study.fields import Field, Range, check_number, nearest, number, text, typed
 from study.train import seeds
 
 log = logging.getLogger(__name__)

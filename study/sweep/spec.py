@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 
 from study import planned, runs
-from study.config import COUPLED, FIELDS, VARIANT, Config, check_names, text
+from study.config import COUPLED, FIELDS, VARIANT, Config, check_names
 from study.errors import Faults, UsageError, first_line
-from study.fields import Range, check_number, check_whole, nearest, one_of, typed
+from study.fields import Range, check_number, check_whole, nearest, one_of, text, typed
 from study.planned import Metric, Plan
 from study.sweep import space
 from study.sweep.grid import Grid

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from study import datasets
-from study.config import Config, number
+from study.config import Config
 from study.datasets import DatasetSpec
+from study.fields import number
 from study.train import networks
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from study import runs
-from study.config import Config, labels
+from study.config import Config
+from study.labels import labels
 
 GOLDEN = Path(__file__).parent
 IDENTITIES = json.loads((GOLDEN / "identities.json").read_text())

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from study import fields, files, runs
-from study.config import FIELDS, Config, labels
+from study.config import FIELDS, Config
 from study.errors import UsageError
+from study.labels import labels
 from study.train import backbones, loop, networks
 
 SMALL = {"resnet18": 20, "test_efficientnet": 13, "mobilenetv3_small_050": 34}  # and their norms

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.config import number
+from study.fields import number
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Variant

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from study import runs
-from study.config import text
+from study.fields import text
 from study.report.axis import Axis, varying
 from study.report.figures import curves, response, styles, tradeoff
 from study.report.figures.curves import Curve

@@ -12,7 +12,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.config import Config, label
+from study.config import Config
+from study.labels import label
 from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing, styles

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study import runs
-from study.config import number
+from study.fields import number
 from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing, response, styles, weights

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.config import number
+from study.fields import number
 from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel

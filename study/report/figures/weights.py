@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study import runs
-from study.config import number
 from study.errors import describe
+from study.fields import number
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.variants import Study

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from study.config import Config, labels
+from study.config import Config
+from study.labels import labels
 from study.report import stats
 from study.report.text.findings import LEVEL
 from study.report.variants import TEST, Study, Variant

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from study import escape
-from study.config import slug
+from study.labels import slug
 from study.report.text.findings import Pair
 from study.report.text.published import Comparisons
 from study.report.variants import TEST, Study

@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.config import Config, labels, number
+from study.config import Config
+from study.fields import number
+from study.labels import labels
 from study.planned import Metric
 from study.report import contrasts
 from study.report.contrasts import Contrast

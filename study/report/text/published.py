@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from study.config import Config, parse_variant, text
+from study.config import Config, parse_variant
+from study.fields import text
 from study.report import stats
 from study.report.text.table import Table
 from study.report.variants import TEST, Variant

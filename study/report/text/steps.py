@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from study.config import FIELDS, Config, text
+from study.config import FIELDS, Config
+from study.fields import text
 from study.planned import Step
 from study.report import stats
 from study.report.text.table import Table
