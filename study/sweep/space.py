@@ -1,8 +1,8 @@
 """The parameters of a sweep: W&B's distributions, with W&B's meaning.
 
-Every distribution is a quantile function of a uniform number, by which it is sampled. Optuna gets
-its own distributions where it has them. It gets the uniform number for the others: normal, beta,
-the inverse and the rounded ones.
+A parameter is sampled by the quantile function of its distribution. Optuna gets its own
+distributions where it has them. It gets the uniform number for the others: normal, beta, the
+inverse and the rounded ones.
 """
 
 import logging
@@ -18,18 +18,17 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from scipy import special
 
 from study.config import FIELDS, VARIANT, check_names, guess_name, parse_variant
 from study.errors import Faults, UsageError
 from study.fields import Field, Range, check_number, nearest, number, text, typed
+from study.sweep.distributions import ALLOWED, KEYS, QUANTILES
 from study.train import seeds
 
 log = logging.getLogger(__name__)
 
 MOST_VALUES = 100_000  # of one parameter of a grid, by int_uniform or q_uniform
 UNIT = FloatDistribution(0, 1)
-Quantile = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -339,80 +338,3 @@ def _whole(name: str, given: Mapping[str, Any], where: str) -> Parameter:
     definition = f"int_uniform {low} to {high}"
     distribution = IntDistribution(low, high)
     return Parameter(name, definition, (), quantile, distribution, FIELDS[name].canonical)
-
-
-def _uniform(given: Mapping[str, float]) -> Quantile:
-    low, high = given["min"], given["max"]
-    return lambda u: min(low + u * (high - low), high)
-
-
-def _log_uniform(given: Mapping[str, float]) -> Quantile:
-    """Bounds are natural logarithms."""
-    exponent = _uniform(given)
-    return lambda u: math.exp(exponent(u))
-
-
-def _log_uniform_values(given: Mapping[str, float]) -> Quantile:
-    low, high = given["min"], given["max"]
-    return lambda u: min(max(low * (high / low) ** u, low), high)
-
-
-def _inv_log_uniform(given: Mapping[str, float]) -> Quantile:
-    """1/x is log-uniform; bounds are natural logarithms of 1/x."""
-    exponent = _uniform(given)
-    return lambda u: math.exp(-exponent(1 - u))
-
-
-def _normal(given: Mapping[str, float]) -> Quantile:
-    mu, sigma = given.get("mu", 0.0), given.get("sigma", 1.0)
-    return lambda u: mu + sigma * special.ndtri(u)
-
-
-def _log_normal(given: Mapping[str, float]) -> Quantile:
-    """mu and sigma are of the natural logarithm."""
-    mu, sigma = given.get("mu", 0.0), given.get("sigma", 1.0)
-    try:
-        median = math.exp(mu)
-    except OverflowError as error:
-        raise UsageError(f"mu={text(mu)}: is the natural logarithm of no number") from error
-    return lambda u: median * np.exp(sigma * special.ndtri(u))
-
-
-def _beta(given: Mapping[str, float]) -> Quantile:
-    return lambda u: special.betaincinv(given.get("a", 1.0), given.get("b", 1.0), u)
-
-
-QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {
-    "uniform": _uniform,
-    "log_uniform": _log_uniform,
-    "log_uniform_values": _log_uniform_values,
-    "inv_log_uniform": _inv_log_uniform,
-    "inv_log_uniform_values": _log_uniform_values,  # log-uniform between its bounds either way
-    "normal": _normal,
-    "log_normal": _log_normal,
-    "beta": _beta,
-}
-
-# W&B's distributions: the keys each needs, and those it allows beside them.
-BOUNDS, SPREAD, SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
-ALLOWED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "constant": (("value",), ()),
-    "categorical": (("values",), ("probabilities",)),
-    "categorical_w_probabilities": (("values", "probabilities"), ()),
-    "int_uniform": (BOUNDS, ()),
-    "uniform": (BOUNDS, ()),
-    "q_uniform": (BOUNDS, ("q",)),
-    "log_uniform": (BOUNDS, ()),
-    "log_uniform_values": (BOUNDS, ()),
-    "q_log_uniform": (BOUNDS, ("q",)),
-    "q_log_uniform_values": (BOUNDS, ("q",)),
-    "inv_log_uniform": (BOUNDS, ()),
-    "inv_log_uniform_values": (BOUNDS, ()),
-    "normal": ((), SPREAD),
-    "q_normal": ((), ("q", *SPREAD)),
-    "log_normal": ((), SPREAD),
-    "q_log_normal": ((), ("q", *SPREAD)),
-    "beta": ((), SHAPE),
-    "q_beta": ((), ("q", *SHAPE)),
-}
-KEYS = sorted({key for needed, optional in ALLOWED.values() for key in (*needed, *optional)})
