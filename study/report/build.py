@@ -206,7 +206,8 @@ def _search_figures(
             figures.append(sparsity.draw(folder, study, axis, varied))
     if len(study.variants) >= search.SEVERAL:
         if len(varied) > 1:
-            figures.append(importance.draw(folder, study, varied))
+            if grid is None:  # else the analysis of variance says it, which knows the seeds
+                figures.append(importance.draw(folder, study, varied))
             figures.append(parallel.draw(folder, study, varied))
         if found:
             figures.append(best_so_far.draw(folder, study))

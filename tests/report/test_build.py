@@ -41,6 +41,16 @@ def test_figures_are_by_section_and_files_of_the_folder(made, tmp_path, quick):
     assert part.shared["dataset"] == "digits" and "norm" not in part.shared
 
 
+def test_a_complete_grid_has_an_analysis_of_variance_in_place_of_the_importance(made, tmp_path):
+    for norm, dropout, seed in itertools.product(
+        ("batch", "layer"), (0, 0.1, 0.2, 0.3, 0.4), (1, 2)
+    ):
+        made(Config(norm=norm, dropout=dropout, seed=seed), curve(99.0 - dropout + 0.01 * seed))
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    names = [figure.name for figure in report.comparisons[0].search_figures]
+    assert names == ["effects", "response_dropout", "parallel_coordinates"]
+
+
 def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick):
     report = build_report(grouping.collect(l1_grid), [], tmp_path / "out")
     [part] = report.comparisons

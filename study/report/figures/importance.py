@@ -36,7 +36,9 @@ class Importance:
 
     @property
     def found(self) -> list[str]:
-        """The settings whose share is more than chance."""
+        """The settings whose share is more than chance; none of a forest that explains nothing."""
+        if self.unexplained >= 1:
+            return []
         return [name for name, share in self.shares.items() if share > self.null]
 
 

@@ -118,7 +118,7 @@ def summarize(
     findings: list[Finding | None] = [*first]
     for family in ranked:
         with_best = [pair for pair in compared if pair.one is family[0]]
-        leading = [each for each in (_best(study, family), _next(with_best)) if each]
+        leading = [each for each in (_best(study, family), _next(study, with_best)) if each]
         findings += [dataclasses.replace(each, in_card=True) for each in leading]
         findings.append(_rest(with_best))
     if grid:
@@ -159,25 +159,29 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
     )
 
 
-def _next(with_best: Sequence[Pair]) -> Finding | None:
+def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
     """How the best compares with the next."""
     if not with_best:
         return None
     pair = with_best[0]
     own, contrast = pair.difference.interval, pair.contrast
-    text = f"{pair.two.label} is next with {percent(pair.two.last(TEST))}"
+    score, points = percent(pair.two.last(TEST)), "points"
+    if study.rank_key != TEST:
+        score = f"{in_words(pair.two.last(study.rank_key), study.metric)}, test accuracy {score}"
+        points = "points of test accuracy"
+    text = f"{pair.two.label} is next with {score}"
     if own.n < 2:
         seeds = "one common seed" if own.n else "no common seed"
         return Finding(f"{text}; with {seeds} their difference cannot be tested.", "results.csv")
     if np.isnan(contrast.p):
         return Finding(
-            f"{text}; the difference is {own.mean:+.2f} points at each of {own.n} seeds, too few"
+            f"{text}; the difference is {own.mean:+.2f} {points} at each of {own.n} seeds, too few"
             " and too alike to show how it varies.",
             "pairs.csv",
         )
     together = ", for all pairs together," if len(with_best) > 1 else ""
     text += (
-        f"; over {own.n} common seeds the difference is {own.mean:+.2f} points, its 95 % interval"
+        f"; over {own.n} common seeds the difference is {own.mean:+.2f} {points}, its 95 % interval"
         f"{together} {_ends(contrast.interval)}"
     )
     if contrast.significant:

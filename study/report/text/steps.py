@@ -19,7 +19,7 @@ HEADER = (
 NOTE = (
     "Test accuracy in percent, over seeds: at the last epoch, at the best one (chosen on the test"
     " set), and the lowest of the last five epochs of any seed. A seed holds a target that it is at"
-    " or above in each of its last five epochs."
+    " or above in each of its last five epochs. The interval of a gain is for the two steps alone."
 )
 
 

@@ -44,6 +44,11 @@ def test_of_noise_nothing_is_found(saved, tmp_path, monkeypatch):
     assert "Nothing was found." in importance.draw(tmp_path, silent, varying(silent)).caption
 
 
+def test_a_forest_that_explains_nothing_finds_nothing():
+    result = importance.Importance({"norm": 0.46, "l1": 0.1}, unexplained=1.0, null=0.37)
+    assert result.found == []
+
+
 def test_shares_are_the_same_again_and_half_of_what_a_permutation_adds():
     rng = np.random.default_rng(1)
     x = rng.random((400, 2))
