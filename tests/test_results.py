@@ -94,7 +94,8 @@ def figures_in(path: Path) -> set[str]:
         triples = [[float(row[name]) for name in names] for row in rows]
         return {written(mean, high - mean) for mean, _, high in triples}
     if path.name == "pairs.csv":
-        ends = [(float(row["family_low"]), float(row["family_high"])) for row in rows]
+        kind = "family_" if "family_low" in rows[0] else ""  # older reports have the pair's own
+        ends = [(float(row[f"{kind}low"]), float(row[f"{kind}high"])) for row in rows]
         return {between(*pair) for low, high in ends for pair in ((low, high), (-high, -low))}
     seeds: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
