@@ -94,8 +94,8 @@ def figures_in(path: Path) -> set[str]:
         triples = [[float(row[name]) for name in names] for row in rows]
         return {written(mean, high - mean) for mean, _, high in triples}
     if path.name == "pairs.csv":
-        kind = "family_" if "family_low" in rows[0] else ""  # older reports have the pair's own
-        ends = [(float(row[f"{kind}low"]), float(row[f"{kind}high"])) for row in rows]
+        kinds = [kind for kind in ("", "family_") if f"{kind}low" in rows[0]]
+        ends = [(float(row[f"{k}low"]), float(row[f"{k}high"])) for row in rows for k in kinds]
         return {between(*pair) for low, high in ends for pair in ((low, high), (-high, -low))}
     seeds: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
