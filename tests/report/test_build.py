@@ -82,7 +82,7 @@ def test_what_the_settings_of_a_grid_do_is_read_at_a_glance(made, tmp_path, quic
     report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
     [part] = report.comparisons
     [first, *_] = part.first_findings
-    assert first.source == EFFECTS and first.text.startswith("Over all 3 settings of the grid")
+    assert first.source == EFFECTS and first.text.startswith("In the grid of ")
 
 
 def test_data_sets_share_no_ranking_figure_or_table(made, tmp_path, quick):

@@ -47,7 +47,8 @@ def sentence(effects: Effects, metric: Metric) -> str:
     alone = [each for each in apart if len(each.factors) == 1]
     together = [each for each in apart if len(each.factors) == 2]
     rest = [each for each in effects.effects if len(each.factors) == 1 and each not in alone]
-    seeds = f"Over all {len(effects.factors)} settings of the grid and {effects.seeds} seeds"
+    settings = listed([factor.title for factor in effects.factors])
+    seeds = f"In the grid of {settings}, over {effects.seeds} seeds"
     unit = " points" if metric.is_accuracy else ""
     words = [
         f"{effects.title(each)} moves the mean {metric.title} by up to"

@@ -11,8 +11,8 @@ def test_the_sentence_and_the_table_say_what_moves_the_metric():
     found, metric = analysis.analyse(study(*grid())), default_metric(False)
     sentence = effects.sentence(found, metric)
     assert sentence.startswith(
-        "Over all 2 settings of the grid and 3 seeds: norm and groups moves the mean test accuracy"
-        " by up to 0.3"
+        "In the grid of norm and groups, dropout, over 3 seeds: norm and groups moves the mean"
+        " test accuracy by up to 0.3"
     )
     assert re.search(
         r"points \(p < 0.001\); no significant difference for dropout \(means 0.0\d points apart,"
