@@ -41,7 +41,9 @@ def test_figures_are_by_section_and_files_of_the_folder(made, tmp_path, quick):
     assert part.shared["dataset"] == "digits" and "norm" not in part.shared
 
 
-def test_a_complete_grid_has_an_analysis_of_variance_in_place_of_the_importance(made, tmp_path):
+def test_a_complete_grid_has_an_analysis_of_variance_in_place_of_the_importance(
+    made, tmp_path, quick
+):
     for norm, dropout, seed in itertools.product(
         ("batch", "layer"), (0, 0.1, 0.2, 0.3, 0.4), (1, 2)
     ):
