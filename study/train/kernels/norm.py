@@ -14,6 +14,21 @@ def channels_by_group(GROUPS, MEMBERS, GROUP: tl.constexpr, MEMBER: tl.constexpr
     return g * MEMBERS + j, (g < GROUPS) & (j < MEMBERS)
 
 
+@triton.jit
+def store_stats(s, affine, channels, mean, rate, known, AFFINE: tl.constexpr):
+    """Store a norm's mean and 1 / deviation at s, and the scale and shift that they come to, with
+    those of its channels (affine) where it has them."""
+    scale = rate
+    shift = -mean * rate
+    if AFFINE:
+        scale = rate * tl.load(affine, mask=known, other=0.0)
+        shift = tl.load(affine + channels, mask=known, other=0.0) - mean * scale
+    tl.store(s, mean, mask=known)
+    tl.store(s + channels, rate, mask=known)
+    tl.store(s + 2 * channels, scale, mask=known)
+    tl.store(s + 3 * channels, shift, mask=known)
+
+
 @triton.jit(do_not_specialize=[*PLAIN, "CHANNELS", "AREA"])
 def model_stats(
     sums, weights, running_mean, running_var, stats, N, ROW, AT, CHANNELS, AREA,
@@ -52,17 +67,8 @@ def model_stats(
         mean = center
         variance = square / count
     rate = 1 / tl.sqrt(variance + EPS)
-    scale = rate
-    shift = -mean * rate
-    if AFFINE:
-        affine = weights + k * ROW + AT + c
-        scale = rate * tl.load(affine, mask=known, other=0.0)
-        shift = tl.load(affine + CHANNELS, mask=known, other=0.0) - mean * scale
-    s = stats + k * (4 * CHANNELS) + c
-    tl.store(s, mean, mask=known)
-    tl.store(s + CHANNELS, rate, mask=known)
-    tl.store(s + 2 * CHANNELS, scale, mask=known)
-    tl.store(s + 3 * CHANNELS, shift, mask=known)
+    affine = weights + k * ROW + AT + c
+    store_stats(stats + k * (4 * CHANNELS) + c, affine, CHANNELS, mean, rate, known, AFFINE)
 
 
 @triton.jit(do_not_specialize=[*PLAIN, "GROUPS", "MEMBERS", "AREA"])
@@ -82,17 +88,8 @@ def image_stats(
     zero = tl.zeros([GROUP, MEMBER], stats.dtype.element_ty)
     mean = mean + zero
     rate = 1 / tl.sqrt(square / (MEMBERS * AREA) + EPS) + zero
-    scale = rate
-    shift = -mean * rate
-    if AFFINE:
-        affine = weights + (n // N) * ROW + AT + c
-        scale = rate * tl.load(affine, mask=known, other=0.0)
-        shift = tl.load(affine + channels, mask=known, other=0.0) - mean * scale
-    s = stats + n * (4 * channels) + c
-    tl.store(s, mean, mask=known)
-    tl.store(s + channels, rate, mask=known)
-    tl.store(s + 2 * channels, scale, mask=known)
-    tl.store(s + 3 * channels, shift, mask=known)
+    affine = weights + (n // N) * ROW + AT + c
+    store_stats(stats + n * (4 * channels) + c, affine, channels, mean, rate, known, AFFINE)
 
 
 @triton.jit(do_not_specialize=[*PLAIN, "SPLITS", "CHANNELS", "AREA"])
