@@ -10,7 +10,7 @@ import numpy as np
 from study.config import Config
 from study.labels import labels
 from study.report import stats
-from study.report.text.findings import LEVEL
+from study.report.contrasts import LEVEL
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, percent
 

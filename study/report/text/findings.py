@@ -23,7 +23,6 @@ from study.report.words import count, format_p, in_words, listed, percent
 from study.runs import FINISHED
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
-LEVEL = 0.05  # p below which two configurations differ significantly
 MOST = 20  # variants of a kind, the best first, whose pairs are listed
 MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
 MOST_FINDINGS = 12
