@@ -8,6 +8,7 @@ import torch
 
 from study.errors import first_line
 from study.train.blocks import Network
+from study.train.kernels.layers import read_layers
 
 if TYPE_CHECKING:
     from study.train.kernels.network import KernelNetwork
@@ -25,12 +26,11 @@ def build(network: Network, device: torch.device, **settings: Any) -> "KernelNet
     """
     if device.type not in DEVICES or importlib.util.find_spec("triton") is None:
         return None
-    from study.train.kernels.layers import read_layers
-    from study.train.kernels.network import KernelNetwork  # lazily: Triton may be missing
-
     if read_layers(network, settings["models"]) is None:
         log.info("no GPU kernels for this network: it trains by torch's")
         return None
+    from study.train.kernels.network import KernelNetwork  # lazily: Triton may be missing
+
     kernels = KernelNetwork(network, **settings)
     if device.type == "cuda":
         try:
