@@ -160,10 +160,12 @@ def _write_tables(
     drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
     paired = [pair.row() for group in pairs.values() for pair in group]
     drawing.write_csv(folder / "pairs.csv", findings.PAIRS, paired)
-    if any(each.across_sweeps for each in comparisons):
-        compared = [each.across_sweeps for each in comparisons if each.across_sweeps]
+    compared = [each.across_sweeps for each in comparisons if each.across_sweeps]
+    if compared:
         matches = [match.row() for each in compared for match in each.matches]
         drawing.write_csv(folder / "sweeps.csv", across_sweeps.HEADER, matches)
+    else:
+        (folder / "sweeps.csv").unlink(missing_ok=True)  # of an older report
     tables = [
         latex.tables(each.study, pairs[each.dataset], each.published, len(comparisons) > 1)
         for each in comparisons

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from study.report.grouping import collect
 from study.report.parts import FIGURES, Comparison, Report
 from study.report.progress import Progress
 from study.report.text.table import Table
+
+SHOWN = re.compile(rf"\({FIGURES}/((?:\w[^()\s/]*/)?\w[^()\s/]*)\.(?:png|csv|xlsx)\)")
 
 
 def write(
@@ -40,8 +43,10 @@ def write(
 
 
 def render(report: Report, folder: Path) -> Path:
-    """Write report.md and index.html into the folder of the report's figures; return the latter."""
+    """Write report.md and index.html into the folder of the report's figures; return the latter.
+    Figures that an older report there shows, and this one does not, are removed."""
     index = folder / "index.html"
+    before = _shown(folder)
     files.write_text(folder / "report.md", _render("page.md.j2", report=report))
     body = _render(
         "page.html.j2",
@@ -52,6 +57,9 @@ def render(report: Report, folder: Path) -> Path:
         embedded=lambda name: _embedded(folder / FIGURES / name),
     )
     files.write_text(index, body)
+    for name in before - _shown(folder):
+        for kind in (*rendering.KINDS, "csv", "xlsx"):
+            (folder / FIGURES / f"{name}.{kind}").unlink(missing_ok=True)
     return index
 
 
@@ -106,6 +114,14 @@ def _environment(html: bool) -> jinja2.Environment:
         "cells": escape.cells, "code": escape.code, "verbatim": escape.verbatim,
     }  # fmt: skip
     return environment
+
+
+def _shown(folder: Path) -> set[str]:
+    """The figures that the report.md of a folder shows, without their ending."""
+    try:
+        return set(SHOWN.findall((folder / "report.md").read_text(errors="replace")))
+    except FileNotFoundError:
+        return set()
 
 
 def _embedded(figure: Path) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 
 import pytest
 
@@ -43,6 +44,22 @@ def test_a_report_has_all_its_parts(made, tmp_path):
     assert not re.search(r'src="(?!data:)|href="https?:', html)  # one file, no network
     for words in ("BN + L1 2.5e-5 (sum)", "7,684", "GroupNorm(5, 10)", "99.39"):
         assert words in html
+
+
+def test_figures_of_an_older_report_that_are_shown_no_longer_are_removed(made, tmp_path):
+    made(Config(seed=1), curve(99.4))
+    made(Config(norm="layer", dropout=0.1, seed=1), curve(99.2))
+    page.write(tmp_path / "runs/mine", tmp_path / "out")
+    figures = tmp_path / "out/figures"
+    (figures / "mine.png").touch()
+    of_both = {path.name for path in figures.iterdir()}
+    [layer] = (tmp_path / "runs/mine").glob("layer*")
+    shutil.rmtree(layer)
+    page.write(tmp_path / "runs/mine", tmp_path / "out")
+    page.write(tmp_path / "runs/mine", tmp_path / "anew")
+    left = {path.name for path in figures.iterdir()}
+    assert left == {path.name for path in (tmp_path / "anew/figures").iterdir()} | {"mine.png"}
+    assert {"confusion_ln_dropout_0.1.pdf", "normalization_4x4.csv"} <= of_both - left
 
 
 def test_norms_that_are_compared_are_explained(made, tmp_path, quick):
