@@ -1,9 +1,15 @@
 """Hyperband: the rule by which W&B stops runs early, counted in epochs."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from study.errors import Faults, UsageError
+from study.fields import Range, check_number, check_whole, nearest, one_of, text, typed
+
+BRACKETS = ("min_iter", "max_iter", "s")
+KEYS = ("type", *BRACKETS, "eta", "strict")
 MAX_BRACKETS = 100  # of a rule with min_iter, which names no last one
 MAX_EPOCH = 1e300  # about the largest that a float holds
 
@@ -47,3 +53,40 @@ class Hyperband:
         values = sorted(other[band - 1] for other in all_runs if len(other) >= band)
         threshold = values[int(len(values) / self.eta)]
         return (history[band - 1] if self.strict else min(history)) > threshold
+
+
+def parse(given: Any) -> Hyperband | None:
+    """Check the `early_terminate` of a sweep's file, with W&B's defaults; None where it has none.
+
+    Raises:
+        UsageError: something in it is not allowed, a line for each fault.
+    """
+    if given is None:
+        return None
+    where = "early_terminate"
+    if not isinstance(given, Mapping) or given.get("type") != "hyperband":
+        kind = given.get("type") if isinstance(given, Mapping) else given
+        raise UsageError(one_of(f"{where}.type", kind, ["hyperband"]))
+    faults = Faults()
+    for key in given:
+        if key not in KEYS:
+            faults.add(f"{where}.{key}: {nearest(key, KEYS)}")
+    eta, strict = given.get("eta", 3), given.get("strict", True)
+    faults.attempt(check_number, f"{where}.eta", eta, limits=Range(1, above=True))
+    if not isinstance(strict, bool):
+        faults.add(f"{where}.strict={typed(strict)}: allowed are true and false")
+    low, high, s = (given.get(key) for key in BRACKETS)
+    for key, value in zip(BRACKETS, (low, high, s)):
+        if value is not None:
+            faults.attempt(check_whole, f"{where}.{key}", value)
+    if high is not None and s is None:  # W&B looks at max_iter first
+        faults.add(f"{where}: max_iter needs s beside it")
+    elif high is None and low is None:
+        faults.add(f"{where}: needs min_iter, or max_iter and s")
+    faults.check()
+    if high is None or s is None:
+        return Hyperband.from_min_iter(low or 1, eta, strict)
+    rule = Hyperband.from_max_iter(high, s, eta, strict)
+    if not rule.brackets:
+        raise UsageError(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
+    return rule

@@ -5,27 +5,22 @@ not is an error that names it; it is never ignored.
 """
 
 import contextlib
-import logging
 import sys
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from study import planned, runs
+from study import planned
 from study.config import COUPLED, FIELDS, VARIANT, Config, check_names
-from study.errors import Faults, UsageError, first_line
-from study.fields import Range, check_number, check_whole, nearest, one_of, text, typed
+from study.errors import Faults, UsageError
+from study.fields import check_whole, nearest, one_of, text
 from study.planned import Metric, Plan
-from study.sweep import space
+from study.sweep import hyperband, objective, space, yaml_file
 from study.sweep.grid import Grid
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import Parameter
-
-log = logging.getLogger(__name__)
 
 METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
@@ -33,9 +28,6 @@ WANDB_KEYS = {"program", "command", "project", "entity", "description", "setting
 KEYS = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
 PROGRAM = "study/sweep/agent.py"
 MODULE = "study.sweep.agent"
-GOALS = ("minimize", "maximize")
-BRACKETS = ("min_iter", "max_iter", "s")
-HYPERBAND_KEYS = ("type", *BRACKETS, "eta", "strict")
 SAMPLES = 200  # of a search's configurations, checked when its file is read
 
 
@@ -169,16 +161,7 @@ def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
             the file and the place.
     """
     path = Path(path)
-    try:
-        content = yaml.load(path.read_text(), Loader=_Loader)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a sweep YAML") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is no text file; give a sweep YAML") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: {_describe_yaml(error)}") from error
-    except ValueError as error:  # an impossible date or number
-        raise UsageError(f"{path}: not valid YAML ({error})") from error
+    content = yaml_file.load(path)
     faults = Faults()
     sweep = faults.attempt(parse, content, path.stem, replacements)
     if sweep is None:
@@ -216,11 +199,11 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
     parameters, missing = _parse_parameters(content.get("parameters"), method, faults)
     for word in (replaced := list(replacements)):
         parameters |= [p] if (p := faults.attempt(_replacement, word)) else []
-    metric = faults.attempt(_parse_metric, content.get("metric"))
-    hyperband = faults.attempt(_parse_hyperband, content.get("early_terminate"))
+    metric = faults.attempt(objective.parse, content.get("metric"))
+    stopping = faults.attempt(hyperband.parse, content.get("early_terminate"))
     if (run_cap := content.get("run_cap")) is not None:
         faults.attempt(check_whole, "run_cap", run_cap)
-    faults.attempt(_check_objective, method, metric, content)
+    faults.attempt(objective.check, method, metric, content)
     sweep = Sweep(
         name=name,
         project=str(content.get("project") or "study"),
@@ -228,7 +211,7 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
         method=method or "grid",
         parameters=parameters,
         metric=metric,
-        hyperband=hyperband,
+        hyperband=stopping,
         run_cap=None if faults.lines else run_cap,
         description=str(content.get("description") or ""),
         definition=planned.definition(method or "grid", content.get("parameters")),
@@ -309,88 +292,11 @@ def _parse_parameters(
     return parameters, missing
 
 
-def _check_objective(method: str | None, metric: Metric | None, content: Mapping[str, Any]) -> None:
-    """Refuse a sweep that would choose by the test images, or that has nothing to choose by."""
-    early = content.get("early_terminate") is not None
-    chooses = "early_terminate" if early else f"method={method}"
-    if content.get("metric") is None and (method == "bayes" or early):
-        raise UsageError(f"{chooses}: needs a metric (name and goal)")
-    if metric and metric.name.startswith("test/") and (method in ("random", "bayes") or early):
-        raise UsageError(
-            f"metric.name={metric.name}: {chooses} would choose on the test images;"
-            f" give a holdout and take {metric.name.replace('test/', 'val/')}"
-        )
-
-
 def _check_configs(sweep: Sweep) -> None:
     """Refuse combinations that are not allowed, or runs that lack the metric."""
     metric, samples = sweep.metric, sweep.samples
     if metric and metric.name.startswith("val/") and not all(c.holdout for c in samples):
         raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
-
-
-def _parse_metric(given: Any) -> Metric | None:
-    if given is None:
-        return None
-    given = dict(given) if isinstance(given, Mapping) else {"name": given}
-    name, asked = given.pop("name", None), given.pop("goal", None)
-    goal = GOALS[0] if asked is None else asked  # as with W&B
-    target = given.pop("target", None)
-    faults = Faults()
-    if name not in runs.METRICS:
-        faults.add(one_of("metric.name", name, runs.METRICS))
-    if goal not in GOALS:
-        faults.add(one_of("metric.goal", goal, GOALS, {"min": GOALS[0], "max": GOALS[1]}))
-    if target is not None:
-        faults.attempt(check_number, "metric.target", target)
-    for key, only in (("impute", "worst"), ("impute_while_running", "false")):
-        value = given.pop(key, only)
-        if text(value) != only:
-            faults.add(f"metric.{key}={text(value)}: study sweep allows {only}")
-    for key in given:
-        faults.add(f"metric.{key}: {nearest(key, ('name', 'goal', 'target'))}")
-    faults.check()
-    metric = Metric(name, goal == "maximize", target)
-    if metric.maximize != metric.is_accuracy:
-        log.warning(
-            "metric.name=%s: is %sd%s; to look for the %s, write goal: %s",
-            name, goal, "" if asked else ", since W&B does so where goal is left out",
-            *(("highest", "maximize") if metric.is_accuracy else ("lowest", "minimize")),
-        )  # fmt: skip
-    return metric
-
-
-def _parse_hyperband(given: Any) -> Hyperband | None:
-    """Parse W&B's `early_terminate`, with W&B's defaults."""
-    if given is None:
-        return None
-    where = "early_terminate"
-    if not isinstance(given, Mapping) or given.get("type") != "hyperband":
-        kind = given.get("type") if isinstance(given, Mapping) else given
-        raise UsageError(one_of(f"{where}.type", kind, ["hyperband"]))
-    faults = Faults()
-    for key in given:
-        if key not in HYPERBAND_KEYS:
-            faults.add(f"{where}.{key}: {nearest(key, HYPERBAND_KEYS)}")
-    eta, strict = given.get("eta", 3), given.get("strict", True)
-    faults.attempt(check_number, f"{where}.eta", eta, limits=Range(1, above=True))
-    if not isinstance(strict, bool):
-        faults.add(f"{where}.strict={typed(strict)}: allowed are true and false")
-    low, high, s = (given.get(key) for key in BRACKETS)
-    for key, value in zip(BRACKETS, (low, high, s)):
-        if value is not None:
-            faults.attempt(check_whole, f"{where}.{key}", value)
-    if high is not None and s is None:  # W&B looks at max_iter first
-        faults.add(f"{where}: max_iter needs s beside it")
-    elif high is None and low is None:
-        faults.add(f"{where}: needs min_iter, or max_iter and s")
-    faults.check()
-    if high is None or s is None:
-        return Hyperband.from_min_iter(low or 1, eta, strict)
-    rule = Hyperband.from_max_iter(high, s, eta, strict)
-    if not rule.brackets:
-        raise UsageError(f"{where}.max_iter={high}: leaves no bracket at eta={text(eta)}")
-    return rule
 
 
 def _replacement(setting: str) -> tuple[str, Parameter]:
@@ -405,26 +311,6 @@ def _replacement(setting: str) -> tuple[str, Parameter]:
     values = [faults.attempt(field.parse, word) for word in words.split(",")]
     faults.check()
     return name, space.choice(name, values)
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key that stands twice: the first would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = set()
-        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
-            if key.value in keys:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value} stands twice", key.start_mark
-                )
-            keys.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _describe_yaml(error: yaml.YAMLError) -> str:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{position}not valid YAML ({problem or first_line(error)})"
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server

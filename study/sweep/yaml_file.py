@@ -1,0 +1,47 @@
+"""A YAML file as plain Python."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from study.errors import UsageError, first_line
+
+
+def load(path: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        UsageError: it cannot be read, or is not YAML; the message names the file and the place.
+    """
+    try:
+        return yaml.load(path.read_text(), Loader=_Loader)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a sweep YAML") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is no text file; give a sweep YAML") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: {_describe(error)}") from error
+    except ValueError as error:  # an impossible date or number
+        raise UsageError(f"{path}: not valid YAML ({error})") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which refuses a key that stands twice: the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = set()
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            if key.value in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} stands twice", key.start_mark
+                )
+            keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _describe(error: yaml.YAMLError) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{position}not valid YAML ({problem or first_line(error)})"
