@@ -21,7 +21,7 @@ from tqdm import tqdm
 from study import files, forks, planned, runs
 from study.config import Config
 from study.errors import UsageError
-from study.sweep import trials
+from study.sweep import leases, trials
 from study.sweep.jobs import JobQueue
 from study.sweep.progress import Progress
 from study.sweep.search import Search
@@ -214,7 +214,7 @@ class _Pool:
                 # The search has nothing new until a run ends here, or a lease ends elsewhere.
                 may_ask = self._receive(timeout=PATIENCE)
                 self.progress.report(self.training)
-                if time.monotonic() > renewed + trials.RENEW:
+                if time.monotonic() > renewed + leases.RENEW:
                     self.search.renew()
                     renewed, may_ask = time.monotonic(), True
         finally:

@@ -7,13 +7,7 @@ when. (Optuna has leases for databases alone.)
 
 import contextlib
 import functools
-import io
-import json
-import logging
-import os
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,30 +15,12 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
 
-from study import files
 from study.config import Config
-from study.errors import DamagedError, RunError, UsageError, describe, first_line
+from study.sweep import leases, storages
 
-log = logging.getLogger(__name__)
-
-LEASE = 90  # seconds a worker keeps a trial whose lease it does not renew
-RENEW = 20  # seconds between two renewals
-STALE = 10  # seconds after which the journal's lock, held for milliseconds, is a killed worker's
-RACES = 3  # seconds given to the worker that makes the tables of a new database
 JOURNAL = "search.journal"
 
 # Why a trial has no value (its user attribute `why`). These words are in the journals of users.
@@ -56,7 +32,7 @@ def _guard(method: Callable) -> Callable:
 
     @functools.wraps(method)
     def guarded(store: "TrialStore", *args: Any, **options: Any) -> Any:
-        with _one_line(store.location):
+        with storages.one_line(store.location):
             return method(store, *args, **options)
 
     return guarded
@@ -91,9 +67,9 @@ class TrialStore:
     def __init__(self, storage: Path | str, name: str, maximize: bool) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.is_database = not isinstance(storage, Path)  # then the runs may be on other machines
-        self.location = str(storage) if isinstance(storage, Path) else _without_password(storage)
-        with _one_line(self.location):
-            self.storage = _open(storage)
+        self.location = storages.shown(storage)
+        with storages.one_line(self.location):
+            self.storage = storages.connect(storage)
             optuna.create_study(
                 storage=self.storage,
                 study_name=name,
@@ -101,7 +77,7 @@ class TrialStore:
                 load_if_exists=True,
             )
             self.study_id = self.storage.get_study_id_from_name(name)
-        self.owner = {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
+        self.owner = leases.owner()
         self.numbers: dict[str, list[int]] = {}  # of the trials of each run
         self.seen = 0  # how many trials `numbers` knows
 
@@ -120,7 +96,7 @@ class TrialStore:
                 self._end(self._id(trial), RELEASED)
 
     def _is_alive(self, lease: Mapping[str, Any]) -> bool:
-        return self.owner.items() <= lease.items() or _is_alive(lease)
+        return self.owner.items() <= lease.items() or leases.is_alive(lease)
 
     @_guard
     def lease(
@@ -147,7 +123,7 @@ class TrialStore:
                 "run": name,
                 "config": config.non_defaults(),
                 "draw": sample,
-                "lease": self._new_lease(),
+                "lease": leases.begin(self.owner),
             },
         )
         id = self.storage.create_new_trial(self.study_id, template)
@@ -181,7 +157,7 @@ class TrialStore:
         """Renew this worker's leases."""
         for trial in trials:
             with contextlib.suppress(UpdateFinishedTrialError):
-                self.storage.set_trial_user_attr(trial.id, "lease", self._new_lease())
+                self.storage.set_trial_user_attr(trial.id, "lease", leases.begin(self.owner))
 
     @_guard
     def report(self, trial: Trial, epoch: int, value: float) -> None:
@@ -220,133 +196,3 @@ class TrialStore:
             if cause:
                 self.storage.set_trial_user_attr(id, "cause", cause)
             self.storage.set_trial_state_values(id, TrialState.FAIL)
-
-    def _new_lease(self) -> dict[str, Any]:
-        return {**self.owner, "until": time.time() + LEASE}
-
-
-def _open(storage: Path | str) -> BaseStorage:
-    if isinstance(storage, Path):
-        storage.parent.mkdir(parents=True, exist_ok=True)
-        # Optuna's default, a symbolic link, never counts as stale where the path is relative.
-        lock = JournalFileOpenLock(str(storage), grace_period=STALE)
-        _mend(storage, lock)
-        try:
-            return JournalStorage(JournalFileBackend(str(storage), lock_obj=lock))
-        except OSError:
-            raise
-        except Exception as error:  # of its replay, which trusts each record
-            raise _damaged(storage, error) from error
-    for _ in range(RACES):
-        with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
-            return RDBStorage(storage)
-        time.sleep(1)  # another worker is making the tables
-    return RDBStorage(storage)
-
-
-def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
-    """Cut a journal before its first line that is torn or no record; keep a copy of the whole."""
-    if not journal.is_file():
-        return
-    lock.acquire()
-    try:
-        body, whole = journal.read_bytes(), 0
-        for line in io.BytesIO(body):
-            if not _is_record(line):
-                break
-            whole += len(line)
-        if whole == len(body):
-            return
-        aside = files.place_aside(journal)
-        files.write(aside, lambda file: file.write(body))
-        files.write(journal, lambda file: file.write(body[:whole]))
-    finally:
-        lock.release()
-    lines = body[:whole].count(b"\n")
-    log.warning("%s: is damaged after line %d: these lines count, and the runs that are trained;"
-                " the whole is kept as %s", journal, lines, aside.name)  # fmt: skip
-
-
-def _damaged(journal: Path, error: Exception) -> DamagedError:
-    remedy = "move it away and run the command again: trained runs are found"
-    return DamagedError(journal, describe(error), remedy)
-
-
-def _is_record(line: bytes) -> bool:
-    """Whether a line of a journal is one that Optuna wrote."""
-    try:
-        record = json.loads(line.decode()) if line.endswith(b"\n") else None
-        return isinstance(record, dict) and {"op_code", "worker_id"} <= record.keys()
-    except (ValueError, RecursionError):
-        return False
-
-
-@contextlib.contextmanager
-def _one_line(location: str) -> Iterator[None]:
-    """Turn the errors of a store into one line. location: its file, or its URL without password."""
-    try:
-        yield
-    except json.JSONDecodeError as error:  # torn while this command uses it
-        raise _damaged(Path(location), error) from error
-    except ImportError as error:
-        raise UsageError(
-            f"--storage {location}: {first_line(error)}; pip install its driver"
-        ) from error
-    except NoSuchModuleError as error:
-        raise UsageError(
-            f"--storage: no URL of a database ({first_line(error)});"
-            " allowed is sqlite:///FILE, postgresql://USER@HOST/NAME or the like"
-        ) from error
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise RunError(
-            f"--storage {location}: {first_line(error)}; is the database there?"
-        ) from error
-    except OSError as error:
-        raise RunError(
-            f"{location}: {error.strerror}; make room, or choose another --out"
-        ) from error
-
-
-def _without_password(storage: str) -> str:
-    """Return the URL of a database as it may be shown.
-
-    Raises:
-        UsageError: it is no URL of a database.
-    """
-    try:
-        url = make_url(storage)
-    except (ArgumentError, ValueError):  # its message may hold the password
-        url = None
-    if url is None or "@" in (url.host or ""):
-        raise UsageError(
-            "--storage: no URL of a database; allowed is sqlite:///FILE,"
-            " postgresql://USER@HOST/NAME or the like (an @, : or / in a password is %40, %3A, %2F)"
-        )
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _is_alive(lease: Mapping[str, Any]) -> bool:
-    """Whether the worker of a lease lives: on this machine by its process, elsewhere by the time.
-
-    (Clocks of machines that share a store must agree within seconds.)
-    """
-    if lease["machine"] and lease["machine"] == _machine():
-        return _started(lease["pid"]) == lease["started"]
-    return time.time() < lease["until"]
-
-
-def _machine() -> str:
-    """Identify this machine since its start, and this container; "" where /proc does not."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process started, in ticks since the machine did; None where there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None

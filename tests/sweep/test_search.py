@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from study import runs
 from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
-from study.sweep import local, spec, trials
+from study.sweep import leases, local, spec, storages, trials
 from study.sweep.jobs import JobQueue
 from study.sweep.search import Search
 from study.train import pack_runs
@@ -337,7 +337,7 @@ def test_a_killed_worker_frees_what_it_held(sweep, tmp_path, database):
 
 
 def test_the_lock_of_a_killed_command_is_broken(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "STALE", 3)
+    monkeypatch.setattr(storages, "STALE", 3)
     monkeypatch.chdir(tmp_path)
     out = Path("runs/mine")  # as the command line gives it
     Search(sweep(RANDOM), out).close()
@@ -354,11 +354,11 @@ def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
     trial = far.ask()
     near = Search(sweep(GRID), tmp_path)
     assert near.ask().config != trial.config
-    later = trials.time.time() + trials.LEASE
-    monkeypatch.setattr(trials.time, "time", lambda: later + 1)
+    later = leases.time.time() + leases.LEASE
+    monkeypatch.setattr(leases.time, "time", lambda: later + 1)
     far.renew()
     assert near.ask().config not in (trial.config, None)
-    monkeypatch.setattr(trials.time, "time", lambda: later + trials.LEASE + 2)
+    monkeypatch.setattr(leases.time, "time", lambda: later + leases.LEASE + 2)
     assert near.ask().config == trial.config
 
 
