@@ -29,6 +29,7 @@ from study.train.average import Average, State
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
+from study.train.graph import StepGraph
 from study.train.kernels import choice
 from study.train.predictions import BestEpoch
 from study.train.usage import Usage
@@ -55,7 +56,7 @@ class Pack:
         device: torch.device,
     ) -> None:
         self.configs, self.device = list(configs), device
-        self.graph: _Graph | None
+        self.graph: StepGraph | None
         self.kernels: KernelNetwork | None
         first = self.configs[0]
         self.dtype = loop.DTYPES[first.precision]
@@ -272,8 +273,14 @@ class Pack:
             self.learn(order, copies, rates)
             return
         if self.graph is None:
-            self.graph = _Graph(self, order, copies, rates)
+            self.graph = StepGraph(self.learn, self._changed(), order, copies, rates)
         self.graph.replay(order, copies, rates)
+
+    def _changed(self) -> list[Tensor]:
+        """Return all that a step changes in place."""
+        matrices = [matrix for [matrix] in self.optimizer_state.values()]
+        sums = [self.loss, self.correct, *self.network.buffers()]
+        return [self.weights, *sums, *matrices, *self.average.values.values()]
 
     def learn(self, order: Tensor, copies: Tensor, rates: Tensor) -> None:
         """Step each model once on its own batch.
@@ -434,54 +441,3 @@ def _split(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
     """The tensors of a row, or of each row of a matrix."""
     parts = rows.split([shape.numel() for shape in shapes], -1)
     return [part.view(*rows.shape[:-1], *shape) for part, shape in zip(parts, shapes)]
-
-
-class _Graph:
-    """A pack's step on CUDA, recorded once: replaying it costs one launch for hundreds of kernels.
-
-    A replay's inputs are copied into the tensors that it was recorded with; `noise` counts the
-    steps beside them. As PyTorch's notes on CUDA graphs ask
-    (docs.pytorch.org/docs/stable/notes/cuda.html), a few steps run first on a side stream; what
-    they changed is put back.
-
-    Raises:
-        torch.OutOfMemoryError: also where leaving the recording failed because of it.
-    """
-
-    def __init__(self, pack: Pack, *inputs: Tensor) -> None:
-        self.inputs = [tensor.clone() for tensor in inputs]
-        changed = [pack.weights, pack.loss, pack.correct, *pack.network.buffers()]
-        changed += [matrix for [matrix] in pack.optimizer_state.values()]
-        changed += pack.average.values.values()
-        saved = [tensor.detach().clone() for tensor in changed]
-        stream = torch.cuda.Stream(pack.device)
-        stream.wait_stream(torch.cuda.current_stream(pack.device))
-        self.graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.stream(stream):
-                for _ in range(3):
-                    pack.learn(*self.inputs)
-            torch.cuda.current_stream(pack.device).wait_stream(stream)
-            with torch.cuda.graph(self.graph):
-                pack.learn(*self.inputs)
-        except RuntimeError as error:
-            if lack := out_of_memory(error):
-                raise lack from None
-            raise
-        with torch.no_grad():
-            for tensor, value in zip(changed, saved):
-                tensor.copy_(value)
-
-    def replay(self, *inputs: Tensor) -> None:
-        for recorded, tensor in zip(self.inputs, inputs):
-            recorded.copy_(tensor)
-        self.graph.replay()
-
-
-def out_of_memory(error: BaseException | None) -> torch.OutOfMemoryError | None:
-    """Find the lack of memory behind an error: a recording that it breaks off raises another."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return error
-        error = error.__context__
-    return None

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from study import files, runs
 from study.config import Config
 from study.errors import RunError
-from study.train import checkpoint, data, loop, pack, pack_runs, results
+from study.train import checkpoint, data, loop, pack_runs, results
 from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
@@ -314,18 +314,6 @@ def test_a_pack_is_split_by_what_its_share_of_the_device_holds(monkeypatch, free
     assert [len(part) for part in parts] == sizes
     assert measured == ([] if free == 2**50 else [4, 8])
     assert [len(part) for part in pack_runs._split(members, torch.device("cpu"), 1)] == [9]
-
-
-def test_out_of_memory_shows_through_the_error_of_a_recording_that_it_broke_off():
-    try:
-        try:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        finally:
-            raise RuntimeError("CUDA error: operation failed due to a previous error")
-    except RuntimeError as error:
-        lack = pack.out_of_memory(error)
-        assert isinstance(lack, torch.OutOfMemoryError)
-    assert pack.out_of_memory(RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")) is None
 
 
 KILLS = 11  # changes of files between two kills: by and by each kind of moment
