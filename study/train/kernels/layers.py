@@ -50,6 +50,11 @@ class Layer:
         return self.channels * self.side**2
 
     @property
+    def pooled_values(self) -> int:
+        """Those of the map behind its max-pool."""
+        return self.channels * (self.side // 2) ** 2
+
+    @property
     def activates(self) -> bool:
         """Whether it is more than a convolution and a ReLU."""
         return self.unit != "none" or self.dropout is not None

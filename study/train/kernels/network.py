@@ -1,23 +1,16 @@
-"""The network of a pack as launches of its kernels: its maps, the pass forward, the pass back.
+"""The network of a pack as launches of its kernels: the pass forward, the pass back.
 
 Launches a step: 56 for mnist_7684 with batch norm, 63 with group norm; for cifar_48178 71 and 79.
 Bytes: each map is written and read some 14 times (forward by convolution and activation; back by
 the convolution behind it, the norm, and the two factors of its gradients).
 """
 
-import contextlib
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 import triton
 from torch import Tensor
-from tqdm import tqdm
 
-from study.train.augment import usable_cores
 from study.train.blocks import Network
 from study.train.dropout import Noise
 from study.train.kernels.activation import activate, pool, spread
@@ -25,6 +18,7 @@ from study.train.kernels.convolution import add_parts, conv, conv_back, weight_g
 from study.train.kernels.head import head, tally
 from study.train.kernels.images import gather
 from study.train.kernels.layers import Layer, read_layers
+from study.train.kernels.memory import Memory
 from study.train.kernels.norm import (
     element_gradients,
     image_slopes,
@@ -33,54 +27,11 @@ from study.train.kernels.norm import (
     model_stats,
     norm_back,
 )
+from study.train.kernels.tiles import TILES, power
+from study.train.kernels.warm_up import warm_up
 
-SPLIT, MOST_SPLITS = 4, 32  # images, at least, whose weight gradients are one sum; sums, at most
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """What a program takes at once: pixels, terms of a product's sum (depth), weights of (input,
-    tap), channels; values of a map; images; channels of a norm."""
-
-    pixels: int = 64
-    depth: int = 32
-    weights: int = 32
-    channels: int = 64
-    values: int = 1024
-    images: int = 128
-    norm: int = 16
-
-
-# On an H200 larger tiles were slower in float32. Of float64 a product's terms are in registers.
-TILES = {
-    "float32": Tiles(),
-    "bfloat16": Tiles(),
-    "float64": Tiles(pixels=16, depth=4, weights=4, channels=16),
-}
 PRODUCTS = {"float32": "tf32", "bfloat16": "bfloat16", "float64": "float64"}
-WARPS, STAGES = 2, 2  # of convolutions, measured there too
-
-
-@dataclass
-class Maps:
-    """What a layer computes and keeps: [models, images, values] each, one after the other.
-
-    y: of its convolution; x: its output; z: see Layer.skip; pooled: the max-pool of x, and winners
-    its places. d: the gradient of the norm's output, then of y; pooled_d: that of pooled.
-    """
-
-    y: Tensor
-    x: Tensor
-    z: Tensor
-    stats: Tensor
-    pooled: Tensor | None = None
-    winners: Tensor | None = None
-    d: Tensor = field(init=False)
-    pooled_d: Tensor = field(init=False)
-
-    @property
-    def output(self) -> Tensor:
-        return self.x if self.pooled is None else self.pooled
+WARPS, STAGES = 2, 2  # of convolutions, measured on an H200
 
 
 class KernelNetwork:
@@ -120,64 +71,17 @@ class KernelNetwork:
             self.product = "ieee"  # Triton's interpreter has no other
         self.evaluation: KernelNetwork | None = None
         self.noted: list[tuple] | None = None  # launches instead of being made, see `compile`
-        self._allocate()
-
-    def _allocate(self) -> None:
-        """Make all tensors, once: a CUDA graph records where they lie."""
-        total, layers, last = self.models * self.images, self.layers, self.layers[-1]
-        last_conv = self.network.head
-        self.classes = last_conv.out_channels // self.models
-        self.head_bias = last_conv.bias is not None
-        self.row = sum(p.numel() for p in self.network.parameters()) // self.models
+        last = layers[-1]
+        self.classes = network.head.out_channels // models
+        self.head_bias = network.head.bias is not None
+        self.row = sum(p.numel() for p in network.parameters()) // models
         self.head_at = self.row - self.classes * (last.channels + self.head_bias)
         self.pixels = layers[0].side_in ** 2
-        most = max(layer.channels for layer in layers)
-        widest = max(layers[0].inputs * self.pixels, *(layer.values for layer in layers))
-        stored = torch.bfloat16 if self.precision == "bfloat16" else self.dtype
-        pair: list[Tensor] = []
-        turn = 0
-
-        def vector(values: int, dtype: torch.dtype = self.dtype) -> Tensor:
-            return torch.empty(values, dtype=dtype, device=self.device)
-
-        def brief(values: int) -> Tensor:
-            """A map that is read by the next launch alone: of such there are two, in turn."""
-            nonlocal turn
-            if not pair:
-                pair.extend(vector(total * widest, stored) for _ in range(2))
-            turn = 1 - turn
-            return pair[turn][: total * values]
-
-        def lasting(values: int, kept: bool = False) -> Tensor:
-            return vector(total * values, stored) if kept or self.trained else brief(values)
-
-        self.input = lasting(layers[0].inputs * self.pixels)
-        self.maps: dict[Layer, Maps] = {}
-        for layer in layers:
-            both = layer.skip == "z" and not layer.dropout  # z is x then
-            y = lasting(layer.values, layer.skip == "y")
-            x = lasting(layer.values, both or layer.skip == "x") if layer.activates else y
-            z = lasting(layer.values, True) if layer.skip == "z" and not both else x
-            units = self.models if layer.unit == "model" else total
-            maps = self.maps[layer] = Maps(y, x, z, vector(units * 4 * layer.channels))
-            if layer.pool:
-                values = layer.channels * (layer.side // 2) ** 2
-                maps.pooled = lasting(values)
-                maps.winners = vector(total * values, torch.uint8)
-        self.sums, self.slopes = vector(total * 2 * most), vector(total * 3 * most)
-        self.means, self.logits_all = vector(total * last.channels), vector(total * self.classes)
-        if not self.trained:
-            return
-        for layer in reversed(layers):
-            maps = self.maps[layer]
-            if layer.pool:
-                maps.pooled_d = brief(layer.channels * (layer.side // 2) ** 2)
-            maps.d = lasting(layer.values) if layer.adds else brief(layer.values)
-        self.splits = max(1, min(self.images // SPLIT, MOST_SPLITS))
-        self.parts = vector(self.models * self.splits * self.row).zero_()
-        self.gradient_rows = vector(self.models * self.row).view(self.models, self.row)
-        self.head_slopes, self.back = vector(total * self.classes), vector(total * last.channels)
-        self.losses, self.right = vector(total), vector(total, torch.int32)
+        self.memory = Memory(
+            layers, models=models, images=images, classes=self.classes, row=self.row,
+            dtype=self.dtype, stored=torch.bfloat16 if precision == "bfloat16" else self.dtype,
+            device=self.device, trained=trained,
+        )  # fmt: skip
 
     def _launch(
         self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
@@ -210,7 +114,7 @@ class KernelNetwork:
         ]
         if counters:
             torch._foreach_add_(counters, 1)
-        return self.gradient_rows
+        return self.memory.gradients
 
     def _step(
         self,
@@ -222,18 +126,19 @@ class KernelNetwork:
         loss: Tensor,
         correct: Tensor,
     ) -> None:
+        memory = self.memory
         n = len(order)
         places = (copies * bank.shape[1] + order) * bank[0, 0].numel()
         self._forward(bank, places, weights, n, train=True)
         self._head(weights, n, labels, order.contiguous())
         self._launch(
-            tally, (self.models,), self.losses, self.right, loss, correct, n,
+            tally, (self.models,), memory.losses, memory.right, loss, correct, n,
             IMAGES=self.tiles.images,
         )  # fmt: skip
         self._back(weights, n)
         self._launch(
             add_parts, (triton.cdiv(self.row, self.tiles.values), self.models),
-            self.parts, self.gradient_rows, self.row, self.splits, BLOCK=self.tiles.values,
+            memory.parts, memory.gradients, self.row, memory.splits, BLOCK=self.tiles.values,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -256,7 +161,7 @@ class KernelNetwork:
         places = (rows * images.stride(0)).view(-1, 1) + columns * images.stride(1)
         self._forward(images, places, weights, n, train=False)
         self._head(weights, n)
-        logits = self.logits_all[: models * n * self.classes].view(models, n, self.classes)
+        logits = self.memory.logits[: models * n * self.classes].view(models, n, self.classes)
         return logits.transpose(0, 1).clone()
 
     # The pass forward.
@@ -264,7 +169,8 @@ class KernelNetwork:
     def _forward(
         self, images: Tensor, places: Tensor, weights: Tensor, n: int, train: bool
     ) -> None:
-        total, values, x = self.models * n, self.tiles.values, self.input
+        memory = self.memory
+        total, values, x = self.models * n, self.tiles.values, memory.input
         size = self.layers[0].inputs * self.pixels
         self._launch(
             gather, (total, triton.cdiv(size, values)), images, places, x, self.mean,
@@ -272,7 +178,7 @@ class KernelNetwork:
             CHANNELS=self.layers[0].inputs, BLOCK=values,
         )  # fmt: skip
         for layer in self.layers:
-            maps = self.maps[layer]
+            maps = memory.maps[layer]
             self._convolve(layer, x, weights, n)
             self._stats(layer, weights, n, train)
             if layer.activates:
@@ -286,7 +192,7 @@ class KernelNetwork:
                     ELEMENT=layer.affine == "element", **through,
                 )  # fmt: skip
             if layer.pool:
-                pooled = layer.channels * (layer.side // 2) ** 2
+                pooled = layer.pooled_values
                 self._launch(
                     pool, (total, triton.cdiv(pooled, values)), maps.x, maps.pooled,
                     maps.winners, CHANNELS=layer.channels, SIDE=layer.side, BLOCK=values,
@@ -294,117 +200,123 @@ class KernelNetwork:
             x = maps.output
 
     def _convolve(self, layer: Layer, x: Tensor, weights: Tensor, n: int) -> None:
-        maps, skip = self.maps[layer], self._skip(layer.adds)
-        block = self._channels(layer.channels)
+        memory = self.memory
+        maps, skip = memory.maps[layer], self._skip(layer.adds)
+        block = self.tiles.of_channels(layer.channels)
         self._launch(
             conv, (self.models * n, triton.cdiv(layer.channels, block)), x, weights,
-            maps.y if skip is None else skip, maps.y, self.sums, n, self.row, layer.at,
+            maps.y if skip is None else skip, maps.y, memory.sums, n, self.row, layer.at,
             **layer.shape, BIAS=layer.bias, SKIP=skip is not None, RELU=layer.relu == "before",
-            SUMS=layer.unit != "none", BLOCK=block, PIXELS=self._pixels(layer.side),
-            DEPTH=self._depth(layer.inputs * layer.kernel**2), PRODUCT=self.product,
+            SUMS=layer.unit != "none", BLOCK=block, PIXELS=self.tiles.of_pixels(layer.side),
+            DEPTH=self.tiles.of_depth(layer.inputs * layer.kernel**2), PRODUCT=self.product,
             STAGES=STAGES, num_warps=WARPS,
         )  # fmt: skip
 
     def _stats(self, layer: Layer, weights: Tensor, n: int, train: bool) -> None:
         """What the layer's norm comes to, from the sums that its convolution left."""
-        norm, stats, area = layer.norm, self.maps[layer].stats, layer.side**2
+        memory = self.memory
+        norm, stats, area = layer.norm, memory.maps[layer].stats, layer.side**2
         affine, tiles = layer.affine == "channel", self.tiles
         if layer.unit == "model":
             self._launch(
                 model_stats, (self.models, triton.cdiv(layer.channels, tiles.norm)),
-                self.sums, weights, norm.running_mean, norm.running_var, stats, n, self.row,
+                memory.sums, weights, norm.running_mean, norm.running_var, stats, n, self.row,
                 layer.affine_at, layer.channels, area, AFFINE=affine, TRAIN=train, EPS=norm.eps,
                 MOMENTUM=norm.momentum, IMAGES=tiles.images, BLOCK=tiles.norm,
             )  # fmt: skip
         elif layer.unit == "image":
             members = layer.channels // layer.groups
             self._launch(
-                image_stats, (self.models * n,), self.sums, weights, stats, n, self.row,
+                image_stats, (self.models * n,), memory.sums, weights, stats, n, self.row,
                 layer.affine_at, layer.groups, members, area, AFFINE=affine, EPS=norm.eps,
-                GROUP=_power(layer.groups), MEMBER=_power(members), num_warps=1,
+                GROUP=power(layer.groups), MEMBER=power(members), num_warps=1,
             )  # fmt: skip
 
     def _head(
         self, weights: Tensor, n: int, labels: Tensor | None = None, order: Tensor | None = None
     ) -> None:
         """Logits; with labels what training wants of them too."""
-        last, rest = self.layers[-1], [self.means] * 6
+        memory = self.memory
+        last, rest = self.layers[-1], [memory.means] * 6
         if labels is not None and order is not None:
-            rest = [labels, order, self.head_slopes, self.back, self.losses, self.right]
+            rest = [labels, order, memory.head_slopes, memory.back, memory.losses, memory.right]
         labels_or, order_or, slopes, back, losses, right = rest
         self._launch(
-            head, (self.models * n,), self.maps[last].x, weights, labels_or, order_or,
-            self.smoothing, self.means, self.logits_all, slopes, back, losses, right, n,
+            head, (self.models * n,), memory.maps[last].x, weights, labels_or, order_or,
+            self.smoothing, memory.means, memory.logits, slopes, back, losses, right, n,
             self.models, self.row, self.head_at, CHANNELS=last.channels, AREA=last.side**2,
             CLASSES=self.classes, BIAS=self.head_bias, TRAIN=labels is not None,
-            CHANNEL=_power(last.channels), CLASS=_power(self.classes),
-            PIXELS=_power(last.side**2, most=self.tiles.pixels),
+            CHANNEL=power(last.channels), CLASS=power(self.classes),
+            PIXELS=power(last.side**2, most=self.tiles.pixels),
         )  # fmt: skip
 
     # The pass back.
 
     def _back(self, weights: Tensor, n: int) -> None:
+        memory = self.memory
         last = self.layers[-1]
         shape = {"INPUTS": last.channels, "OUTPUTS": self.classes, "SIDE": 1, "OUT": 1}
         self._weight_gradients(
-            self.means, self.head_slopes, self.head_at, self.head_bias, n,
+            memory.means, memory.head_slopes, self.head_at, self.head_bias, n,
             "float64" if self.precision == "float64" else "ieee",
             **shape, KERNEL=1, PADDING=0,
         )  # fmt: skip
-        self._spread(last, self.back, weights, n)
+        self._spread(last, memory.back, weights, n)
         for place in reversed(range(len(self.layers))):
             layer = self.layers[place]
             before = self.layers[place - 1] if place else None
-            maps = self.maps[layer]
+            maps = memory.maps[layer]
             self._norm_back(layer, weights, n)
-            x = self.maps[before].output if before else self.input
+            x = memory.maps[before].output if before else memory.input
             self._weight_gradients(x, maps.d, layer.at, layer.bias, n, self.product, **layer.shape)
             if before:
                 self._convolve_back(layer, before, weights, n)
                 if before.pool:
-                    self._spread(before, self.maps[before].pooled_d, weights, n)
+                    self._spread(before, memory.maps[before].pooled_d, weights, n)
 
     def _spread(self, layer: Layer, g: Tensor, weights: Tensor, n: int) -> None:
         """Back from the pool behind the layer, or from the average over its map."""
-        maps, block = self.maps[layer], self._channels(layer.channels)
+        memory = self.memory
+        maps, block = memory.maps[layer], self.tiles.of_channels(layer.channels)
         winners = maps.y if maps.winners is None else maps.winners
         self._launch(
             spread, (self.models * n, triton.cdiv(layer.channels, block)), g, winners,
             maps.y, maps.stats, weights, self._skip_gradient(layer), *self._noise(layer), maps.d,
-            self.sums, n, self.row, layer.affine_at, layer.number, CHANNELS=layer.channels,
+            memory.sums, n, self.row, layer.affine_at, layer.number, CHANNELS=layer.channels,
             SIDE=layer.side, POOL=layer.pool, **layer.through, BLOCK=block,
-            PIXELS=self._pixels(layer.side),
+            PIXELS=self.tiles.of_pixels(layer.side),
         )  # fmt: skip
 
     def _norm_back(self, layer: Layer, weights: Tensor, n: int) -> None:
         """From the gradient of the norm's output to that of the convolution's; its parameters'."""
+        memory = self.memory
         if layer.unit == "none":
             return
-        maps, tiles, area = self.maps[layer], self.tiles, layer.side**2
+        maps, tiles, area = memory.maps[layer], self.tiles, layer.side**2
         affine = layer.affine == "channel"
         if affine or layer.unit == "model":
             self._launch(
                 model_slopes, (self.models, triton.cdiv(layer.channels, tiles.norm)),
-                self.sums, maps.stats, self.slopes, self.parts, n, self.row, layer.affine_at,
-                self.splits, layer.channels, area, AFFINE=affine, BATCH=layer.unit == "model",
+                memory.sums, maps.stats, memory.slopes, memory.parts, n, self.row, layer.affine_at,
+                memory.splits, layer.channels, area, AFFINE=affine, BATCH=layer.unit == "model",
                 IMAGES=tiles.images, BLOCK=tiles.norm,
             )  # fmt: skip
         if layer.unit == "image":
             members = layer.channels // layer.groups
             self._launch(
-                image_slopes, (self.models * n,), self.sums, maps.stats, weights,
-                self.slopes, n, self.row, layer.affine_at, layer.groups, members, area,
-                AFFINE=affine, GROUP=_power(layer.groups), MEMBER=_power(members), num_warps=1,
+                image_slopes, (self.models * n,), memory.sums, maps.stats, weights,
+                memory.slopes, n, self.row, layer.affine_at, layer.groups, members, area,
+                AFFINE=affine, GROUP=power(layer.groups), MEMBER=power(members), num_warps=1,
             )  # fmt: skip
         blocks = triton.cdiv(layer.values, tiles.values)
         if layer.affine == "element":
             self._launch(
                 element_gradients, (self.models, blocks), maps.d, maps.y, maps.stats,
-                self.parts, n, self.row, layer.affine_at, self.splits, layer.values, area,
+                memory.parts, n, self.row, layer.affine_at, memory.splits, layer.values, area,
                 BLOCK=tiles.values,
             )  # fmt: skip
         self._launch(
-            norm_back, (self.models * n, blocks), maps.d, maps.y, self.slopes, weights,
+            norm_back, (self.models * n, blocks), maps.d, maps.y, memory.slopes, weights,
             self._skip_gradient(layer), n, self.row, layer.affine_at, CHANNELS=layer.channels,
             AREA=area, UNIT=layer.unit, RELU=layer.relu == "before", SKIP=layer.skip == "y",
             ELEMENT=layer.affine == "element", BLOCK=tiles.values,
@@ -413,28 +325,31 @@ class KernelNetwork:
     def _weight_gradients(
         self, x: Tensor, g: Tensor, at: int, bias: bool, n: int, product: str, **shape: int
     ) -> None:
-        terms, block = shape["INPUTS"] * shape["KERNEL"] ** 2, self._channels(shape["OUTPUTS"])
-        weights = _power(terms, self._least, self.tiles.weights)
+        memory = self.memory
+        terms = shape["INPUTS"] * shape["KERNEL"] ** 2
+        block = self.tiles.of_channels(shape["OUTPUTS"])
+        weights = self.tiles.of_weights(terms)
         tiles = triton.cdiv(terms, weights) * triton.cdiv(shape["OUTPUTS"], block)
         self._launch(
-            weight_gradients, (self.splits, self.models, tiles), x, g, self.parts, n,
-            self.row, at, triton.cdiv(n, self.splits), **shape, BIAS=bias, BLOCK=block,
-            TERM=weights, PIXELS=self._pixels(shape["OUT"]), PRODUCT=product, STAGES=STAGES,
+            weight_gradients, (memory.splits, self.models, tiles), x, g, memory.parts, n,
+            self.row, at, triton.cdiv(n, memory.splits), **shape, BIAS=bias, BLOCK=block,
+            TERM=weights, PIXELS=self.tiles.of_pixels(shape["OUT"]), PRODUCT=product, STAGES=STAGES,
             num_warps=WARPS,
         )  # fmt: skip
 
     def _convolve_back(self, layer: Layer, before: Layer, weights: Tensor, n: int) -> None:
         """To the output of the layer before, and through its activation unless it was pooled."""
-        maps, block = self.maps[before], self._channels(layer.inputs)
+        memory = self.memory
+        maps, block = memory.maps[before], self.tiles.of_channels(layer.inputs)
         self._launch(
             conv_back, (self.models * n, triton.cdiv(layer.inputs, block)),
-            self.maps[layer].d, weights, maps.y, maps.stats, self._skip_gradient(before),
-            *self._noise(before), maps.pooled_d if before.pool else maps.d, self.sums, n, self.row,
-            layer.at, before.affine_at, before.number, INPUTS=layer.channels,
+            memory.maps[layer].d, weights, maps.y, maps.stats, self._skip_gradient(before),
+            *self._noise(before), maps.pooled_d if before.pool else maps.d, memory.sums, n,
+            self.row, layer.at, before.affine_at, before.number, INPUTS=layer.channels,
             OUTPUTS=layer.inputs, SIDE=layer.side, OUT=layer.side_in, KERNEL=layer.kernel,
             PADDING=layer.kernel - 1 - layer.padding, POOLED=before.pool, **before.through,
-            BLOCK=block, PIXELS=self._pixels(layer.side_in),
-            DEPTH=self._depth(layer.channels * layer.kernel**2), PRODUCT=self.product,
+            BLOCK=block, PIXELS=self.tiles.of_pixels(layer.side_in),
+            DEPTH=self.tiles.of_depth(layer.channels * layer.kernel**2), PRODUCT=self.product,
             STAGES=STAGES, num_warps=WARPS,
         )  # fmt: skip
 
@@ -446,7 +361,7 @@ class KernelNetwork:
             1, models, self.layers[0].inputs, side, side, dtype=torch.uint8, device=self.device
         )
         whole = torch.zeros(1, models, dtype=torch.int64, device=self.device)
-        weights = torch.zeros_like(self.gradient_rows)
+        weights = torch.zeros_like(self.memory.gradients)
         self.noted = []
         try:
             self._step(images, whole[0], whole, whole, weights, weights[:, 0], whole[0])
@@ -467,48 +382,10 @@ class KernelNetwork:
         """The value of a layer that a later one adds."""
         if layer is None:
             return None
-        maps = self.maps[layer]
+        maps = self.memory.maps[layer]
         return {"y": maps.y, "z": maps.z, "x": maps.x}[layer.skip]
 
     def _skip_gradient(self, layer: Layer) -> Tensor:
         """The gradient of that value, which is that of the later layer's convolution."""
         [later] = [other for other in self.layers if other.adds is layer] or [layer]
-        return self.maps[later].d
-
-    @property
-    def _least(self) -> int:
-        """The least that tensor cores take at once."""
-        return 1 if self.precision == "float64" else 16
-
-    def _channels(self, channels: int) -> int:
-        return _power(channels, self._least, self.tiles.channels)
-
-    def _pixels(self, side: int) -> int:
-        return _power(side**2, self._least, self.tiles.pixels)
-
-    def _depth(self, terms: int) -> int:
-        return _power(terms, self._least, self.tiles.depth)
-
-
-def _power(number: int, least: int = 1, most: int = 2**20) -> int:
-    """Return the power of two from `number` up, within limits."""
-    return max(least, min(most, triton.next_power_of_2(number)))
-
-
-def warm_up(launches: Iterable[tuple]) -> None:
-    """Compile the kernels of launches that have not been made yet, on all cores. Triton lets other
-    threads run while it does, but for a quarter of the time."""
-    mode = getattr(triton, "AsyncCompileMode", None)  # not in older releases: one after the other
-    bar = tqdm(total=0, desc="compiling GPU kernels, once", unit="", disable=None, delay=1)
-    begun: list[Future] = []
-    with bar, ThreadPoolExecutor(usable_cores()) as threads:
-
-        def submit(work: Callable[[], Any]) -> Future:
-            begun.append(threads.submit(work))
-            bar.total = len(begun)
-            begun[-1].add_done_callback(lambda _: bar.update())
-            return begun[-1]
-
-        with mode(SimpleNamespace(submit=submit)) if mode else contextlib.nullcontext():
-            for kernel, grid, arguments, constants in launches:
-                kernel.warmup(*arguments, grid=grid, **constants)
+        return self.memory.maps[later].d

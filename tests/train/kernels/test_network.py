@@ -18,13 +18,14 @@ from study.train import cpu_kernels, data
 from study.train.blocks import Network
 from study.train.dropout import Dropouts, Noise
 from study.train.kernels import choice, network
-from study.train.kernels.network import KernelNetwork, Tiles
+from study.train.kernels.network import KernelNetwork
+from study.train.kernels.tiles import Tiles
 from study.train.pack import Pack
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 BANK, COPIES = 6, 2
 WIDE = Tiles(pixels=256, depth=64, weights=128, values=2048, images=2)
-WIDE_64 = Tiles(pixels=64, depth=16, weights=16, values=2048, images=2)
+WIDE_64 = Tiles(pixels=64, depth=16, weights=16, values=2048, images=2, least=1)
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +209,7 @@ def test_so_are_those_of_any_order_and_norm(order, whole_channels, options):
 
 def test_tiles_are_walked_through_to_their_ends(monkeypatch):
     """Maps, sums and batches of many tiles each, the last of which is never full."""
-    tiles = Tiles(pixels=4, depth=4, weights=4, channels=2, values=16, images=2, norm=2)
+    tiles = Tiles(pixels=4, depth=4, weights=4, channels=2, values=16, images=2, norm=2, least=1)
     monkeypatch.setattr(network, "TILES", {"float64": tiles})
     plan = Plan((Conv(3),), ORDERS["norm, relu, dropout"])
     assert_is_torchs(Case(plan, models=1, images=3, size=5))
