@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     "study.plans": "train/test_networks.py",
     "study.report.explain": "report/explain/test_explain.py",
     "study.report.figures": "report/figures/test_figures.py",
+    "study.sweep.bayes": "sweep/test_search.py",
     "study.sweep.jobs": "sweep/test_local.py",
     "study.sweep.leases": "sweep/test_search.py",
     "study.sweep.objective": "sweep/test_spec.py",

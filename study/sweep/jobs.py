@@ -8,7 +8,8 @@ from typing import Any
 from study import runs
 from study.config import Config
 from study.labels import labels
-from study.sweep.search import STARTUP, Search
+from study.sweep.bayes import STARTUP
+from study.sweep.search import Search
 from study.sweep.trials import Trial
 from study.sweep.worker import Job, Task
 from study.tracking.marks import Mode

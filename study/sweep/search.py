@@ -11,27 +11,24 @@ import hashlib
 import itertools
 import json
 import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
+from study.sweep import bayes
+from study.sweep.bayes import Params
 from study.sweep.spec import Sweep
-from study.sweep.trials import FAILED, JOURNAL, RELEASED, Trial, TrialStore, direction
+from study.sweep.trials import FAILED, JOURNAL, RELEASED, Trial, TrialStore
 from study.train import seeds
 
 log = logging.getLogger(__name__)
 
-STARTUP = 10  # random samples before the Gaussian process has something to learn from
 RESAMPLES = 1000  # of configurations known before, until the space counts as searched
-
-Params = Mapping[str, Any]  # internal values by parameter, as Optuna sees them (space.Parameter)
 
 
 class Suggestion(NamedTuple):
@@ -40,34 +37,6 @@ class Suggestion(NamedTuple):
     config: Config
     sample: int
     params: Params
-
-
-def suggest_params(
-    sweep: Sweep,
-    observations: Iterable[tuple[Params, float]],
-    in_flight: Iterable[Params],
-    seed: int,
-) -> dict[str, Any]:
-    """Return what the Gaussian process tries next.
-
-    observations: the parameters and value of each trained run; in_flight: the parameters of those
-    in training, which the acquisition function (q-batch log expected improvement) allows for.
-    Source: Optuna's GPSampler; Ament et al., 2023 (arXiv 2310.20708).
-    """
-    distributions = {p.name: p.distribution for p in sweep.varying}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
-    study = optuna.create_study(direction=direction(sweep.maximizes), sampler=sampler)
-    study.add_trials(
-        create_trial(params=dict(params), distributions=distributions, value=value)
-        for params, value in observations
-    )
-    study.add_trials(
-        create_trial(params=dict(params), distributions=distributions, state=TrialState.RUNNING)
-        for params in in_flight
-    )
-    return study.ask(distributions).params
 
 
 class Search:
@@ -293,13 +262,13 @@ class Search:
 
         known: the names of the runs that the search has suggested before.
         """
-        observations, in_flight = self._observe(trials)
+        observations, in_flight = bayes.observe(trials, self.sweep.maximizes)
         first = self.store.count_samples()
-        guided = self.sweep.method == "bayes" and len(observations) >= STARTUP
+        guided = self.sweep.method == "bayes" and len(observations) >= bayes.STARTUP
         for number in range(first, first + RESAMPLES):
             if guided and number == first:
                 seed = seeds.derive(self.seed, seeds.SEARCH, number) % 2**32
-                params = suggest_params(self.sweep, observations, in_flight, seed)
+                params = bayes.suggest(self.sweep, observations, in_flight, seed)
             else:
                 params = self.sweep.sample(self.seed, number)
             try:
@@ -311,31 +280,6 @@ class Search:
                 return Suggestion(config, number, params)
         self.exhausted = True
         return None
-
-    def _observe(
-        self, trials: list[FrozenTrial]
-    ) -> tuple[list[tuple[Params, float]], list[Params]]:
-        """Return the observations and the parameters in flight, in the order of their samples.
-
-        A failed run counts as the worst value observed, as with W&B.
-        """
-        observed: dict[int, tuple[Params, float]] = {}
-        failed: dict[int, Params] = {}
-        in_flight: dict[int, Params] = {}
-        for trial in trials:
-            sample, why = trial.user_attrs["draw"], trial.user_attrs.get("why")
-            if trial.state == TrialState.COMPLETE and trial.value is not None:
-                observed[sample] = trial.params, trial.value
-            elif trial.state == TrialState.RUNNING:
-                in_flight[sample] = trial.params
-            elif why == FAILED:
-                failed[sample] = trial.params
-        if observed:
-            worst = min if self.sweep.maximizes else max
-            value = worst(value for _, value in observed.values())
-            only_failed = failed.keys() - observed.keys() - in_flight.keys()
-            observed |= {sample: (failed[sample], value) for sample in only_failed}
-        return [observed[s] for s in sorted(observed)], [in_flight[s] for s in sorted(in_flight)]
 
     # What became of it.
 

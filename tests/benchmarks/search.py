@@ -20,8 +20,8 @@ import optuna
 from study import runs
 from study.config import Config
 from study.report import stats
-from study.sweep import spec
-from study.sweep.search import Search, suggest_params
+from study.sweep import bayes, spec
+from study.sweep.search import Search
 
 NAMES = ("dropout", "label_smoothing", "momentum", "gamma", "weight_decay")
 BEST = 0.6573  # of the sixth
@@ -75,11 +75,11 @@ def suggestion_seconds(count: int) -> float:
         sweep = spec.read(path)
         samples = [sweep.sample(0, number) for number in range(count)]
         known = [(params, accuracy(sweep.config(params))) for params in samples]
-        suggest_params(sweep, known, [], 0)  # the first compiles
+        bayes.suggest(sweep, known, [], 0)  # the first compiles
         times = []
         for seed in range(5):
             began = time.perf_counter()
-            suggest_params(sweep, known, [], seed)
+            bayes.suggest(sweep, known, [], seed)
             times.append(time.perf_counter() - began)
         return float(np.median(times))
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from study import runs
 from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
-from study.sweep import leases, local, spec, storages, trials
+from study.sweep import bayes, leases, local, spec, storages, trials
 from study.sweep.jobs import JobQueue
 from study.sweep.search import Search
 from study.train import pack_runs
@@ -182,7 +182,7 @@ def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_
     work(search, 10)
     trial = search.ask()
     search.fail(trial, "loss is NaN")
-    known, _ = search._observe(search.store.trials())
+    known, _ = bayes.observe(search.store.trials(), maximize=True)
     assert known[10] == (search.store.trials()[10].params, min(value for _, value in known))
     asked = [search.ask().config for _ in range(2)]
     assert trial.config not in asked

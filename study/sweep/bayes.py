@@ -1,0 +1,69 @@
+"""What a Bayesian search tries next, by the Gaussian process of Optuna."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from study.sweep.spec import Sweep
+from study.sweep.trials import FAILED, direction
+
+STARTUP = 10  # random samples before the Gaussian process has something to learn from
+
+Params = Mapping[str, Any]  # internal values by parameter, as Optuna sees them (space.Parameter)
+
+
+def suggest(
+    sweep: Sweep,
+    observations: Iterable[tuple[Params, float]],
+    in_flight: Iterable[Params],
+    seed: int,
+) -> dict[str, Any]:
+    """Return what the Gaussian process tries next.
+
+    observations: the parameters and value of each trained run; in_flight: the parameters of those
+    in training, which the acquisition function (q-batch log expected improvement) allows for.
+    Source: Optuna's GPSampler; Ament et al., 2023 (arXiv 2310.20708).
+    """
+    distributions = {p.name: p.distribution for p in sweep.varying}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
+    study = optuna.create_study(direction=direction(sweep.maximizes), sampler=sampler)
+    study.add_trials(
+        create_trial(params=dict(params), distributions=distributions, value=value)
+        for params, value in observations
+    )
+    study.add_trials(
+        create_trial(params=dict(params), distributions=distributions, state=TrialState.RUNNING)
+        for params in in_flight
+    )
+    return study.ask(distributions).params
+
+
+def observe(
+    trials: Iterable[FrozenTrial], maximize: bool
+) -> tuple[list[tuple[Params, float]], list[Params]]:
+    """Return the observations and the parameters in flight, in the order of their samples.
+
+    A failed run counts as the worst value observed, as with W&B.
+    """
+    observed: dict[int, tuple[Params, float]] = {}
+    failed: dict[int, Params] = {}
+    in_flight: dict[int, Params] = {}
+    for trial in trials:
+        sample, why = trial.user_attrs["draw"], trial.user_attrs.get("why")
+        if trial.state == TrialState.COMPLETE and trial.value is not None:
+            observed[sample] = trial.params, trial.value
+        elif trial.state == TrialState.RUNNING:
+            in_flight[sample] = trial.params
+        elif why == FAILED:
+            failed[sample] = trial.params
+    if observed:
+        worst = min if maximize else max
+        value = worst(value for _, value in observed.values())
+        only_failed = failed.keys() - observed.keys() - in_flight.keys()
+        observed |= {sample: (failed[sample], value) for sample in only_failed}
+    return [observed[s] for s in sorted(observed)], [in_flight[s] for s in sorted(in_flight)]
