@@ -10,7 +10,7 @@ from study.report.text.findings import EFFECTS
 from tests.report.conftest import curve, searched
 
 
-def test_a_search_has_its_figures(made, tmp_path):
+def test_a_search_has_its_figures(made, tmp_path, quick):
     searched(made, 11)
     folder = tmp_path / "out"
     report = build_report(grouping.collect(tmp_path / "runs/mine"), [], folder)

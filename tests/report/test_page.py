@@ -46,7 +46,7 @@ def test_a_report_has_all_its_parts(made, tmp_path):
         assert words in html
 
 
-def test_figures_of_an_older_report_that_are_shown_no_longer_are_removed(made, tmp_path):
+def test_figures_of_an_older_report_that_are_shown_no_longer_are_removed(made, tmp_path, quick):
     made(Config(seed=1), curve(99.4))
     made(Config(norm="layer", dropout=0.1, seed=1), curve(99.2))
     page.write(tmp_path / "runs/mine", tmp_path / "out")
@@ -59,7 +59,7 @@ def test_figures_of_an_older_report_that_are_shown_no_longer_are_removed(made, t
     page.write(tmp_path / "runs/mine", tmp_path / "anew")
     left = {path.name for path in figures.iterdir()}
     assert left == {path.name for path in (tmp_path / "anew/figures").iterdir()} | {"mine.png"}
-    assert {"confusion_ln_dropout_0.1.pdf", "normalization_4x4.csv"} <= of_both - left
+    assert {"confusion_ln_dropout_0.1.png", "normalization_4x4.csv"} <= of_both - left
 
 
 def test_norms_that_are_compared_are_explained(made, tmp_path, quick):
