@@ -10,7 +10,7 @@ from tests.benchmarks.processes import Cost
 
 SETTINGS = {
     "dataset": "digits", "network": "mnist_7684", "norm": "batch", "groups": 4, "seed": 1,
-    "dropout": 0.029, "l1": 2.5e-5, "lr": 0.05, "batch_size": 32, "epochs": 5, "augment": "none",
+    "dropout": 0.029, "l1": 2.5e-5, "lr": 0.05, "batch_size": 32, "epochs": 3, "augment": "none",
 }  # fmt: skip
 FOUND = {
     "device": "cpu", "cores": 2, "versions": {"torch": "2.15.0", "wandb": "0.31.0"},

@@ -29,16 +29,11 @@ MODELS = (
     {"schedule": "onecycle", "weight_decay": 1e-3, "label_smoothing": 0.1, "lr": 0.02, "seed": 1},
     {"schedule": "cosine", "momentum": 0.0, "dropout": 0.05, "seed": 3},
 )
-NORMS = (
+NORMS = (  # the losses of all others are those of the loop, too: see tests/golden
     {"norm": "batch"},
     {"norm": "batch", "ema": 0.9},
-    {"norm": "layer"},
     {"norm": "layer", "norm_affine": "element"},
-    {"norm": "layer", "norm_affine": "none"},
-    {"norm": "group", "groups": 2},
     {"norm": "group", "groups": 4},
-    {"norm": "group", "groups": 5},
-    {"norm": "instance"},
 )
 
 
