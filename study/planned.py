@@ -116,11 +116,8 @@ class Plan:
 
     @cached_property
     def configs(self) -> list[Config]:
-        """The configurations of the grids, each once, at most MOST; none of a search.
-
-        Raises:
-            UsageError: the file names a setting that is not allowed.
-        """
+        """The configurations of the grids, each once, at most MOST; none of a search. What is not
+        allowed here, such as a network that another machine knows, is left out with a warning."""
         grids = (self._expand(grid) for grid in self.grids)
         return list(dict.fromkeys(itertools.chain.from_iterable(grids)))[:MOST]
 
@@ -140,9 +137,14 @@ class Plan:
         return []
 
     def _expand(self, grid: Grid) -> list[Config]:
-        values = itertools.islice(itertools.product(*grid.values()), MOST)
-        configs = (Config.from_sweep(dict(zip(grid, row)), quiet=True) for row in values)
-        return list(dict.fromkeys(configs))[: self.run_cap]
+        configs: dict[Config, None] = {}
+        for row in itertools.islice(itertools.product(*grid.values()), MOST):
+            try:
+                configs[Config.from_sweep(dict(zip(grid, row)), quiet=True)] = None
+            except UsageError as error:
+                why = "; ".join(str(error).splitlines())
+                log.warning("%s: what is planned and not allowed here is left out: %s", FILE, why)
+        return list(configs)[: self.run_cap]
 
 
 def description_targets(description: str) -> tuple[float | None, tuple[Step, ...]]:

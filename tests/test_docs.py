@@ -35,7 +35,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\b([A-Z_]+)(?: \?=|=)|\$\(([A-Z_]+)\)", MAKEFILE))
 VARIABLES = {name for pair in VARIABLES for name in pair}
-PROGRAMS = {"git", "cd", "md5sum"}  # what a reader has
+PROGRAMS = {"git", "cd", "export", "md5sum"}  # what a reader has
 PROSE = re.compile(r"(study|make|wandb|python -m|bash|\.venv/bin/\w+) \S")  # inline code: a command
 PLACEHOLDER = re.compile(r"\b(FILE|NAME|RUN|[A-Z])\b")
 

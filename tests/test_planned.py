@@ -66,6 +66,15 @@ def test_a_search_plans_its_cap(command):
     assert (plan.run_cap, plan.configs, plan.metric, plan.target) == (12, [], None, None)
 
 
+def test_what_is_not_allowed_here_is_left_out_with_a_warning(caplog):
+    grid = {"network": ["mnist_7684", "of_elsewhere"], "seed": [1, 2]}
+    plan = Plan("mine", "grid", None, "", (grid,))
+    assert [(config.network, config.seed) for config in plan.configs] == [
+        ("mnist_7684", 1), ("mnist_7684", 2),
+    ]  # fmt: skip
+    assert "left out: network=of_elsewhere" in caplog.text
+
+
 def test_a_large_grid_is_cut(command, monkeypatch):
     monkeypatch.setattr(planned, "MOST", 4)
     assert len(command().configs) == 4

@@ -17,7 +17,7 @@ from typing import Any
 
 from study import planned, runs
 from study.config import Config
-from study.errors import UsageError
+from study.errors import DamagedError, UsageError
 from study.labels import labels
 from study.planned import Plan, default_metric
 from study.runs import DONE, FAILED, FINISHED, RUNNING, STOPPED
@@ -137,10 +137,8 @@ def _total(plan: Plan | None, by_config: dict[Config, _Seen]) -> int | None:
 
 
 def _read_plan(folder: Path) -> Plan | None:
-    with contextlib.suppress(UsageError):
-        plan = planned.read(folder)
-        if plan and plan.configs is not None:  # raises where they are not allowed
-            return plan
+    with contextlib.suppress(DamagedError):
+        return planned.read(folder)
     return None
 
 

@@ -6,7 +6,7 @@
 #     bash tests/benchmarks/gpu.sh
 set -uo pipefail
 out=${OUT:-gpu_results}
-python=${PYTHON:-python3}
+python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
 mkdir -p "$out"
 failed=0
 

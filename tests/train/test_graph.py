@@ -7,7 +7,7 @@ from study.train import graph
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
-def test_a_replay_is_the_step_on_other_inputs_and_the_recording_changes_nothing():
+def test_on_a_gpu_a_replay_is_the_step_on_other_inputs_and_recording_changes_nothing():
     device = torch.device("cuda")
     total = torch.zeros(3, device=device)
     first, second = torch.ones(3, device=device), torch.arange(3.0, device=device)
