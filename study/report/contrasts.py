@@ -86,7 +86,7 @@ def of_like_spread(scores: Sequence[Scores]) -> list[int]:
         rest, rest_freedom = sum(squares[i] for i in others), sum(freedom[i] for i in others)
         # A product of four, so that variances of 0 need no case of their own.
         one, two = squares[widest] * rest_freedom, rest * freedom[widest]
-        critical = _critical_ratio(LEVEL / len(alike), freedom[widest], rest_freedom)
+        critical = critical_ratio(LEVEL / len(alike), freedom[widest], rest_freedom)
         if one <= critical * two:
             break
         alike = others
@@ -168,5 +168,6 @@ def critical_range(variants: int, freedom: int) -> float:
 
 
 @functools.cache
-def _critical_ratio(level: float, one: int, two: int) -> float:
+def critical_ratio(level: float, one: int, two: int) -> float:
+    """The ratio of two variances on so many degrees of freedom that is exceeded at this level."""
     return float(special.fdtri(one, two, 1 - level))

@@ -109,14 +109,16 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
     """Return the effects of each factor and of each two, of values [levels, ..., seeds].
 
     The error is the interaction of seeds with all cells, or with the effect alone where that is
-    larger; without `pooled` always the latter, on its own degrees of freedom.
+    larger; on the degrees of freedom of the former, unless the latter stands out (F test at 5 %)
+    and so has few of its own. Without `pooled` it always is the latter, on its own.
     """
     *shape, seeds = values.shape
     cells, axes = math.prod(shape), range(len(shape))
     centred = values - values.mean(axis=tuple(axes))  # seeds are blocks
     residuals = centred - centred.mean(-1, keepdims=True)
     freedom = (cells - 1) * (seeds - 1)
-    error = (residuals**2).sum() / freedom
+    squares = (residuals**2).sum()
+    error = squares / freedom
     effects = []
     for factors in [*itertools.combinations(axes, 1), *itertools.combinations(axes, 2)]:
         others = tuple(axis for axis in axes if axis not in factors)
@@ -124,8 +126,11 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         own_freedom = math.prod(shape[i] - 1 for i in factors)
         deviations = _deviations(centred.mean(axis=(*others, -1)))
         by_seed = _deviations(residuals.mean(axis=others), seeds=True)
-        own = (by_seed**2).sum() * runs / seeds / (own_freedom * (seeds - 1))
-        used, degrees = (max(error, own), freedom) if pooled else (own, own_freedom * (seeds - 1))
+        own_squares, own_degrees = (by_seed**2).sum() * runs / seeds, own_freedom * (seeds - 1)
+        own = own_squares / own_degrees
+        rest, rest_degrees = squares - own_squares, freedom - own_degrees
+        alone = not pooled or _stands_out(own, own_degrees, rest, rest_degrees)
+        used, degrees = (own, own_degrees) if alone else (max(error, own), freedom)
         known = used > contrasts.SMALLEST**2
         ratio = (deviations**2).sum() * runs / own_freedom / used if known else np.nan
         share = math.prod(1 - 1 / shape[i] for i in factors)
@@ -135,6 +140,15 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
     corrected = stats.holm([effect.p for effect in effects])
     return [dataclasses.replace(effect, p=float(p)) for effect, p in zip(effects, corrected)]
+
+
+def _stands_out(own: float, degrees: int, rest: float, rest_degrees: int) -> bool:
+    """Whether an effect varies more from seed to seed than the rest of the grid, whose squares are
+    given: then the rest says nothing of it."""
+    if not rest_degrees:
+        return False
+    critical = contrasts.critical_ratio(contrasts.LEVEL, degrees, rest_degrees)
+    return own * rest_degrees > critical * rest
 
 
 def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:

@@ -60,6 +60,7 @@ def test_a_pooled_error_is_the_regressions(monkeypatch):
     """Without the guard, exactly."""
     values = np.random.default_rng(3).normal(99, 0.1, (3, 2, 5))
     monkeypatch.setattr(effects, "max", lambda pooled, own: pooled, raising=False)
+    monkeypatch.setattr(effects, "_stands_out", lambda *_: False)
     found = effects.analyse_array(values)
     raw = [distributions.f.sf(*by_regression(values, effect.factors)) for effect in found]
     np.testing.assert_allclose([e.p for e in found], effects.stats.holm(raw), rtol=1e-9)
@@ -74,6 +75,21 @@ def test_nothing_is_significant_where_nothing_differs(pooled):
         for _ in range(150)
     )
     assert wrong <= 150 * 0.05 + 3 * np.sqrt(150 * 0.05 * 0.95)
+
+
+def test_an_effect_that_varies_from_seed_to_seed_has_its_own_few_degrees_of_freedom():
+    """In at most 5 of 100 grids it is significant by chance, up to the simulation's own error."""
+    rng, wrong = np.random.default_rng(6), 0
+    for _ in range(200):
+        values = rng.normal(size=(3, 4, 4)) + 10 * rng.normal(size=(3, 1, 4))
+        effect = effects.analyse_array(values)[0]
+        wrong += effect.significant
+    assert wrong <= 200 * 0.05 + 3 * np.sqrt(200 * 0.05 * 0.95)
+    by_seed = values.mean(axis=1) - values.mean(axis=(0, 1))
+    by_seed -= by_seed.mean(axis=1, keepdims=True)
+    error = 4 * (by_seed**2).sum() / 6  # on (3 - 1) x (4 - 1) degrees of freedom
+    half = effects.stats.t_quantile(6) * np.sqrt(error * 2 / 3 / 16)
+    assert effect.half_width == pytest.approx(half)
 
 
 def test_effects_and_interactions_are_found_with_their_sizes():

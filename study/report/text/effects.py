@@ -16,7 +16,8 @@ def table(effects: Effects | None, metric: Metric) -> Table | None:
         return None
     rows = [_row(effects, effect, metric) for effect in effects.effects]
     error = (
-        "the interaction of seeds with all variants, or with the effect where that is larger"
+        "the interaction of seeds with all variants, or with the effect where that is larger (and"
+        " alone where it stands out)"
         if effects.pooled
         else "each effect's own interaction with seeds, since the variants' spreads differ"
     )
@@ -55,13 +56,15 @@ def sentence(effects: Effects, metric: Metric) -> str:
         f" {metric.format(each.span)}{unit} ({format_p(each.p)})"
         for each in alone
     ]
-    if rest:
+    if tested := [each for each in rest if not np.isnan(each.p)]:
         known = [
             f"{effects.title(each)} (means {metric.format(each.span)}{unit} apart,"
             f"{_uncertainty(each, metric)} {format_p(each.p)})"
-            for each in rest
+            for each in tested
         ]
         words.append(f"no significant difference for {listed(known)}")
+    if unknown := [effects.title(each) for each in rest if each not in tested]:
+        words.append(f"not tested, the seeds being too alike: {listed(unknown)}")
     pairs = [
         f"{effects.title(each).removesuffix(' together')} ({format_p(each.p)})" for each in together
     ]
@@ -70,7 +73,7 @@ def sentence(effects: Effects, metric: Metric) -> str:
         if pairs
         else "no two significantly change each other's effect"
     )
-    return f"{seeds}: {'; '.join([*words, changed])}."
+    return f"{seeds}: {'; '.join([*words, changed])} (p corrected for all effects)."
 
 
 def _uncertainty(effect: Effect, metric: Metric) -> str:
@@ -78,7 +81,7 @@ def _uncertainty(effect: Effect, metric: Metric) -> str:
     if np.isnan(effect.half_width):
         return ""
     if effect.means.size > 2:
-        return f" each ± {metric.format(effect.half_width)} against the mean of all,"
+        return f" each ± {metric.format(effect.half_width)} against the mean of all by itself,"
     half = 2 * effect.half_width  # each level is known by its distance from their mean
     ends = [metric.format(effect.span + side * half) for side in (-1, 1)]
-    return f" 95 % interval {ends[0]} to {ends[1]},"
+    return f" 95 % interval by itself {ends[0]} to {ends[1]},"

@@ -16,10 +16,10 @@ def test_the_sentence_and_the_table_say_what_moves_the_metric():
     )
     assert re.search(
         r"points \(p < 0.001\); no significant difference for dropout \(means 0.0\d points apart,"
-        r" 95 % interval -0.\d\d to 0.\d\d, p = ",
+        r" 95 % interval by itself -0.\d\d to 0.\d\d, p = ",
         sentence,
     )
-    assert sentence.endswith("no two significantly change each other's effect.")
+    assert sentence.endswith("each other's effect (p corrected for all effects).")
     made = effects.table(found, metric)
     assert [row[0] for row in made.rows] == [
         "norm and groups", "dropout", "norm and groups and dropout together",
