@@ -84,7 +84,8 @@ def build_report(
     comparisons = []
     for dataset, part in parts.items():
         place = slug(dataset) if len(parts) > 1 else ""
-        lacking = missing.findings(part, counted=not how_far.is_done)
+        # A search's cap is for all its data sets together.
+        lacking = missing.findings(part, counted=not how_far.is_done or len(parts) > 1)
         made = _compare(part, pairs[dataset], lacking, folder, place, target, best_epoch)
         comparisons.append(made.in_folder(place) if place else made)
     _write_tables(folder, study, pairs, comparisons)

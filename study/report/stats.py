@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-9  # points of accuracy: the mean of three seeds at 99.4 may be 99.39999999999999
+ROUNDING = 1e-9  # points of accuracy: the mean of three seeds at 99.4 may be 99.39999999999999;
+# values that differ by no more are equal, and say nothing of how others would vary
 LATE = 5  # epochs at the end, of which the lowest accuracy is reported
 MOST_SEEDS = 1000
 ENOUGH = 10  # seeds from which the interquartile mean has an interval
@@ -62,16 +63,16 @@ def t_quantile(freedom: Any) -> Any:
 def mean_interval(values: ArrayLike) -> Interval:
     """The mean and its Student t interval (Student 1908, Biometrika 6), over axis 0.
 
-    values: [n]. NaN bounds where n < 2; all NaN where n = 0. How often it covers the truth, also
-    where one run in ten fails to learn: docs/statistics.md.
+    values: [n]. NaN bounds where n < 2, or all are equal; all NaN where n = 0. How often it covers
+    the truth, also where one run in ten fails to learn: docs/statistics.md.
     """
     values = np.asarray(values, dtype=float)
     n = len(values)
     if n == 0:
         return Interval(np.nan, np.nan, np.nan, 0)
     mean = float(values.mean())
-    if n == 1:
-        return Interval(mean, np.nan, np.nan, 1)
+    if np.ptp(values) < ROUNDING:
+        return Interval(mean, np.nan, np.nan, n)
     half_width = t_quantile(n - 1) * values.std(ddof=1) / np.sqrt(n)
     return Interval(mean, float(mean - half_width), float(mean + half_width), n)
 
@@ -163,7 +164,9 @@ def deviation_interval(deviation: float, n: int) -> tuple[float, float]:
 
 def seeds_for(half_width: float, deviation: float) -> float:
     """The fewest seeds whose 95 % t interval has at most this half width, at this standard
-    deviation; NaN above 1,000 and where it is not known."""
+    deviation; NaN above 1,000 and where it is not known, or 0."""
+    if deviation < ROUNDING:
+        return np.nan
     n = np.arange(2, MOST_SEEDS + 1)
     enough = n[t_quantile(n - 1) * deviation / np.sqrt(n) <= half_width]
     return float(enough[0]) if len(enough) else np.nan

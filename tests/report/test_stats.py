@@ -24,9 +24,11 @@ def test_the_mean_has_scipys_t_interval():
     assert ours.half_width == pytest.approx((high - low) / 2)
 
 
-def test_one_value_has_no_interval_and_none_no_mean():
+def test_one_value_and_equal_ones_have_no_interval_and_none_no_mean():
     one = stats.mean_interval([99.4])
     assert one.mean == 99.4 and np.isnan(one.low) and np.isnan(one.high)
+    alike = stats.mean_interval([99.4, 99.4, 99.4])  # which say nothing of how others vary
+    assert alike.n == 3 and alike.mean == pytest.approx(99.4) and np.isnan(alike.half_width)
     none = stats.mean_interval([])
     assert np.isnan(none.mean) and none.n == 0
 
@@ -144,7 +146,7 @@ def test_the_seeds_for_a_half_width_are_the_fewest():
 
     n = int(stats.seeds_for(0.1, 0.15))
     assert half_width(n) <= 0.1 < half_width(n - 1)
-    assert stats.seeds_for(0.1, 0.0) == 2
+    assert np.isnan(stats.seeds_for(0.1, 0.0))  # of seeds that are all alike
     assert np.isnan(stats.seeds_for(0.1, 10)) and np.isnan(stats.seeds_for(0.1, np.nan))
 
 

@@ -44,6 +44,12 @@ class Curve:
     def epochs(self) -> list[int]:
         return self.variant.epochs
 
+    @property
+    def half_widths(self) -> np.ndarray:
+        """Half the interval at each epoch, [epochs]; NaN where the seeds are all alike."""
+        halves = (self.high - self.low) / 2
+        return np.where(halves > stats.ROUNDING, halves, np.nan)
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -75,7 +81,7 @@ class Graph:
 
     def format_last(self, curve: Curve) -> str:
         """The mean at the last epoch and half its interval, where it has one."""
-        half = (curve.high[-1] - curve.low[-1]) / 2
+        half = curve.half_widths[-1]
         return self.format(curve.mean[-1]) + (
             f" ± {self.format(half)}" if np.isfinite(half) else ""
         )

@@ -13,7 +13,7 @@ from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Study
-from study.report.words import count, listed
+from study.report.words import ENDED_EARLY, count, listed
 
 ENOUGH = 10  # configurations from which importance says something
 TREES = 32
@@ -77,8 +77,15 @@ def draw(folder: Path, study: Study, varied: Sequence[Axis]) -> SavedFigure | No
         " random forest on what it was not fitted to; the rest it does not explain. Shaded: what"
         " the largest share exceeds once in 20 times where nothing has an effect, by"
         f" {PERMUTATIONS} permutations of the values. A setting without effect beside the others"
-        " counts at its default.",
+        f" counts at its default.{_not_among_them(study)}",
     )
+
+
+def _not_among_them(study: Study) -> str:
+    """Say that runs which ended early are not counted, since their settings may matter most."""
+    early = sum(run.state in ENDED_EARLY for run in study.all)
+    runs = "run that failed or was" if early == 1 else "runs that failed or were"
+    return f" Not among them: {early} {runs} stopped, whose settings may matter most." * bool(early)
 
 
 def importance(study: Study, varied: Sequence[Axis]) -> Importance | None:

@@ -161,10 +161,9 @@ def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
     look, unit = curve.look, " %" if graph.is_accuracy else ""
     every = marker_step(curve.epochs)
     sizes = [6 if i % every == 0 else 0 for i in range(len(curve.epochs))]
-    halves = (curve.high - curve.low) / 2
     words = [
         _hover(f"{curve.variant.label}<br>epoch {epoch}", mean, half, unit)
-        for epoch, mean, half in zip(curve.epochs, _plain(curve.mean), _plain(halves))
+        for epoch, mean, half in zip(curve.epochs, _plain(curve.mean), _plain(curve.half_widths))
     ]
     line: Trace = {
         "meta": MEAN,

@@ -105,12 +105,20 @@ def sentences(study: Study, matches: list[Match]) -> list[str]:
         )
     if not matches:
         return [*bests, "They share no configuration: what they differ in is in their settings."]
-    apart = [m for m in matches if m.significant]
+    shared = f"{count(len(matches), 'configuration')} in both of two sweeps"
+    return [*bests, f"{shared}: {_verdict(matches)} The table has each difference."]
+
+
+def _verdict(matches: list[Match]) -> str:
+    """In how many configurations that two sweeps share they differ significantly."""
+    tested = [m for m in matches if np.isfinite(m.p_holm)]
+    if not tested:
+        return "none can be tested, which takes two common seeds."
+    apart = [m for m in tested if m.significant]
     better = sum(m.difference.interval.mean > 0 for m in apart)
-    return [
-        *bests,
-        f"{count(len(matches), 'configuration')} in both of two sweeps: the sweeps differ"
-        f" significantly (p < {LEVEL:g} after Holm's correction) in {len(apart)}, in which the"
-        f" other is higher {better} and lower {len(apart) - better} times. The table has each"
-        " difference with its interval.",
-    ]
+    times = f", higher in the other {better} and lower {len(apart) - better} times" if apart else ""
+    of_tested = "" if len(tested) == len(matches) else f" of the {len(tested)} that can be tested"
+    return (
+        f"the sweeps differ significantly (p < {LEVEL:g} after Holm's correction) in"
+        f" {len(apart) or 'none'}{of_tested}{times}."
+    )

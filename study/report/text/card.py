@@ -1,7 +1,6 @@
 """What won, or what is level, at a glance: the cards on top of the report."""
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,12 +98,12 @@ def _varied(study: Study) -> str:
     searched = any(plan.method != "grid" for plan in study.plans.values())
     if len(axes) == 1 or len(study.sweeps) > 1 or searched:
         return words
-    rows = [tuple(getattr(v.config, axis.name) for axis in axes) for v in study.variants]
-    alone = set()
-    for one, two in itertools.combinations(rows[:MOST], 2):
-        differing = [axis.title for axis, a, b in zip(axes, one, two) if a != b]
-        alone |= set(differing) if len(differing) == 1 else set()
-    never = [axis.title for axis in axes if axis.title not in alone]
+    rows = {tuple(getattr(v.config, axis.name) for axis in axes) for v in study.variants}
+    never = [
+        axis.title
+        for i, axis in enumerate(axes)
+        if len({row[:i] + row[i + 1 :] for row in rows}) == len(rows)
+    ]
     if not never:
         return words
     return f"{words} No two variants differ in {' or in '.join(never)} alone."
@@ -186,23 +185,24 @@ def _verdict(
         return OPEN, f"First of {n} variants", f"In test accuracy it is behind {listed(ahead)}."
     if level:
         more = "or more " if level + 1 == MOST < n else ""
-        heading = f"No significant difference: {level + 1} {more}of {n} variants"
+        heading = f"Not significantly different from the first: {level} {more}of {n - 1} others"
         first = next(pair for pair in known if not pair.contrast.significant)
-        difference = _difference(first, "the second")
+        difference = _difference(first, "the second", len(with_best))
         words = f"The first is {difference}: that may be chance.{too_few}"
         return TIE, heading, words
-    difference = _difference(known[0], known[0].two.label)
+    difference = _difference(known[0], known[0].two.label, len(with_best))
     if unknown:
         return OPEN, f"First of {n} variants", f"It is {difference}.{too_few}"
     others = "all others" if n <= MOST else f"the next {MOST - 1}"
     return WON, f"Best of {n} variants", f"Significantly different from {others}: {difference}."
 
 
-def _difference(pair: Pair, other: str) -> str:
+def _difference(pair: Pair, other: str, others: int) -> str:
     """How far the one of a pair is ahead of the `other`, or behind it, with the interval."""
     is_ahead, points, ends = lead(pair)
     side = "ahead of" if is_ahead else "behind"
+    together = " for all pairs together" if others > 1 else ""
     return (
-        f"{points} points of test accuracy {side} {other} (95 % interval {ends},"
+        f"{points} points of test accuracy {side} {other} (95 % interval{together} {ends},"
         f" {format_p(pair.contrast.p)})"
     )

@@ -19,7 +19,7 @@ from study.report.contrasts import Contrast
 from study.report.effects import Effects
 from study.report.text import effects, penalty
 from study.report.variants import TEST, Study, Variant
-from study.report.words import count, format_p, in_words, listed, percent
+from study.report.words import ENDED_EARLY, count, format_p, in_words, listed, percent
 from study.runs import FINISHED
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
@@ -122,10 +122,10 @@ def summarize(
         findings.append(_rest(with_best))
     if grid:
         findings.insert(len(first) + 2, Finding(effects.sentence(grid, study.metric), EFFECTS))
+    findings += [_failed_to_learn(study), *_left_out(study)]
     if harmless := penalty.sentence(study):
         findings.append(Finding(harmless, "results.csv"))
-    findings += [_unranked(study, ranked), _chosen_on_test(study), _failed_to_learn(study)]
-    findings += [*_left_out(study), _images(compared)]
+    findings += [_unranked(study, ranked), _chosen_on_test(study), _images(compared)]
     if target is not None:
         findings.append(_target(study, target))
     findings += [_size(study), _augmented(study), _lambdas(study)]
@@ -282,10 +282,10 @@ def _images(compared: Sequence[Pair]) -> Finding | None:
     if pair is None:
         return None
     return Finding(
-        f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. Another"
-        f" {pair.one.test_images:,} would move the difference of {pair.one.label} and"
-        f" {pair.two.label} by up to {NORMAL * pair.images_error:.2f} points more (95 %, by the"
-        " images on which they disagree).",
+        f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. Their"
+        f" choice gives the difference of {pair.one.label} and {pair.two.label} an error of"
+        f" {NORMAL * pair.images_error:.2f} points more either way (95 %, by the images on which"
+        " they disagree).",
         "pairs.csv",
     )
 
@@ -355,6 +355,13 @@ def _left_out(study: Study) -> list[Finding]:
     if states:
         counts = listed([f"{n} {state}" for state, n in sorted(states.items())])
         text = f"In no mean: runs that are not finished ({counts})."
+        flattered = [
+            f"{variant.label} {n} of {len(study.runs[variant.label])}"
+            for variant in study.variants
+            if (n := sum(run.state in ENDED_EARLY for run in study.runs[variant.label]))
+        ]
+        if flattered:
+            text += f" Means of the runs left flatter those that lost some: {listed(flattered)}."
         findings.append(Finding(text, "results.csv"))
     finished = {variant.label for variant in study.variants}
     missing = [label for label in study.runs if label not in finished]
@@ -365,7 +372,7 @@ def _left_out(study: Study) -> list[Finding]:
     fewer = [f"{label} {n}" for label, n in seeds.items() if n < most]
     if fewer and most > 1:
         text = f"Not all have {most} finished seeds: {listed(fewer)}."
-        text += " Differences are over common ones."
+        text += " Means, and so the ranking, are over each one's own, differences over common ones."
         findings.append(Finding(text, "results.csv"))
     return findings
 

@@ -89,7 +89,7 @@ def sentence(study: Study) -> str | None:
         f"{names[limit.base.without_seed()]}: {_words(limit, study.metric)}" for limit in found
     ]
     return (
-        f"The largest L1 lambda without a significant cost in {study.metric.title}:"
+        f"Up to these L1 lambdas no significant cost in {study.metric.title} was found:"
         f" {'; '.join(words)}."
     )
 

@@ -79,6 +79,12 @@ def _rows(file: str) -> list[dict[str, str]]:
     return list(csv.DictReader(body.splitlines()))
 
 
+WITHOUT = {  # verdicts without an interval, and why
+    "one seed": "one seed gives no interval",
+    "no spread": "seeds that are all alike give no interval",
+}
+
+
 @dataclass(frozen=True)
 class Reproduced:
     """A published variant beside ours: last, over seeds; best and train, means over seeds."""
@@ -98,12 +104,14 @@ class Reproduced:
     @property
     def verdict(self) -> str:
         """within, above, below: where the published run lies beside one more run of ours (95 %);
-        one seed, or no figure."""
+        one seed, no spread, or no figure."""
         theirs = self.published.last
         if theirs is None:
             return "no figure"
         if self.last.n < 2:
             return "one seed"
+        if math.isnan(self.last.half_width):
+            return "no spread"
         low, high = self.last.prediction
         if theirs > high:
             return "above"
@@ -111,9 +119,10 @@ class Reproduced:
 
     @property
     def one_more_run(self) -> str:
-        """Student's 95 % prediction interval of one more run of ours; empty at one seed."""
+        """Student's 95 % prediction interval of one more run of ours; empty where seeds show no
+        spread."""
         low, high = self.last.prediction
-        return "" if self.last.n < 2 else f"{low:.2f} to {min(high, 100):.2f}"
+        return "" if math.isnan(low) else f"{low:.2f} to {min(high, 100):.2f}"
 
     @property
     def differences(self) -> list[str]:
@@ -146,8 +155,8 @@ class Reproduced:
         """Whether the published figure, of one run, may be of one more run like ours."""
         side = "above" if self.difference < 0 else "below"
         apart = f"{abs(self.difference):.2f} points {side} our"
-        if self.verdict == "one seed":
-            return f"{apart}s; one seed gives no interval"
+        if self.verdict in WITHOUT:
+            return f"{apart}s; {WITHOUT[self.verdict]}"
         place = "within" if self.verdict == "within" else "outside"
         return f"{apart} mean, {place} the {self.one_more_run} where one more run would lie (95 %)"
 

@@ -74,7 +74,7 @@ def _target(variant: Variant, step: Step) -> list[str]:
     if step.target is None:
         return []
     lowest = [run.summary["test_accuracy_last5_min"] for run in variant.runs]
-    held = sum(value >= step.target for value in lowest)
+    held = sum(value >= step.target - stats.ROUNDING for value in lowest)
     return [f"{held} of {len(lowest)} seeds hold {step.target:g}."]
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from study import runs
 from study.config import Config
 from study.report import grouping
 from study.report.axis import varying
@@ -21,7 +22,10 @@ def drawn(effect: float, seed: int = 0):
 def test_importance_finds_the_setting_that_decides_and_names_the_rest(saved, tmp_path):
     made = study(*drawn(effect=8))
     caption = importance.draw(tmp_path, made, varying(made)).caption
-    assert caption.startswith("More than chance: dropout.")
+    assert caption.startswith("More than chance: dropout.") and "Not among them" not in caption
+    stopped = study(*drawn(effect=8), run(Config(dropout=0.95), 11.0, 1, runs.STOPPED))
+    caption = importance.draw(tmp_path, stopped, varying(stopped)).caption
+    assert "Not among them: 1 run that failed or was stopped, whose settings" in caption
     assert "30 configurations, 30 finished runs" in caption
     _, rows = saved["importance"]
     assert [row["found"] for row in rows] == [True, False, False, ""]

@@ -34,7 +34,12 @@ def test_shared_configurations_are_paired_by_seed():
     assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
     assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
     assert "2 configurations in both of two sweeps: the sweeps differ significantly" in shared
-    assert "in 1, in which the other is higher 1 and lower 0 times" in shared
+    assert "in 1, higher in the other 1 and lower 0 times." in shared
+    alone = grouping.gather({"old": spread(BN, 99.3), "new": spread(BN, 99.5)})
+    assert (
+        "1 configuration in both of two sweeps: none can be tested"
+        in (across_sweeps.compare(alone).sentences[-1])
+    )
     assert across_sweeps.compare(grouping.gather({"old": spread(BN, 99.3)})) is None
 
 

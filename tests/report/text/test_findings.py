@@ -150,7 +150,7 @@ def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp
     error = 100 * wrong.std(ddof=1) / np.sqrt(len(wrong))
     assert pair.images_error == pytest.approx(error)
     texts = [finding.text for finding in findings.summarize(made, [pair])]
-    assert any(f"by up to {1.96 * error:.2f} points more" in text for text in texts)
+    assert any(f"an error of {1.96 * error:.2f} points more" in text for text in texts)
 
 
 def test_what_seeds_of_augmented_runs_share_is_said():
@@ -179,14 +179,20 @@ def test_a_variant_without_a_finished_run_is_named():
         run(GN, 70.0, 1, runs.STOPPED), run(BN, 20.0, 3, runs.STOPPED),
     )  # fmt: skip
     assert "99.35 ± 0.64 % over 2 seeds" in texts[0]
-    assert "In no mean: runs that are not finished (1 failed, 2 stopped)." in texts
+    assert (
+        "In no mean: runs that are not finished (1 failed, 2 stopped). Means of the runs left"
+        " flatter those that lost some: BN 1 of 3."
+    ) in texts
     assert "Without a finished run: LN, GN." in texts
 
 
 def test_missing_seeds_are_named_and_differences_are_over_common_ones():
     texts = sentences(*spread(BN, 99.4, 99.45, 99.43), *spread(LN, 99.2, 99.22))
     assert "over 2 common seeds the difference is" in texts[1]
-    assert "Not all have 3 finished seeds: LN 2. Differences are over common ones." in texts
+    assert (
+        "Not all have 3 finished seeds: LN 2. Means, and so the ranking, are over each one's own,"
+        " differences over common ones."
+    ) in texts
 
 
 def test_nan_is_no_figure():

@@ -31,8 +31,8 @@ def test_the_largest_harmless_lambda_is_the_last_before_the_least_that_costs():
 def test_the_sentence_has_the_differences_with_their_intervals():
     said = penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 98.0})))
     assert said.startswith(
-        "The largest L1 lambda without a significant cost in test accuracy: BN: 1e-5 (sum), which"
-        " changes it by +0.00 points (-0.3"
+        "Up to these L1 lambdas no significant cost in test accuracy was found: BN: 1e-5 (sum),"
+        " which changes it by +0.00 points (-0.3"
     )
     assert "; 0.0001 (sum) changes it by -1.30 (p < 0.001)." in said
 

@@ -78,6 +78,7 @@ def test_every_study_has_its_sweep_and_its_parameters():
         ((99.37, 99.40, 99.30, 99.31, 99.36), "within",  # above the interval of the mean
          "0.06 points above our mean, within the 99.22 to 99.48 where one more run would lie"),
         ((99.38,), "one seed", "0.03 points above ours; one seed gives no interval"),
+        ((99.36, 99.36), "no spread", "0.05 points above ours; seeds that are all alike give no"),
     ],
 )  # fmt: skip
 def test_the_sentence_follows_from_the_figures(lasts, verdict, words):
