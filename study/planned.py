@@ -65,6 +65,11 @@ class Metric:
         return metric_title(self.name)
 
     @property
+    def aim(self) -> str:
+        """What it looks for, as the file of a sweep says it: minimize test/loss."""
+        return f"{'maximize' if self.maximize else 'minimize'} {self.name}"
+
+    @property
     def superlative(self) -> str:
         """What its best value is: highest or lowest."""
         return "highest" if self.maximize else "lowest"

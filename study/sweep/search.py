@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +62,7 @@ class Search:
         names = {t.user_attrs["run"] for t in trials if t.state == TrialState.COMPLETE}
         if self.is_grid:  # of many configurations few have folders
             names = {path.parent.name for path in out.glob(f"*/{runs.CONFIG}")}
-        self.done_here = {name for name in names if self._is_done_here(name)}
+        self.done_here, self.reached_here = self._find_done(names)
         # Of a search in a database, folders on other machines are not visible here.
         trusts_store = self.store.is_database and not self.is_grid
         self.done = names if trusts_store else self.done_here.copy()
@@ -74,12 +74,20 @@ class Search:
         """How many runs had been trained at the start."""
         return len(self.done_before)
 
-    def _is_done_here(self, name: str) -> bool:
-        """Whether this machine's folder has a trained run; of a grid, one that is still in it."""
-        run = runs.read_done(self.out / name)
-        if run is None or not self.is_grid:
-            return run is not None
-        return runs.name(run.config) == name and run.config in self.sweep.grid
+    def _find_done(self, names: Iterable[str]) -> tuple[set[str], bool]:
+        """Return the runs that this machine's folder has trained, of a grid those that are still in
+        it; and whether one of them has reached the metric's target."""
+        metric, done, reached = self.sweep.metric, set(), False
+        for name in names:
+            run = runs.read_done(self.out / name)
+            if run is None or (self.is_grid and not self._is_in_grid(name, run.config)):
+                continue
+            done.add(name)
+            reached |= metric is not None and metric.is_reached(metric.best(run.history))
+        return done, reached
+
+    def _is_in_grid(self, name: str, config: Config) -> bool:
+        return runs.name(config) == name and config in self.sweep.grid
 
     def study_name(self) -> str:
         """Return the name of Optuna's study: what changes the search begins another study.
@@ -125,11 +133,18 @@ class Search:
 
     def is_target_reached(self) -> bool:
         """Whether a run has reached the metric's target, which ends a sweep."""
-        metric = self.sweep.metric
-        return metric is not None and any(
-            metric.is_reached(t.value)
-            for t in self.store.trials()
-            if t.state == TrialState.COMPLETE
+        return self.reached_here or any(map(self._reaches_target, self.store.trials()))
+
+    def _reaches_target(self, trial: FrozenTrial) -> bool:
+        """Whether a trial's run has reached the target. Of a grid, whose trials are those of all
+        grids and metrics that the file has had, only runs of this one count, by this metric."""
+        metric, known = self.sweep.metric, trial.user_attrs
+        if not metric or trial.state != TrialState.COMPLETE or not metric.is_reached(trial.value):
+            return False
+        return not self.is_grid or (
+            known.get("aim") == metric.aim
+            and self._is_in_grid(known["run"], Config(**known["config"]))
+            and (self.store.is_database or runs.is_done(self.out / known["run"]))
         )
 
     def count_by_other_workers(self) -> int:
@@ -303,7 +318,10 @@ class Search:
         self.leased.pop(runs.name(trial.config), None)
         metric = self.sweep.metric
         value = metric.best(run.history) if metric else None
-        self.store.complete(trial, 0.0 if value is None else value, run.state)
+        if metric is None or value is None:
+            self.store.complete(trial, 0.0, run.state)
+        else:
+            self.store.complete(trial, value, run.state, metric.aim)
         self._write_search()
 
     def fail(self, trial: Trial, cause: str) -> None:

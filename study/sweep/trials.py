@@ -166,10 +166,13 @@ class TrialStore:
             self.storage.set_trial_intermediate_value(trial.id, epoch, value)
 
     @_guard
-    def complete(self, trial: Trial, value: float, state: str) -> None:
-        """End a trial whose run finished or stopped early (`state`)."""
+    def complete(self, trial: Trial, value: float, state: str, aim: str = "") -> None:
+        """End a trial whose run finished or stopped early (`state`). aim: of its value, the
+        metric's (see Metric); empty where the value stands for none."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial.id, "state", state)
+            if aim:
+                self.storage.set_trial_user_attr(trial.id, "aim", aim)
             self.storage.set_trial_state_values(trial.id, TrialState.COMPLETE, [value])
 
     def fail(self, trial: Trial, cause: str) -> None:

@@ -4,6 +4,7 @@ import errno
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -224,6 +225,41 @@ parameters:
   norm: {values: [batch, layer]}
   seed: {values: [1, 2, 3]}
 """
+
+
+TARGET = "metric: {name: test/loss, goal: minimize, target: 0.5}\n"  # which runs of `ended` have
+
+
+@pytest.mark.parametrize("database", [False, True], ids=["journal", "sqlite"])
+def test_the_target_of_a_grid_is_reached_by_its_runs_and_its_metric_alone(
+    sweep, tmp_path, database
+):
+    storage = f"sqlite:///{tmp_path}/search.db" if database else None
+    out, high = tmp_path / "a", TARGET.replace("0.5", "0.03")
+
+    def search(metric: str, *settings: str) -> Search:
+        return Search(sweep(GRID + metric, *settings), out, storage=storage)
+
+    assert len(work(search("", "seed=1,2"))) == 4  # whose trials hold no metric
+    assert len(work(search(high, "seed=1,2,3"))) == 2
+    of_another = search(high.replace("loss, goal: minimize", "accuracy, goal: maximize"))
+    assert of_another.is_target_reached()  # 80 is above 0.03
+    assert not search(high).is_target_reached()
+    assert search(TARGET, "seed=3").is_target_reached()
+    other = search(TARGET, "seed=4")  # those that have reached it are not in this grid
+    assert not other.is_target_reached() and other.count_remaining() == 2
+    assert len(work(other, 1)) == 1 and other.ask() is None
+    assert "test/loss 0.5, is reached" in other.end_reason()
+    late = Search(other.sweep, tmp_path / "far", storage=storage)
+    assert late.is_target_reached() == database  # by the store alone
+
+
+def test_of_a_grid_a_run_whose_folder_is_gone_has_reached_no_target(sweep, tmp_path):
+    assert len(work(Search(sweep(GRID + TARGET), tmp_path))) == 1
+    [folder] = (path.parent for path in tmp_path.glob("*/summary.json"))
+    assert Search(sweep(GRID + TARGET), tmp_path).is_target_reached()
+    shutil.rmtree(folder)
+    assert len(work(Search(sweep(GRID + TARGET), tmp_path))) == 1
 
 
 def test_folders_that_are_not_of_the_grid_are_left_alone(sweep, tmp_path):
