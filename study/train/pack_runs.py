@@ -153,6 +153,16 @@ class Member:
     failure: RunError | None = None
     ended: bool = False
 
+    def enter(self, claims: contextlib.ExitStack) -> None:
+        """Claim its folder, and see whether it is trained.
+
+        Raises:
+            UsageError: the folder is another process's or another run's, or cannot be written.
+            RunError: what is damaged in it cannot be set aside.
+        """
+        claims.enter_context(files.claim(self.folder))
+        self.ended = recovery.find_done(self.config, self.folder, self.callback) is not None
+
     def begin(self) -> None:
         """Find where it goes on from, and write what is known before the next epoch."""
         try:
@@ -208,14 +218,16 @@ def train(
     """Train configurations of one bucket in their run folders, as many at once as memory holds.
 
     Like loop.train for each: a finished run is left alone, one that was cut off goes on. One that
-    fails leaves the pack, and its place in the result has the cause; the others' numbers do not
-    change. Out of memory halves the pack, which goes on from the last whole epoch.
+    fails leaves the pack, and its place in the result has the cause; so does one whose folder
+    cannot be worked in, which stays as it is. The others' numbers do not change. Out of memory
+    halves the pack, which goes on from the last whole epoch.
 
     share: how many processes train on the device side by side. pictures: whether each run gets its
     picture of misclassified images, which takes longer than all else of its end.
 
     Raises:
-        UsageError: a setting, a data file or a folder cannot be used; nothing was trained.
+        UsageError: a setting or a data file cannot be used; of a single run also its folder.
+            Nothing was trained.
     """
     picked = devices.pick(device)
     devices.prepare(picked, configs[0], threads)
@@ -226,9 +238,12 @@ def train(
     ]
     with contextlib.ExitStack() as claims:
         for member in members:
-            claims.enter_context(files.claim(member.folder))
-            done = recovery.find_done(member.config, member.folder, member.callback)
-            member.ended = done is not None
+            try:
+                member.enter(claims)
+            except (UsageError, RunError) as error:
+                if len(members) == 1:  # as the loop does
+                    raise
+                member.failure, member.ended = RunError(str(error)), True
         data.load(configs[0])
         augment.prepare(configs[0])
         going = [member for member in members if not member.ended]

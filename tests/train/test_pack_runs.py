@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from study import files, runs
 from study.config import Config
-from study.errors import RunError
+from study.errors import RunError, UsageError
 from study.train import checkpoint, data, loop, pack_runs, results
 from study.train.callback import Callback
 from study.train.pack import Pack
@@ -467,6 +467,26 @@ def test_a_damaged_checkpoint_of_one_is_set_aside_and_it_starts_anew(tiny_pack, 
     pair = pack_runs.train(tiny_pack[:2], [tmp_path / "bad", tmp_path / "good"])
     assert [run.state for run in pair] == [runs.FINISHED] * 2
     assert (tmp_path / "bad.damaged" / runs.CHECKPOINT).read_bytes() == b"no checkpoint"
+
+
+def test_a_folder_that_cannot_be_worked_in_fails_its_run_alone(tiny_pack, tmp_path):
+    busy, odd, good = folders = [tmp_path / name for name in ("busy", "odd", "good")]
+    (odd / files.LOCK).mkdir(parents=True)
+    callbacks = [Stops() for _ in folders]
+    with files.claim(busy):
+        first, second, third = pack_runs.train(tiny_pack, folders, callbacks=callbacks)
+        assert isinstance(first, RunError) and f"{busy}: another process is training" in str(first)
+        with pytest.raises(UsageError, match="another process is training"):
+            pack_runs.train(tiny_pack[:1], [busy])  # as the loop says it of one
+    assert isinstance(second, RunError) and f"{odd / files.LOCK}: is no file" in str(second)
+    assert third.done and [callback.begun for callback in callbacks] == [[], [], [0]]
+    assert not any(runs.holds_run(folder) for folder in (busy, odd))
+
+    pack_runs.train(tiny_pack[:1], [busy])
+    before = files.read_json(busy / runs.SUMMARY)
+    wrong, _ = pack_runs.train(tiny_pack[1:], [busy, good])  # the folder of another run
+    assert isinstance(wrong, RunError) and f"{busy}: holds another run" in str(wrong)
+    assert files.read_json(busy / runs.SUMMARY) == before
 
 
 def test_a_folder_that_goes_while_it_trains_fails_its_run_alone(tiny_pack, tmp_path):
