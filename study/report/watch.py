@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from study import runs
+from study import files, runs
 from study.errors import UsageError
 from study.report import page, progress
 from study.report.build import build_report
@@ -30,7 +30,7 @@ class Watch:
     shows other results.
 
     Raises:
-        UsageError: a folder is not there, or given twice.
+        UsageError: a folder is not there, or given twice, or `out` cannot be written.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Watch:
         for folder in folders:
             if not folder.is_dir():
                 raise UsageError(f"{folder}: no such folder; start its sweep first")
+        files.check_writable(out)  # later it counts as what may change: a disk that is full now
         self.folders, self.out = folders, out
         self.target, self.best_epoch = target, best_epoch
         self.index = out / "index.html"

@@ -133,6 +133,12 @@ def test_only_folders_that_are_there_are_watched(tmp_path):
         Watch([tmp_path / "one"] * 2, tmp_path, None, False)
 
 
+def test_a_report_that_can_never_be_written_is_refused_at_once(begun, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file/report: cannot be written"):
+        Watch(begun.folders, tmp_path / "file/report", None, False)
+
+
 def test_the_command_ends_with_the_sweep(begun, made, tmp_path, command):
     finish(made, tmp_path, 1, 99.0)
     finish(made, tmp_path, 2, 98.0)
