@@ -273,6 +273,18 @@ def share(folder: Path) -> Iterator[bool]:
         yield alone
 
 
+def is_in_use(folder: Path) -> bool:
+    """Whether a command works in a folder, by its lock; not where that cannot be known."""
+    with contextlib.suppress(OSError):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(folder / LOCK, flags), "rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+            except BlockingIOError:
+                return True
+    return False
+
+
 def _clear(folder: Path) -> None:
     """Remove the files that processes were writing as they died."""
     for path in folder.glob(f".*{TEMPORARY}"):

@@ -117,6 +117,19 @@ def test_a_lock_that_is_no_file_is_refused_and_what_a_link_leads_to_is_left_alon
         files.write_text(run / "file", "")
 
 
+def test_a_folder_is_in_use_while_a_command_works_in_it(tmp_path):
+    assert not files.is_in_use(tmp_path / "none") and not files.is_in_use(tmp_path)
+    for enter in (files.claim, files.share):
+        with enter(tmp_path):
+            assert files.is_in_use(tmp_path)
+        assert not files.is_in_use(tmp_path)
+        with enter(tmp_path):  # asking has locked nothing
+            pass
+    (tmp_path / files.LOCK).unlink()
+    os.mkfifo(tmp_path / files.LOCK)
+    assert not files.is_in_use(tmp_path)
+
+
 def test_what_a_killed_process_was_writing_is_cleared_by_who_locks_the_folder(tmp_path):
     begun = subprocess.run(
         [sys.executable, "-c", KILLED_WRITE, str(tmp_path)], capture_output=True, text=True

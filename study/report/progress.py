@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from study import planned, runs
+from study import files, planned, runs
 from study.config import Config
 from study.errors import DamagedError, UsageError
 from study.labels import labels
@@ -109,7 +109,6 @@ def _read_sweep(folder: Path) -> Progress:
     total = _total(plan, by_config)
     histories = [run.history for run in by_config.values()]
     reached = plan is not None and plan.reaches_target(histories)
-    enough = reached or total is None or states.total() >= total
     described = {
         state: [
             _describe(run, names[run.config.without_seed()], plan)
@@ -118,7 +117,8 @@ def _read_sweep(folder: Path) -> Progress:
         ]
         for state in (RUNNING, FAILED)
     }
-    is_done = enough and bool(by_config) and not states[RUNNING]
+    is_done = bool(by_config) and not states[RUNNING]
+    is_done = is_done and (reached or _has_all(folder, total, states.total()))
     ended = [(path, stamps[path]) for path, run in found.items() if run.state != RUNNING]
     return Progress(
         total, states, described[RUNNING], described[FAILED], is_done, states[FINISHED] > 0,
@@ -134,6 +134,12 @@ def _total(plan: Plan | None, by_config: dict[Config, _Seen]) -> int | None:
     if plan.configs:
         return len({*plan.configs, *by_config})
     return plan.run_cap
+
+
+def _has_all(folder: Path, total: int | None, count: int) -> bool:
+    """Whether a sweep has all its runs; where nobody knows how many those are, whether no command
+    works on it, which may be between two."""
+    return not files.is_in_use(folder) if total is None else count >= total
 
 
 def _read_plan(folder: Path) -> Plan | None:

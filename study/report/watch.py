@@ -20,6 +20,7 @@ from study.runs import Run
 log = logging.getLogger(__name__)
 
 LOOK, REWRITE = 2, 10  # seconds between two looks, and two pages that differ in progress alone
+QUIET = 120  # seconds without news after which a sweep of unknown length counts as done
 IDLE = 1  # it draws anew after so many times as long as it took, to leave the machine to the sweep
 
 
@@ -51,6 +52,7 @@ class Watch:
         self._built: tuple[Any, ...] | None = None  # what the runs that its results are of have
         self._read: dict[Path, tuple[Stamp, Run]] = {}
         self._written = self._rested = 0.0
+        self._news = time.monotonic()  # when the progress was seen to change
 
     @property
     def version(self) -> str:
@@ -64,7 +66,9 @@ class Watch:
         Raises:
             RunError: the report cannot be written.
         """
-        self.progress = now = progress.read(self.folders)
+        now = progress.read(self.folders)
+        if now != self.progress:
+            self.progress, self._news = now, time.monotonic()
         new = now.ended != self._built
         if now == self._shown and not new:
             return False
@@ -89,9 +93,17 @@ class Watch:
         while True:
             if self.look():
                 yield self.progress
-            if until_done and self.progress.is_done and self.progress == self._shown:
+            if until_done and self._is_over():
                 return
             time.sleep(LOOK)
+
+    def _is_over(self) -> bool:
+        """Whether the page shows the end of the sweeps. Where nobody knows how many runs there are,
+        as of agents, the next may be about to begin: then nothing has happened for a while."""
+        if not self.progress.is_done or self.progress != self._shown:
+            return False
+        known = self.progress.total is not None
+        return known or time.monotonic() > self._news + QUIET
 
     def news(self) -> dict[str, Any]:
         """Return what a page that is open asks for."""

@@ -95,6 +95,18 @@ def test_a_search_is_done_at_its_limit_or_its_target(made, tmp_path):
     assert not progress.read([folder, tmp_path]).is_done
 
 
+def test_a_search_without_a_limit_is_not_done_while_a_command_works_on_it(made, tmp_path):
+    folder = tmp_path / "runs/mine"
+    made(Config(lr=0.1), curve(98.0))
+    plan(folder, method="random")
+    assert progress.read([folder]).total is None
+    with files.share(folder):  # as `study sweep` does, here between two runs
+        assert not progress.read([folder]).is_done
+        (folder / planned.FILE).unlink()
+        assert not progress.read([folder]).is_done
+    assert progress.read([folder]).is_done
+
+
 def test_a_look_tells_an_end_from_an_epoch(half):
     before = progress.read([half])
     path = half / runs.name(Config(seed=3))

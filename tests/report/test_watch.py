@@ -54,6 +54,20 @@ def test_the_page_follows_the_runs_to_the_end(begun, made, tmp_path):
     assert len({*versions, begun.version}) == 3
 
 
+def test_a_sweep_of_unknown_length_ends_when_nothing_happens_any_more(
+    begun, made, tmp_path, monkeypatch
+):
+    (tmp_path / "runs/mine/sweep.json").unlink()  # as in the folder of agents
+    finish(made, tmp_path, 1, 99.0)
+    assert begun.look() and begun.progress.is_done and not begun._is_over()
+    made(Config(seed=2), [50.0], runs.RUNNING)
+    monkeypatch.setattr(watch, "QUIET", -1)
+    assert not begun.look() and not begun._is_over()
+    finish(made, tmp_path, 2, 98.0)
+    looks = begun.run(until_done=True)
+    assert next(looks).words == "2 finished, 0 running, 0 failed." and list(looks) == []
+
+
 def test_only_what_has_changed_is_read_again(begun, made, tmp_path, monkeypatch):
     def read(path, original=runs.read):
         folders.append(path.name)
