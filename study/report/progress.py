@@ -106,7 +106,7 @@ def _read_sweep(folder: Path) -> Progress:
     expected = plan.configs if plan else []
     names = labels([*expected, *by_config])
     states = Counter(run.state for run in by_config.values())
-    total = _total(plan, by_config)
+    total = _total(folder, plan, by_config)
     histories = [run.history for run in by_config.values()]
     reached = plan is not None and plan.reaches_target(histories)
     described = {
@@ -126,14 +126,24 @@ def _read_sweep(folder: Path) -> Progress:
     )  # fmt: skip
 
 
-def _total(plan: Plan | None, by_config: dict[Config, _Seen]) -> int | None:
+def _total(folder: Path, plan: Plan | None, by_config: dict[Config, _Seen]) -> int | None:
     """How many runs a sweep has: of a grid those planned and those that are there beside them, of a
-    search at most its limit."""
+    search its limit, or those that are there once it has found no other."""
     if plan is None:
         return None
     if plan.configs:
         return len({*plan.configs, *by_config})
-    return plan.run_cap
+    # A command that works on it may search another space.
+    exhausted = _is_exhausted(folder) and not files.is_in_use(folder)
+    return len(by_config) if exhausted else plan.run_cap
+
+
+def _is_exhausted(folder: Path) -> bool:
+    """Whether the last command that searched found every configuration that can be sampled."""
+    with contextlib.suppress(UsageError):
+        record = files.read_json(folder / runs.SEARCH)
+        return isinstance(record, dict) and record.get("exhausted") is True
+    return False
 
 
 def _has_all(folder: Path, total: int | None, count: int) -> bool:

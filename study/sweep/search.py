@@ -294,6 +294,7 @@ class Search:
             if runs.name(config) not in known:
                 return Suggestion(config, number, params)
         self.exhausted = True
+        self._write_search()
         return None
 
     # What became of it.
@@ -345,7 +346,8 @@ class Search:
         self.leased.clear()
 
     def _write_search(self) -> None:
-        """Write what a report needs to know of a search, beside its runs."""
+        """Write what a report needs to know of a search, beside its runs. exhausted: there is no
+        other configuration."""
         if self.is_grid:
             return
         metric = self.sweep.metric
@@ -354,6 +356,7 @@ class Search:
             "metric": metric and metric.name,
             "goal": metric and ("maximize" if metric.maximize else "minimize"),
             "seed": self.seed,
+            "exhausted": self.exhausted,
             "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.store.trials())),
         }
         files.write_json(self.out / runs.SEARCH, content)

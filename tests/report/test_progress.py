@@ -95,6 +95,22 @@ def test_a_search_is_done_at_its_limit_or_its_target(made, tmp_path):
     assert not progress.read([folder, tmp_path]).is_done
 
 
+def test_a_search_of_every_configuration_is_done_before_its_limit(made, tmp_path):
+    folder = tmp_path / "runs/mine"
+    made(Config(norm="batch"), curve(98.0))
+    made(Config(norm="layer"), curve(97.0))
+    plan(folder, method="random", run_cap=30)
+    for record in ({"exhausted": False}, {}, []):
+        files.write_json(folder / runs.SEARCH, record)
+        assert not progress.read([folder]).is_done
+    files.write_json(folder / runs.SEARCH, {"exhausted": True})
+    found = progress.read([folder])
+    assert found.is_done
+    assert found.words == "2 of 2 planned runs finished, 0 running, 0 failed, 0 to come."
+    with files.share(folder):
+        assert not progress.read([folder]).is_done
+
+
 def test_a_search_without_a_limit_is_not_done_while_a_command_works_on_it(made, tmp_path):
     folder = tmp_path / "runs/mine"
     made(Config(lr=0.1), curve(98.0))
