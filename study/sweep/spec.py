@@ -204,6 +204,9 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
     if (run_cap := content.get("run_cap")) is not None:
         faults.attempt(check_whole, "run_cap", run_cap)
     faults.attempt(objective.check, method, metric, content)
+    definition = ""
+    if not faults.lines:  # else it may have keys that are no text
+        definition = planned.definition(method or "grid", content.get("parameters"))
     sweep = Sweep(
         name=name,
         project=str(content.get("project") or "study"),
@@ -214,7 +217,7 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
         hyperband=stopping,
         run_cap=None if faults.lines else run_cap,
         description=str(content.get("description") or ""),
-        definition=planned.definition(method or "grid", content.get("parameters")),
+        definition=definition,
     )
     # Without a setting that others depend on, their combinations would be told as wrong.
     if method and parameters and not missing & {*COUPLED, VARIANT, None}:
@@ -239,7 +242,8 @@ def _check_key(key: Any, value: Any) -> None:
             f"program={text(value)}: study sweep trains its own networks and starts no script;"
             f" write program: {PROGRAM}"
         )
-    if key == "command" and not {MODULE, "${program}"} & set(map(str, value or [])):
+    words = list(map(str, value)) if isinstance(value, list) else []
+    if key == "command" and not {MODULE, "${program}"} & {*words}:
         raise UsageError(
             f"command={text(value)}: starts another program than {PROGRAM}; write"
             f' command: ["${{env}}", "${{interpreter}}", "-m", "{MODULE}"]'
