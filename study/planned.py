@@ -19,12 +19,14 @@ from typing import Any
 from study import files
 from study.config import Config
 from study.errors import DamagedError, UsageError, describe
+from study.fields import finite
 
 log = logging.getLogger(__name__)
 
 FILE = "sweep.json"
 MOST = 10_000  # planned configurations that are expanded; of a larger grid the first
 PARTS = {"train": "training", "val": "validation", "test": "test"}
+MEASURES = ("loss", "accuracy")
 Grid = dict[str, list[Any]]  # parameter -> its values, in the file's order
 
 
@@ -210,18 +212,43 @@ def read(folder: Path) -> Plan | None:
     content = files.read_json(path)
     try:
         metric, steps = content["metric"], content["steps"]
-        if not all(
-            isinstance(values, list) for grid in content["grids"] for values in grid.values()
-        ):
-            raise TypeError("a parameter without a list of values")
         content |= {
             "metric": metric and Metric(**metric),
             "grids": tuple(content["grids"]),
             "steps": tuple(Step(**step) for step in steps),
         }
-        return Plan(**content)
-    except (AttributeError, KeyError, TypeError) as error:
+        plan = Plan(**content)
+        _check(plan)
+        return plan
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedError(path, describe(error), files.MOVE_AWAY) from error
+
+
+def _check(plan: Plan) -> None:
+    """Check what a plan that was read holds.
+
+    Raises:
+        ValueError, or AttributeError of a grid: something is not of its type.
+    """
+    metric, cap = plan.metric, plan.run_cap
+    targets = [plan.target, metric and metric.target, *(step.target for step in plan.steps)]
+    texts = [plan.name, plan.method, plan.definition, *(step.words for step in plan.steps)]
+    checks = {
+        "a target that is no number": all(each is None or finite(each) for each in targets),
+        "a name without text": all(isinstance(each, str) for each in texts),
+        "a run_cap that is no whole number": cap is None or (type(cap) is int and cap > 0),
+        "a metric that runs do not have": metric is None or _is_known(metric),
+        "a parameter without a list of values": all(
+            isinstance(values, list) for grid in plan.grids for values in grid.values()
+        ),
+    }
+    if faults := [fault for fault, holds in checks.items() if not holds]:
+        raise ValueError(faults[0])
+
+
+def _is_known(metric: Metric) -> bool:
+    part, _, measure = str(metric.name).partition("/")
+    return part in PARTS and measure in MEASURES and isinstance(metric.maximize, bool)
 
 
 def write(folder: Path, plan: Plan) -> None:

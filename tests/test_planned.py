@@ -108,12 +108,26 @@ def test_a_damaged_plan_is_named_and_set_aside_by_the_next_command(command, kind
     assert f"set aside as {planned.FILE}.damaged" in caplog.text
 
 
-@pytest.mark.parametrize("grids", [1, [1], {"norm": ["batch"]}, [{"norm": "batch"}]])
-def test_a_plan_with_other_grids_is_damaged(command, grids, tmp_path):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"grids": grids} for grids in (1, [1], {"norm": ["batch"]}, [{"norm": "batch"}])),
+        *({"run_cap": cap} for cap in ("3", 2.5, True, 0, -1)),
+        *({"target": target} for target in ("99.4", True, [99])),
+        {"steps": [{"target": "99", "words": "bare"}]},
+        {"steps": [{"target": 99.0, "words": 1}]},
+        *({"metric": {"name": "val/loss", "maximize": False, "target": t}} for t in ("0.1", {})),
+        {"metric": {"name": "val/loss", "maximize": "no", "target": None}},
+        *({"metric": {"name": n, "maximize": True, "target": None}} for n in ("best", 3, "a/loss")),
+        *({name: 5} for name in ("name", "method", "definition", "metric", "steps")),
+    ],
+    ids=str,
+)
+def test_a_plan_edited_to_what_it_cannot_be_is_damaged(command, changes, tmp_path):
     planned.write(tmp_path, command(GRID))
     content = files.read_json(tmp_path / planned.FILE)
-    files.write_json(tmp_path / planned.FILE, content | {"grids": grids})
-    with pytest.raises(DamagedError):
+    files.write_json(tmp_path / planned.FILE, content | changes)
+    with pytest.raises(DamagedError, match=r"sweep\.json: is damaged"):
         planned.read(tmp_path)
 
 
