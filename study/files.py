@@ -273,6 +273,17 @@ def share(folder: Path) -> Iterator[bool]:
         yield alone
 
 
+@contextlib.contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Read a file and write it again while no other command does so, by a lock beside it. (Where
+    there can be none, on a file system without locks say, do without.)"""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, UsageError):
+            lock = stack.enter_context(_open_lock(path.parent, f".{path.name}{LOCK}"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def is_in_use(folder: Path) -> bool:
     """Whether a command works in a folder, by its lock; not where that cannot be known."""
     with contextlib.suppress(OSError):
@@ -291,10 +302,10 @@ def _clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _open_lock(folder: Path) -> BinaryIO:
-    """Open the lock of a folder, which is made. Nothing is written to it, nor to what a link in its
+def _open_lock(folder: Path, name: str = LOCK) -> BinaryIO:
+    """Open a lock in a folder, which is made. Nothing is written to it, nor to what a link in its
     place leads to."""
-    path = folder / LOCK
+    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)

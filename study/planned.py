@@ -259,6 +259,11 @@ def write(folder: Path, plan: Plan) -> None:
     Raises:
         RunError: it cannot be written.
     """
+    with files.alone_with(folder / FILE):  # or of two commands one would lose its plan
+        _add(folder, plan)
+
+
+def _add(folder: Path, plan: Plan) -> None:
     try:
         earlier = read(folder)
     except DamagedError as error:

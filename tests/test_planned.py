@@ -1,5 +1,10 @@
 """sweep.json: what was planned, by one command and by several."""
 
+import contextlib
+import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from study import files, planned
@@ -58,6 +63,30 @@ def test_settings_add_to_the_plan_and_an_edited_file_plans_anew(command):
     assert len(edited.configs) == 6 and {c.schedule for c in edited.configs} == {
         "constant", "onecycle",
     }  # fmt: skip
+
+
+def test_commands_that_begin_together_lose_no_plan(tmp_path, monkeypatch):
+    together = threading.Barrier(2, timeout=0.5)
+
+    def read(folder, original=planned.read):
+        earlier = original(folder)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the other waits, as it should
+            together.wait()
+        return earlier
+
+    monkeypatch.setattr(planned, "read", read)
+    plans = [Plan("mine", "grid", None, "", ({"seed": [seed]},)) for seed in (1, 2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(planned.write, [tmp_path] * 2, plans))
+    assert {config.seed for config in planned.read(tmp_path).configs} == {1, 2}
+
+
+def test_a_plan_is_written_where_there_are_no_locks(command, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    assert len(command().configs) == 6
 
 
 def test_a_search_plans_its_cap(command):
