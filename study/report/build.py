@@ -261,11 +261,15 @@ def _provenance(study: Study) -> dict[str, str]:
         for package, version in summary.get("versions", {}).items():
             versions[package].append(version)
     minutes = sum(summary["seconds"] for summary in summaries) / 60
-    paths = [f"{s['path']}, {s['pack']} at once" for s in summaries if "path" in s]
+    paths = [
+        f"{s['path']}, {s['pack']} at once" if "pack" in s else s["path"]
+        for s in summaries
+        if s.get("path")
+    ]
     return {
         "commit": listed([summary.get("git_commit") for summary in summaries]),
         "device": listed([summary.get("device") for summary in summaries]),
         "threads": listed([summary.get("threads") for summary in summaries]),
         "trained by": listed(paths),
-        "training time": f"{minutes:.1f} minutes over all runs",
+        "training time": f"{minutes:.1f} minutes over the finished runs",
     } | {package: listed(values) for package, values in versions.items()}

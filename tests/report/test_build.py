@@ -3,6 +3,7 @@
 import csv
 import itertools
 
+from study import files, runs
 from study.config import Config
 from study.report import grouping, page
 from study.report.build import build_report
@@ -51,6 +52,20 @@ def test_a_complete_grid_has_an_analysis_of_variance_in_place_of_the_importance(
     report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
     names = [figure.name for figure in report.comparisons[0].search_figures]
     assert names == ["effects", "response_dropout", "parallel_coordinates"]
+
+
+def test_where_the_numbers_come_from_is_told_as_far_as_the_finished_runs_know(
+    made, tmp_path, quick
+):
+    made(Config(seed=1), curve(99.0), path="loop", pack=1)
+    made(Config(seed=2), curve(99.0), path=None)
+    half = made(Config(seed=3), curve(99.0), path="pack")
+    summary = files.read_json(half / runs.SUMMARY)
+    files.write_json(half / runs.SUMMARY, {k: v for k, v in summary.items() if k != "pack"})
+    made(Config(seed=4), curve(99.0), runs.STOPPED)
+    report = build_report(grouping.collect(tmp_path / "runs/mine"), [], tmp_path / "out")
+    assert report.provenance["trained by"] == "loop, 1 at once, pack"
+    assert report.provenance["training time"] == "0.5 minutes over the finished runs"
 
 
 def test_a_grid_shows_its_settings_and_searched_nothing(l1_grid, tmp_path, quick):
