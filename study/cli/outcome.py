@@ -3,9 +3,13 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study.errors import UsageError
 from study.sweep.local import Outcome
+
+if TYPE_CHECKING:
+    from study.report.variants import Study, Variant
 
 
 def report(folder: Path, outcome: Outcome) -> int:
@@ -31,19 +35,25 @@ def report(folder: Path, outcome: Outcome) -> int:
 
 
 def _best(folder: Path) -> list[str]:
-    """The configuration with the best mean, and the command that says what it is worth; nothing
-    where no run has finished."""
-    from study.report import grouping, words
+    """The configuration with the best mean, of each data set, network and number of epochs, and the
+    command that says what it is worth; nothing where no run has finished."""
+    from study.report import grouping
 
     try:
         study = grouping.collect(folder)
     except UsageError:  # no finished run here
         return []
-    best = study.ranked()[0]
+    lines = [
+        _best_of(part, family) for part in study.by_dataset.values() for family in part.families
+    ]
+    return [*lines, f"report: study report {shlex.quote(str(folder))}"]
+
+
+def _best_of(study: "Study", family: "list[Variant]") -> str:
+    from study.report import words
+
+    best = family[0]
     value = words.in_words(best.last(study.rank_key), study.metric)
     seeds = words.count(len(best.runs), "seed")
-    name = f"best: {best.label}," if len(study.variants) > 1 else f"{best.label}:"
-    return [
-        f"{name} {study.metric.title} {value} ({seeds})",
-        f"report: study report {shlex.quote(str(folder))}",
-    ]
+    name = f"best: {best.label}," if len(family) > 1 else f"{best.label}:"
+    return f"{name} {study.metric.title} {value} ({seeds})"

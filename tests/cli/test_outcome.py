@@ -34,6 +34,17 @@ def test_the_best_configuration_and_the_next_command_come_last(made, tmp_path, c
     assert "best: BN, test loss" in printed(folder, Outcome(), capsys)[1][1]
 
 
+def test_what_is_not_to_be_compared_has_a_best_of_its_own(made, tmp_path, capsys):  # noqa: F811
+    write_runs(made, Config(dataset="mnist", norm="batch"), 99.0)
+    write_runs(made, Config(dataset="mnist", norm="layer"), 99.4)
+    write_runs(made, Config(dataset="mnist", norm="layer", epochs=3), 97.0)
+    write_runs(made, Config(dataset="cifar10", norm="batch"), 73.0)
+    _, lines = printed(tmp_path / "runs/my sweep", Outcome(trained=4), capsys)
+    found = [line.partition(" test accuracy ")[::2] for line in lines[1:-1]]
+    assert [value for _, value in found] == [f"{v} % (1 seed)" for v in ("99.40", "97.00", "73.00")]
+    assert [name.startswith("best: ") for name, _ in found] == [True, False, False]
+
+
 def test_one_configuration_is_not_the_best(made, tmp_path, capsys):  # noqa: F811
     write_runs(made, Config(), 98.0)
     _, lines = printed(tmp_path / "runs/my sweep", Outcome(trained=1), capsys)
