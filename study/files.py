@@ -35,6 +35,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("STUDY_CACHE") or "cache")
 
 
+def agents_folder() -> Path:
+    """Return the folder that W&B agents write below: STUDY_RUNS, else `runs`."""
+    return Path(os.environ.get("STUDY_RUNS") or "runs")
+
+
 def file_name(name: str) -> str:
     """Turn any name into a file name: letters, digits, `.`, `-` and `_`, not too long."""
     plain = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
@@ -165,9 +170,20 @@ def _write_error(path: Path, error: OSError) -> str:
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free / 1e6
         reason += f"; {free:.0f} MB free"
-    in_cache = path.absolute().is_relative_to(cache_folder().absolute())
-    option = "STUDY_CACHE" if in_cache else "--out"
-    return f"{path}: cannot be written ({reason}): make room or choose another folder with {option}"
+    return (
+        f"{path}: cannot be written ({reason}): make room or choose another folder with"
+        f" {_choice(path)}"
+    )
+
+
+def _choice(path: Path) -> str:
+    """What chooses the folder that a path is in: an option, or a variable of the environment."""
+    path = path.absolute()
+    if path.is_relative_to(cache_folder().absolute()):
+        return "STUDY_CACHE"
+    if path.is_relative_to(agents_folder().absolute()):
+        return "--out (of W&B agents: STUDY_RUNS)"
+    return "--out"
 
 
 @functools.cache
@@ -211,8 +227,9 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def check_writable(folder: Path) -> None:
-    """Check that a folder can be written, before anything is computed for it.
+def check_writable(folder: Path, meant: Path | None = None) -> None:
+    """Check that a folder can be written, before anything is computed for it. meant: the folder
+    that would be made in it, which the message is to help to choose.
 
     Raises:
         UsageError: the folder cannot be made, or nothing can be written in it.
@@ -220,7 +237,8 @@ def check_writable(folder: Path) -> None:
     try:
         write(folder / PROBE, lambda file: file.write(b"\0" * 65536))
     except RunError as error:
-        raise UsageError(str(error).replace(f"{os.sep}{PROBE}", "")) from error
+        message = str(error).replace(f"{os.sep}{PROBE}", "")
+        raise UsageError(message.replace(_choice(folder), _choice(meant or folder))) from error
     finally:
         with contextlib.suppress(OSError):
             (folder / PROBE).unlink()

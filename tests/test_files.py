@@ -168,7 +168,10 @@ def test_what_does_not_fit_the_cache_names_its_variable(tmp_path, monkeypatch):
         files.write_text(tmp_path / "cache/bank/copy", "")
     with pytest.raises(UsageError, match=r"choose another folder with STUDY_CACHE"):
         files.check_writable(tmp_path / "cache/bank")
-    with pytest.raises(RunError, match=r"choose another folder with --out"):
+    with pytest.raises(RunError, match=r"choose another folder with --out$"):
+        files.write_text(tmp_path / "runs/file", "")
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "runs"))  # agents have no --out
+    with pytest.raises(RunError, match=r"choose another folder with --out .*agents: STUDY_RUNS"):
         files.write_text(tmp_path / "runs/file", "")
 
 

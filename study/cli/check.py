@@ -79,7 +79,7 @@ def _folders() -> list[str]:
         free = shutil.disk_usage(existing).free
         print(f"disk     {free / 1e9:.1f} GB free for {purpose} in {folder}")
         try:
-            files.check_writable(existing)
+            files.check_writable(existing, folder)
         except UsageError as error:
             problems.append(str(error))
         if free < LEAST_FREE:

@@ -5,14 +5,13 @@
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from study import runs
+from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.runs import Run
@@ -78,8 +77,7 @@ class AssignedRun:
             wandb_run.finish(exit_code=2)
             raise
         logger.complete_config(wandb_run, config)
-        root = Path(os.environ.get("STUDY_RUNS") or "runs")
-        folder = root / sweep / f"{runs.name(config)}-{wandb_run.id}"
+        folder = files.agents_folder() / sweep / f"{runs.name(config)}-{wandb_run.id}"
         try:
             if wandb_run.resumed:
                 logger.restore(wandb_run, folder)

@@ -51,7 +51,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_are_named(monkeypatch, 
     monkeypatch.setenv("STUDY_DATA", str(tmp_path))
     monkeypatch.setattr(check, "LEAST_FREE", float("inf"))
 
-    def refuse(folder):
+    def refuse(folder, meant):
         raise UsageError(f"{folder}: cannot be written")
 
     monkeypatch.setattr(check.files, "check_writable", refuse)
@@ -59,6 +59,16 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_are_named(monkeypatch, 
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mend first")]
     assert f"mend first: {tmp_path}: cannot be written" in lines
     assert any("runs has" in line and "make room for runs" in line for line in lines)
+
+
+def test_a_cache_that_cannot_be_made_names_its_variable(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "file/cache"))
+    done = command("check")
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("mend first")]
+    assert line.startswith(f"mend first: {tmp_path / 'file'}: cannot be written (")
+    assert line.endswith("choose another folder with STUDY_CACHE")
 
 
 def test_a_login_is_asked_for_only_with_online(command, monkeypatch, tmp_path):
