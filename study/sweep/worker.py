@@ -184,9 +184,10 @@ class Worker:
         """End a run whose process was killed: write the cause, unless the run itself is whole."""
         code = self.process.exitcode or 0
         signal_or_code = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        option = "--workers" if len(self.job.tasks) == 1 else "--pack"
+        packed = len(self.job.tasks) > 1
+        options = "--workers, or --pack of study sweep," if packed else "--workers"
         cause = (
-            f"the process was killed ({signal_or_code}), out of memory perhaps: a smaller {option}"
+            f"the process was killed ({signal_or_code}), out of memory perhaps: a smaller {options}"
             " may help"
         )
         task = self.job.tasks[index]

@@ -188,6 +188,7 @@ def test_a_killed_worker_leaves_whole_runs_whole(tiny_run, tmp_path):
     assert end == ("end", 0, None)
     [end, failed] = ends[True]
     assert end == ("end", 0, None) and "SIGKILL" in failed[2]
+    assert "a smaller --workers, or --pack of study sweep, may help" in failed[2]
     assert runs.read(there).summary == tiny_run.summary
     assert runs.read(missing).state == runs.FAILED
 
