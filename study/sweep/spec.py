@@ -40,7 +40,6 @@ class Sweep:
 
     name: str
     project: str
-    title: str
     method: str
     parameters: dict[str, Parameter]
     metric: Metric | None = None
@@ -179,7 +178,7 @@ def rerun(config: Config, name: str, replacements: Iterable[str]) -> Sweep:
         name: space.choice(name, [value]) for name, value in config.non_defaults().items()
     }
     parameters |= dict(map(_replacement, replacements))
-    sweep = Sweep(name, "study", name, "grid", parameters)
+    sweep = Sweep(name, "study", "grid", parameters)
     _check_configs(sweep)
     return sweep
 
@@ -210,7 +209,6 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
     sweep = Sweep(
         name=name,
         project=str(content.get("project") or "study"),
-        title=str(content.get("name") or name),
         method=method or "grid",
         parameters=parameters,
         metric=metric,
