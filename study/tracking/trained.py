@@ -46,6 +46,7 @@ def record(
             mode=mode,
             dir=run.path,
             id=run_id(sweep, run),
+            reinit="create_new",  # never another run that this process has open
             resume="allow" if mode == "online" else None,
             name=run.path.name,
             entity=entity,
@@ -56,10 +57,14 @@ def record(
             config=dataclasses.asdict(run.config),
             settings=logger.quiet(),
         )
-        if mode == "online":
-            marks.mark_opened(wandb_run, run.path)
-        logger.prepare(wandb_run)
-        logger.log_end(wandb_run, run)
+        try:
+            if mode == "online":
+                marks.mark_opened(wandb_run, run.path)
+            logger.prepare(wandb_run)
+            logger.log_end(wandb_run, run)
+        except Exception:
+            wandb_run.finish(exit_code=1)
+            raise
         wandb_run.finish()
     if mode == "online":
         for why in stored.find_missing({wandb_run.path: run}).values():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from study import runs
-from study.errors import RunError
+from study.errors import RunError, UsageError
 from study.tracking import client, logger, marks, stored, trained
 from tests.tracking.test_pull import turned_to
 from tests.wandb_server import Server
@@ -77,3 +77,27 @@ def test_a_run_of_which_the_server_lacks_a_part_is_not_marked(tiny_run, tmp_path
         assert marks.is_recorded(run.path, "online")
         [stored_run] = server.runs.values()
         assert marks.address(run).endswith(stored_run.id)
+
+
+def test_a_run_that_cannot_be_logged_is_closed_and_the_next_has_one_of_its_own(tiny_run, tmp_path):
+    """As a worker logs several in a row."""
+    whole, lacking, odd = (
+        runs.read(shutil.copytree(tiny_run.path, tmp_path / name))
+        for name in ("whole", "lacking", "odd")
+    )
+    (lacking.path / runs.PARAMETERS).unlink()
+    (odd.path / runs.GRID).write_text("no picture")
+    with Server() as server, turned_to(server, tmp_path / "wandb"):
+        with pytest.raises(UsageError, match=runs.PARAMETERS):
+            trained.record(lacking, "first", "norm-study", "online")
+        with pytest.raises(Exception, match="cannot identify image"):
+            trained.record(odd, "second", "norm-study", "online")
+        trained.record(whole, "third", "norm-study", "online")
+        ids = [trained.run_id(name, whole) for name in ("first", "second", "third")]
+        assert [(server.runs[id].name, server.runs[id].state) for id in ids] == [
+            ("lacking", "failed"),
+            ("odd", "failed"),
+            ("whole", "finished"),
+        ]
+        assert len(server.runs) == 3 and marks.address(whole).endswith(ids[-1])
+        assert not any(marks.is_recorded(run.path, "online") for run in (lacking, odd))
