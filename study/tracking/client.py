@@ -55,6 +55,10 @@ def _base_url() -> str:
 
     try:
         return wandb.setup().settings.base_url
+    except wandb.errors.Error as error:  # some settings' faults are no ValueError
+        if "API key" not in str(error):
+            raise UsageError(f"wandb's settings: {first_line(error)}") from error
+        raise UsageError(_unusable(error)) from error
     except ValueError as error:
         if "base_url" not in str(error):
             raise UsageError(f"wandb's settings: {' '.join(str(error).split())}") from error
@@ -66,15 +70,26 @@ def check_login() -> None:
     """Check that wandb finds an API key, without asking a server.
 
     Raises:
-        UsageError: there is no API key, or wandb is told to keep away from servers.
+        UsageError: there is no API key that can be used, or wandb is told to keep away from
+            servers.
     """
     import wandb
 
     with environment(WANDB_SILENT="true"):
         _base_url()
         _check_mode(wandb.setup().settings.mode)
-        if not wandb.login(prompt=False, verify=False):
+        try:
+            found = wandb.login(prompt=False, verify=False)
+        except wandb.errors.Error as error:
+            raise UsageError(_unusable(error)) from error
+        if not found:
             raise UsageError(f"no W&B API key: {LOGIN}")
+
+
+def _unusable(error: Exception) -> str:
+    """Return one line for an API key that wandb does not take, with the remedy. wandb's message
+    says what is wrong with the key, without the key."""
+    return f"no W&B API key that can be used ({first_line(error)}): {LOGIN}"
 
 
 def _check_mode(mode: str) -> None:

@@ -10,6 +10,10 @@ import pytest
 
 from study.errors import RunError, UsageError
 from study.tracking import client
+from tests.machines import ROOT, SECRET
+
+# So that wandb looks for an API key.
+KEY = {"WANDB_MODE": "online", "WANDB_BASE_URL": "http://localhost"}
 
 
 @pytest.fixture
@@ -48,21 +52,28 @@ def test_a_server_is_reached_directly_or_through_a_proxy(listening, address, mon
     [
         ({"WANDB_BASE_URL": "localhost:8080"}, "WANDB_BASE_URL=localhost:8080: write it as https:"),
         ({"WANDB_MODE": "of line"}, "wandb's settings: "),
+        ({"WANDB_PROJECT": "a/b"}, "wandb's settings: Invalid project name 'a/b'"),
         ({"WANDB_MODE": "offline"}, "WANDB_MODE=offline: keeps wandb from the server; unset it"),
         ({"WANDB_MODE": "disabled"}, "WANDB_MODE=disabled: keeps wandb from the server"),
         ({"WANDB_MODE": "dryrun"}, "WANDB_MODE=dryrun: keeps wandb from the server"),
+        (KEY | {"WANDB_API_KEY": "cut0ff"}, "no W&B API key that can be used (WANDB_API_KEY "),
+        (KEY | {"WANDB_API_KEY": f"{SECRET} "}, "no W&B API key that can be used (API key "),
+        (KEY | {"WANDB_API_KEY": "", "NETRC": "netrc"}, "no W&B API key that can be used (API "),
     ],
 )
-def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, message):
+def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, message, tmp_path):
     """In a process of its own: wandb reads its settings once."""
+    (tmp_path / "netrc").write_text("machine localhost login user password cut0ff\n")
     ask = (
         "from study.tracking import client\n"
         "try: client.check_login()\nexcept ValueError as e: print(e)"
     )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | setting
     done = subprocess.run(
-        [sys.executable, "-c", ask], env=os.environ | setting, capture_output=True, text=True
+        [sys.executable, "-c", ask], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout.startswith(message) and len(done.stdout.splitlines()) == 1, done
+    assert "cut0ff" not in done.stdout and SECRET not in done.stdout
 
 
 def test_no_key_is_one_line(monkeypatch, tmp_path):
