@@ -84,8 +84,9 @@ class AssignedRun:
             # From here on `study sync` finds the run, however this process ends.
             runs.write_config(folder, config)
             marks.mark_opened(wandb_run, folder, sweep)
-        except RunError:
-            wandb_run.finish(exit_code=1)
+        except Exception as error:
+            if not service.is_lost(error):  # or nobody is there to finish it
+                wandb_run.finish(exit_code=1)
             raise
         return cls(wandb_run, config, folder, stop_requested, open_run, restarts)
 

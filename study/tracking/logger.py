@@ -171,10 +171,11 @@ def log_preemption(wandb_run: Any, folder: Path) -> None:
 
 
 def restore(wandb_run: Any, folder: Path) -> None:
-    """Fetch a resumed run's checkpoint, unless this machine's folder of the run is as far."""
+    """Fetch a resumed run's checkpoint, unless this machine's folder of the run is as far. One that
+    is damaged is not; training mends it."""
     import wandb
 
-    epochs = len(runs.read_history(folder)) if (folder / runs.CONFIG).is_file() else -1
+    epochs = runs.count_epochs(folder) if (folder / runs.CONFIG).is_file() else -1
     if epochs >= wandb_run.starting_step - 1:  # a step is an epoch
         return
     # ValueError, CommError: the run was killed before it uploaded a checkpoint.

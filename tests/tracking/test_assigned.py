@@ -84,6 +84,26 @@ def test_a_resumed_run_fetches_its_checkpoint(monkeypatch):
     assert restored == [run.folder]
 
 
+@pytest.mark.parametrize("error", [UsageError("damaged"), RunError("full"), OSError("cut")])
+def test_a_run_whose_folder_cannot_be_made_ready_is_closed(error, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(logger, "restore", fail)
+    wandb_run = WandbRun({"norm": "layer"}, resumed=True)
+    with pytest.raises(type(error), match=str(error)):
+        AssignedRun.open(lambda: wandb_run, "sweep", threading.Event())
+    assert wandb_run.exit_code == 1
+
+
+def test_a_resumed_run_whose_history_is_torn_here_is_opened(monkeypatch):
+    """Its training sets that aside, and goes on from the checkpoint."""
+    monkeypatch.setattr("wandb.Api", lambda: SimpleNamespace(run=lambda path: 1 / 0))
+    folder = take({"norm": "layer"}).folder
+    (folder / runs.HISTORY).write_text('{"epo')
+    assert take({"norm": "layer"}, resumed=True).folder == folder
+
+
 def test_the_callback_logs_each_epoch_but_the_last_and_stops_when_asked():
     run, checks = take({"norm": "layer", "epochs": 3}), []
     callback = WandbCallback(run, lambda: checks.append(1))

@@ -37,6 +37,20 @@ def test_a_checkpoint_is_fetched_where_this_machine_is_behind(rows, fetched, tmp
     assert (tmp_path / runs.CHECKPOINT).is_file() == fetched
 
 
+def test_a_checkpoint_is_fetched_where_the_history_is_torn(tmp_path, monkeypatch):
+    (tmp_path / runs.CONFIG).write_text("{}")
+    (tmp_path / runs.HISTORY).write_text('{"epoch": 1}\n{"epo')
+    asked = []
+    api = SimpleNamespace(run=lambda path: asked.append(path) or SimpleNamespace(file=no_file))
+    monkeypatch.setattr("wandb.Api", lambda: api)
+    logger.restore(SimpleNamespace(starting_step=2, path="team/project/abc"), tmp_path)
+    assert asked == ["team/project/abc"]
+
+
+def no_file(name):
+    return SimpleNamespace(size=0)
+
+
 def test_rows_are_logged_as_they_are_and_none_twice():
     logged = []
     wandb_run = SimpleNamespace(step=0, starting_step=2)  # a resumed run, which has its epoch 1
