@@ -142,10 +142,13 @@ def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any
     with environment(WANDB_SILENT="true"):
         try:
             api = wandb.Api(timeout=30)
+        except wandb.errors.Error as error:
+            raise RunError(no_access(error)) from error
+        try:
             return api, api.sweep(path)
-        except wandb.errors.AuthenticationError as error:
-            raise RunError(not_accepted(error)) from error
         except (wandb.errors.Error, ValueError) as error:
+            if _is_unanswered(error):
+                raise RunError(no_access(error)) from error
             raise UsageError(
                 f"{path}: no such sweep, or not yours to read ({first_line(error)})"
             ) from error
@@ -174,7 +177,7 @@ def find_runs(project: str, ids: Sequence[str]) -> dict[str, Any]:
         except ValueError:  # there is no such project yet
             return {}
         except Exception as error:  # wandb's errors share no base class
-            raise RunError(f"the W&B server does not answer ({first_line(error)})") from error
+            raise RunError(no_access(error, "")) from error  # callers name a remedy
 
 
 def is_open(sweep: str) -> bool:
@@ -188,25 +191,25 @@ def is_open(sweep: str) -> bool:
     with environment(WANDB_SILENT="true"):
         try:
             return wandb.Api(timeout=10).sweep(sweep).state in ("RUNNING", "PENDING", "PAUSED")
-        except ValueError:  # it was deleted
-            return False
         except Exception as error:
-            raise RunError(f"the W&B server does not answer ({first_line(error)})") from error
+            if isinstance(_origin(error), ValueError):  # it was deleted
+                return False
+            raise RunError(no_access(error)) from error
 
 
 def account() -> str:
     """Return the W&B user whose API key this machine has.
 
     Raises:
-        RunError: the server does not accept the key.
+        RunError: the server is away, or does not accept the key.
     """
     import wandb
 
     with environment(WANDB_SILENT="true"):
         try:
             return wandb.Api(timeout=10).viewer.username
-        except (wandb.errors.Error, ValueError) as error:
-            raise RunError(not_accepted(error)) from error
+        except Exception as error:  # wandb's errors share no base class
+            raise RunError(no_access(error)) from error
 
 
 def is_answering() -> bool:
@@ -217,9 +220,33 @@ def is_answering() -> bool:
         return False
 
 
-def not_accepted(error: Exception) -> str:
-    """Return one line for an API key that the server refuses, with the remedy."""
-    return f"the W&B server does not accept this machine ({first_line(error)}): {LOGIN}"
+def no_access(error: Exception, remedy: str = ": run the command again") -> str:
+    """Return one line for an error of wandb's public API: it raises the same one where the server
+    refuses the API key and where none answers. remedy: of the latter."""
+    import wandb
+
+    # One without another error behind it is of a malformed key.
+    malformed = isinstance(_origin(error), wandb.errors.AuthenticationError)
+    if malformed or _status(error) in (401, 403):
+        return f"the W&B server does not accept this machine ({first_line(error)}): {LOGIN}"
+    return f"the W&B server does not answer ({first_line(error)}){remedy}"
+
+
+def _is_unanswered(error: Exception) -> bool:
+    """Whether an error of wandb's public API says that the server is away, or has a fault."""
+    return hasattr(_origin(error), "response") and not 400 <= _status(error) < 500
+
+
+def _status(error: Exception) -> int:
+    """Return the HTTP status that an error of wandb's public API is of; 0 where it is of none."""
+    response = getattr(_origin(error), "response", None)
+    return getattr(response, "http_status", 0)
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return the error that wandb has wrapped in this one, such as that of its service, which is
+    private and holds the server's response."""
+    return error.__cause__ or getattr(error, "exc", None) or error
 
 
 @contextlib.contextmanager
@@ -233,6 +260,6 @@ def environment(**values: str) -> Iterator[None]:
     finally:
         for name, value in previous.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)  # another thread may have done so
             else:
                 os.environ[name] = value

@@ -16,7 +16,7 @@ from typing import Any
 
 from study import files, runs
 from study.config import FIELDS, NORM_LABELS, Config
-from study.errors import RunError, UsageError
+from study.errors import RunError, UsageError, first_line
 from study.runs import Run
 from study.tracking import client
 from study.tracking.agent_api import Suggestion
@@ -91,7 +91,11 @@ def _init(settings: Mapping[str, Any], **options: Any) -> Any:
             **options,
         )
     except wandb.errors.Error as error:
-        raise RunError(client.not_accepted(error)) from error
+        client.account()  # this error does not say whether it is the key, or no server answers
+        raise RunError(
+            f"the W&B run cannot be opened ({first_line(error)}): check that you may write to its"
+            " project, and run the command again"
+        ) from error
     prepare(wandb_run)
     return wandb_run
 

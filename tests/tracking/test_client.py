@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from study.errors import RunError, UsageError
-from study.tracking import client
-from tests.machines import ROOT, SECRET
+from study.tracking import client, logger
+from tests.machines import ROOT, SECRET, sweep_text
+from tests.tracking.test_pull import turned_to
 
 # So that wandb looks for an API key.
 KEY = {"WANDB_MODE": "online", "WANDB_BASE_URL": "http://localhost"}
@@ -104,3 +105,58 @@ def test_what_we_rely_on_in_wandb():
     assert issubclass(wandb.errors.AuthenticationError, wandb.errors.Error)
     parameters = inspect.signature(wandb.login).parameters
     assert {"prompt", "verify"} <= parameters.keys() or "kwargs" in parameters
+
+
+ACCESS = {
+    401: "does not accept this machine .*: run `wandb login`",
+    403: "does not accept this machine .*: run `wandb login`",
+    503: "does not answer .*: run the command again$",
+    None: "does not answer .*: run the command again$",  # the connection is cut
+}
+
+
+@pytest.fixture
+def impatient(server, tmp_path, monkeypatch):
+    """A server to which this process is turned, and asks again only once."""
+    monkeypatch.setenv("WANDB_X_GRAPHQL_RETRY_MAX", "1")
+    with turned_to(server, tmp_path / "wandb"):
+        yield server
+
+
+@pytest.mark.parametrize(("status", "message"), ACCESS.items())
+def test_an_outage_is_told_apart_from_a_refused_key(impatient, status, message):
+    sweep = impatient.add_sweep(sweep_text(seed=1))
+    assert client.find_sweep(sweep.path)[1].id == sweep.id
+    assert client.account() == "team" and client.is_open(sweep.path)
+    impatient.fail(status) if status else impatient.cut()
+    settings = {"id": f"run{status}", "reinit": "create_new", "project": "tests"}
+    for ask in (
+        client.account,
+        lambda: client.find_sweep(sweep.path),
+        lambda: client.is_open(sweep.path),
+        lambda: logger._init({"console": "off", "silent": True, "init_timeout": 3}, **settings),
+    ):
+        with pytest.raises(RunError, match=f"^the W&B server {message}"):
+            ask()
+
+
+def test_a_sweep_is_told_missing_only_by_a_server_that_answers(impatient, monkeypatch):
+    import wandb
+
+    sweep = impatient.add_sweep(sweep_text(seed=1))
+    missing = f"{sweep.path}0"
+    with pytest.raises(UsageError, match=f"^{missing}: no such sweep, or not yours to read"):
+        client.find_sweep(missing)
+    assert not client.is_open(missing)
+    api = wandb.Api()
+    monkeypatch.setattr("wandb.Api", lambda timeout: api)
+    impatient.fail(503)  # only now
+    with pytest.raises(RunError, match="the W&B server does not answer"):
+        client.find_sweep(sweep.path)
+
+
+def test_a_run_that_the_server_does_not_take_is_told_with_its_cause(impatient):
+    impatient.refuses.add("UpsertBucket")
+    settings = {"id": "refused", "reinit": "create_new", "project": "tests"}
+    with pytest.raises(RunError, match=r"^the W&B run cannot be opened .*: check that you may"):
+        logger._init({"console": "off", "silent": True, "init_timeout": 3}, **settings)
