@@ -119,6 +119,11 @@ def _why_left(run: Run, on_server: Any) -> str:
         return "it was handed back: the sweep's next agent goes on with it"
     if on_server.state == "running" and time.time() - marks.time_opened(run.path) < OPENING:
         return "it was opened a moment ago, and may be about to train"
+    return _why_busy(run)
+
+
+def _why_busy(run: Run) -> str:
+    """Return who else is at work in a run's folder, or ""."""
     try:
         with files.claim(run.path):
             return ""
@@ -127,12 +132,17 @@ def _why_left(run: Run, on_server: Any) -> str:
 
 
 class _Sync:
-    """Runs on their way to the server: the trained ones, then those that are trained on."""
+    """Runs on their way to the server: the trained ones, then those that are trained on.
+
+    opened: when each of the latter was last opened at W&B, as this command found it.
+    """
 
     def __init__(self, found: Sequence[Run], outcome: Outcome, device: str, threads: int) -> None:
         self.found, self.outcome = found, outcome
         self.options: dict[str, Any] = {"device": device, "threads": threads}
         self.signals = Signals()
+        cut_off = [run.path for run in found if run.state == runs.RUNNING]
+        self.opened = {path: marks.time_opened(path) for path in cut_off}
 
     def run(self) -> None:
         """Complete all runs.
@@ -146,7 +156,8 @@ class _Sync:
         cut_off = [run for run in self.found if run.state == runs.RUNNING]
         for group in self._group(cut_off):
             with self._open(group) as opened:
-                self._end(opened, packs.train(opened, self.signals.check, **self.options))
+                if opened:  # not all were taken by others
+                    self._end(opened, packs.train(opened, self.signals.check, **self.options))
 
     def _group(self, cut_off: Iterable[Run]) -> Iterator[Sequence[Run]]:
         """Group runs by what this device trains at once."""
@@ -172,6 +183,10 @@ class _Sync:
             raise
 
     def _reopen(self, run: Run) -> AssignedRun | None:
+        """Open a run again, unless another process has taken it since it was found."""
+        if why := self._why_taken(run):
+            self.outcome.left[str(run.path)] = why
+            return None
         stop_requested, sweep = threading.Event(), marks.opened(run.path)[1]
 
         def reopen() -> Any:
@@ -189,6 +204,14 @@ class _Sync:
             return None
         marks.mark_opened(wandb_run, run.path, sweep)
         return AssignedRun(wandb_run, run.config, run.path, stop_requested, reopen, restarts)
+
+    def _why_taken(self, run: Run) -> str:
+        """Return why a run that was cut off is another process's by now, or ""."""
+        if run.path not in self.opened:
+            return ""
+        if marks.time_opened(run.path) != self.opened[run.path]:  # not locked yet, or ended already
+            return "another process has taken it meanwhile"
+        return _why_busy(run)
 
     def _end(self, opened: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:
         missing = packs.end(opened, results)

@@ -1,7 +1,16 @@
 """`study sync`: the real wandb client against the stand-in backend."""
 
-from study.tracking import logger, marks
+import contextlib
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from study import files, runs
+from study.config import Config
+from study.tracking import logger, marks, sync
 from tests.machines import TINY, epochs, finish, sweep_text
+from tests.tracking.test_pull import turned_to
 
 LONG = TINY | {"epochs": 6, "dropout": 0.1}
 # The client gives up an upload after so many tries.
@@ -65,3 +74,53 @@ def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(
     assert code == 0 and "1 runs uploaded, 0 trained to their end" in output, output
     assert run.state == "finished" and epochs(run) == [1, 2, 3, 4, 5, 6]
     assert set(logger.TABLES) <= run.summary.keys() and "misclassified.npz" in run.files
+
+
+@pytest.fixture
+def client(server, tmp_path):
+    with turned_to(server, tmp_path / "wandb"):
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def handlers(monkeypatch):
+    """Leave pytest its own handlers of signals."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+
+def cut_off(server, folder, seed):
+    """A run that was killed in its first epoch, and its W&B run."""
+    config = Config(norm="layer", epochs=1, seed=seed)
+    run = server.add_run(None, dataclasses.asdict(config), [], state="crashed")
+    run.raw_config["_wandb"] = {"value": {"t": {}}}
+    path = folder / f"{runs.name(config)}-{run.id}"
+    runs.write_config(path, config)
+    marks.mark_opened(SimpleNamespace(path=f"team/tests/{run.id}"), path)
+    return path, run
+
+
+def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(
+    client, tmp_path, monkeypatch, capsys
+):
+    trained, opened = (cut_off(client, tmp_path / "runs", seed) for seed in (1, 2))
+    find = sync._find_incomplete
+
+    def find_and_take(*found):
+        incomplete = find(*found)
+        others.enter_context(files.claim(trained[0]))
+        return incomplete
+
+    def group_and_open(self, found):
+        marks.mark_opened(SimpleNamespace(path=f"team/tests/{opened[1].id}"), opened[0])
+        yield list(found)
+
+    monkeypatch.setattr(sync, "_find_incomplete", find_and_take)
+    monkeypatch.setattr(sync._Sync, "_group", group_and_open)
+    with contextlib.ExitStack() as others:
+        outcome = sync.sync([tmp_path / "runs"], "cpu")
+    assert outcome.left == {
+        str(trained[0]): "another process is training this run; wait for it",
+        str(opened[0]): "another process has taken it meanwhile",
+    }
+    assert [(run.state, run.starts) for run in client.runs.values()] == [("crashed", 0)] * 2
+    assert "Traceback" not in capsys.readouterr().err
