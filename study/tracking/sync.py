@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from study import files, runs
-from study.errors import RunError, UsageError
+from study.errors import RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import client, logger, marks, packs, service, stored
 from study.tracking.assigned import PREEMPTED, AssignedRun
@@ -178,15 +178,29 @@ class _Sync:
             yield opened
         except BaseException:
             for run in opened:
-                with contextlib.suppress(Exception):  # its folder has all
-                    run.wandb_run.finish(exit_code=PREEMPTED)
+                _close(run.wandb_run)
             raise
 
     def _reopen(self, run: Run) -> AssignedRun | None:
-        """Open a run again, unless another process has taken it since it was found."""
+        """Open a run again, or note why it is left."""
+        try:
+            return self._open_again(run)
+        except (UsageError, RunError) as error:
+            self.outcome.left[str(run.path)] = str(error)
+        except Exception as error:  # wandb's errors share no base class
+            self.outcome.left[str(run.path)] = describe(error)
+        return None
+
+    def _open_again(self, run: Run) -> AssignedRun:
+        """Open a run again.
+
+        Raises:
+            RunError: another process has taken it since it was found, the server does not accept
+                it, or its folder cannot be written.
+            Exception: whatever wandb raises.
+        """
         if why := self._why_taken(run):
-            self.outcome.left[str(run.path)] = why
-            return None
+            raise RunError(why)
         stop_requested, sweep = threading.Event(), marks.opened(run.path)[1]
 
         def reopen() -> Any:
@@ -197,12 +211,12 @@ class _Sync:
             return wandb_run
 
         restarts = service.restarts()
+        wandb_run = reopen()
         try:
-            wandb_run = reopen()
-        except RunError as error:
-            self.outcome.left[str(run.path)] = str(error)
-            return None
-        marks.mark_opened(wandb_run, run.path, sweep)
+            marks.mark_opened(wandb_run, run.path, sweep)
+        except Exception:
+            _close(wandb_run)
+            raise
         return AssignedRun(wandb_run, run.config, run.path, stop_requested, reopen, restarts)
 
     def _why_taken(self, run: Run) -> str:
@@ -225,6 +239,12 @@ class _Sync:
                 self.outcome.left[str(run.folder)] = str(result)
             else:
                 self.outcome.continued += 1
+
+
+def _close(wandb_run: Any) -> None:
+    """Close a W&B run as it is: the run's folder has all."""
+    with contextlib.suppress(Exception):
+        wandb_run.finish(exit_code=PREEMPTED)
 
 
 def _split(found: Sequence[Run], size: int) -> Iterator[Sequence[Run]]:

@@ -8,7 +8,8 @@ import pytest
 
 from study import files, runs
 from study.config import Config
-from study.tracking import logger, marks, sync
+from study.errors import RunError
+from study.tracking import logger, marks, packs, sync
 from tests.machines import TINY, epochs, finish, sweep_text
 from tests.tracking.test_pull import turned_to
 
@@ -124,3 +125,33 @@ def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(
     }
     assert [(run.state, run.starts) for run in client.runs.values()] == [("crashed", 0)] * 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_opened_is_left_and_holds_up_no_other(client, tmp_path, monkeypatch):
+    made = [cut_off(client, tmp_path / "runs", seed) for seed in (1, 2, 3)]
+    open_run, mark = logger.init_by_path, marks.mark_opened
+    (odd, _), (full, on_server), (whole, last) = made
+
+    def refuse_one(path, *rest, **options):
+        if path.endswith(made[0][1].id):
+            raise ValueError("odd\nin two lines")
+        return open_run(path, *rest, **options)
+
+    def fill_disk(wandb_run, folder, sweep):
+        if folder == full:
+            raise RunError(f"{folder}: cannot be written")
+        mark(wandb_run, folder, sweep)
+
+    monkeypatch.setattr(logger, "init_by_path", refuse_one)
+    monkeypatch.setattr(marks, "mark_opened", fill_disk)
+    monkeypatch.setattr(
+        packs, "train", lambda opened, *_, **__: [RunError("made up")] * len(opened)
+    )
+    outcome = sync.sync([tmp_path / "runs"], "cpu")
+    assert outcome.left == {
+        str(odd): "ValueError: odd",
+        str(full): f"{full}: cannot be written",
+        str(whole): "made up",
+    }
+    assert (on_server.starts, on_server.state) == (1, "failed")  # closed again
+    assert (last.starts, last.state) == (1, "failed") and last.summary["cause"] == "made up"
