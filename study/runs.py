@@ -41,9 +41,11 @@ METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
 DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
-IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(?:-.*)?$")  # ends `name`; W&B's id may follow
+IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow
 ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
+PULLED = ".pulled.json"  # beside the runs of a sweep that was pulled from W&B
 REMEDY = "run its sweep again, which sets it aside"
+REMEDY_PULLED = "pull its sweep again, which fetches it anew"  # where pull.py has made it
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Run:
 
     def parameters(self) -> dict[str, Any]:
         """Read the layer table, as networks.parameter_table made it."""
-        table = files.read_json(self.path / PARAMETERS, REMEDY)
+        table = files.read_json(self.path / PARAMETERS, _remedy(self.path))
         self._check(PARAMETERS, schema.check_parameters, table)
         return table
 
@@ -97,7 +99,7 @@ class Run:
                 arrays = {name: content[name] for name in content.files}
         # AttributeError: an array alone, without names. Of what is no archive: anything.
         except Exception as error:
-            raise DamagedError(path, error, REMEDY) from error
+            raise DamagedError(path, error, _remedy(self.path)) from error
         self._check(file, schema.check_misclassified, arrays, self.config)
         return Misclassified(**arrays)
 
@@ -112,7 +114,7 @@ class Run:
 
     def confusion(self) -> np.ndarray:
         """Read the test images by target (row), prediction (column): int64 [classes, classes]."""
-        counts = files.read_json(self.path / CONFUSION, REMEDY)
+        counts = files.read_json(self.path / CONFUSION, _remedy(self.path))
         return self._check(CONFUSION, schema.check_confusion, counts, self.config)
 
     def check(self) -> None:
@@ -152,7 +154,7 @@ def read(path: str | Path) -> Run:
     if not holds_run(path):
         raise UsageError(f"{path}: no run folder (it has no {CONFIG})")
     if not (path / CONFIG).is_file():
-        raise DamagedError(path, f"it has no {CONFIG}", REMEDY)
+        raise DamagedError(path, f"it has no {CONFIG}", _remedy(path))
     config = read_config(path)
     # The summary first: of a run that ends meanwhile the history is then as long as it says.
     has_summary, summary = (path / SUMMARY).is_file(), read_summary(path)
@@ -170,7 +172,14 @@ def _checked(path: Path, check: Callable[..., Any], *content: Any) -> Any:
     try:
         return check(*content)
     except ValueError as error:
-        raise DamagedError(path, error, REMEDY) from error
+        raise DamagedError(path, error, _remedy(path.parent)) from error
+
+
+def _remedy(path: Path) -> str:
+    """Return what the user does where a run folder is damaged."""
+    named = IDENTITY.search(path.resolve().name)
+    pulled = named and named[2] and (path.resolve().parent / PULLED).is_file()
+    return REMEDY_PULLED if pulled else REMEDY
 
 
 def read_config(path: Path) -> Config:
@@ -179,11 +188,11 @@ def read_config(path: Path) -> Config:
     Raises:
         DamagedError: it has settings that are not allowed, or is not that of the folder's name.
     """
-    content = files.read_json(path / CONFIG, REMEDY)
+    content = files.read_json(path / CONFIG, _remedy(path))
     config = _checked(path / CONFIG, schema.check_config, content)
     named = IDENTITY.search(path.resolve().name)
     if named and named[1] != config.identity:
-        raise DamagedError(path / CONFIG, f"of another run, {name(config)}", REMEDY)
+        raise DamagedError(path / CONFIG, f"of another run, {name(config)}", _remedy(path))
     return config
 
 
@@ -216,7 +225,7 @@ def is_of_replaced_data(run: Run) -> bool:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read the history in a run folder, unchecked; empty where there is none yet."""
-    return files.read_json_lines(path / HISTORY, REMEDY)
+    return files.read_json_lines(path / HISTORY, _remedy(path))
 
 
 def count_epochs(path: Path) -> int:
@@ -229,7 +238,7 @@ def count_epochs(path: Path) -> int:
 def read_summary(path: Path) -> dict[str, Any]:
     """Read the summary in a run folder, unchecked; empty where there is none yet."""
     file = path / SUMMARY
-    return files.read_json(file, REMEDY) if file.is_file() else {}
+    return files.read_json(file, _remedy(path)) if file.is_file() else {}
 
 
 def holds_run(path: Path) -> bool:

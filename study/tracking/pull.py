@@ -10,7 +10,7 @@ from study import files, runs
 from study.errors import RunError, UsageError, describe, first_line
 from study.tracking import client, server_run
 
-INDEX = ".pulled.json"  # the sweep; run id -> its folder, and its stamp when it was pulled
+INDEX = runs.PULLED  # the sweep; run id -> its folder, and its stamp when it was pulled
 PULLERS = 8
 PAUSE = 1  # seconds, at least, between two writes of the index
 # Of a download, tried after 2, 4, 8 and 16 seconds; wandb's own default goes on for a quarter of
@@ -129,7 +129,7 @@ class _Pull:
         return bool(
             entry
             and entry["stamp"] == _stamp(wandb_run)
-            and (self.pulled.folder / entry["folder"]).is_dir()
+            and _is_whole(self.pulled.folder / entry["folder"])
         )
 
     def _fetch(self, wandb_run: Any) -> bool:
@@ -175,6 +175,16 @@ class _Pull:
         self.written = time.monotonic()
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether a run folder is there, and as it was fetched as far as a reader can tell."""
+    try:
+        runs.read(folder)
+    except UsageError:
+        return False
+    return True
+
+
 def _stamp(wandb_run: Any) -> list[Any]:
-    """Return what changes when a run does; both come with the list of runs, free of requests."""
-    return [wandb_run.historyLineCount, wandb_run.state]
+    """Return what changes when a run does; all come with the list of runs, free of requests. The
+    heartbeat alone changes where files or tables are added to a run that has ended."""
+    return [wandb_run.historyLineCount, wandb_run.state, wandb_run.heartbeatAt]

@@ -67,6 +67,33 @@ def test_only_what_changed_is_fetched_again(client, tmp_path):
     assert states[going.id] == runs.FAILED
 
 
+def test_what_a_sync_adds_to_an_ended_run_is_fetched(client, tmp_path):
+    sweep = client.add_sweep(sweep_text(seed=1))
+    run = whole(client, sweep)
+    folder = pull.pull(sweep.path, tmp_path).folder
+    run.files[runs.SUMMARY] = json.dumps({"state": runs.FINISHED, "device": "later"}).encode()
+    run.heartbeat = "2030-01-01T00:00:00Z"
+    pulled = pull.pull(sweep.path, tmp_path)
+    assert (pulled.fetched, pulled.unchanged) == (1, 0)
+    [run] = runs.find(folder)
+    assert run.summary["device"] == "later"
+    assert pull.pull(sweep.path, tmp_path).unchanged == 1
+
+
+@pytest.mark.parametrize("file", [runs.CONFIG, runs.HISTORY, runs.SUMMARY, runs.PARAMETERS])
+def test_a_damaged_folder_is_fetched_anew_as_its_message_says(client, tmp_path, file):
+    sweep = client.add_sweep(sweep_text(seed=1))
+    whole(client, sweep)
+    [run] = runs.find(pull.pull(sweep.path, tmp_path).folder)
+    (run.path / file).write_text('{"cut')
+    with pytest.raises(UsageError, match=f"{file}: is damaged .*: pull its sweep again"):
+        runs.read(run.path)
+    pulled = pull.pull(sweep.path, tmp_path)
+    assert (pulled.fetched, pulled.unchanged) == (1, 0)
+    assert runs.read(run.path).history == run.history
+    assert pull.pull(sweep.path, tmp_path).unchanged == 1
+
+
 def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
     folder = pull._folder(tmp_path, "norms: 1", "team/study/abc")
     assert folder == tmp_path / "norms__1"
