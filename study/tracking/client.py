@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import time
 import urllib.request
@@ -23,14 +24,16 @@ def check_reachable() -> None:
     """Find out quickly whether a W&B server answers; wandb itself would wait for minutes.
 
     Raises:
+        UsageError: the address of the server or its proxy cannot be read.
         RunError: none answers within PATIENCE seconds.
     """
-    url = urlsplit(_base_url())
-    host, port = url.hostname, url.port or {"https": 443, "http": 80}[url.scheme]
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if proxy and host and not urllib.request.proxy_bypass(host):
-        proxy_url = urlsplit(proxy if "//" in proxy else f"//{proxy}")
-        host, port = proxy_url.hostname, proxy_url.port or 80
+    url = _base_url()
+    scheme = url.partition(":")[0].lower()
+    host, port = _endpoint(url, "WANDB_BASE_URL", 443 if scheme == "https" else 80)
+    server = f"{scheme}://{host}:{port}"
+    proxy = urllib.request.getproxies().get(scheme)
+    if proxy and not urllib.request.proxy_bypass(host):
+        host, port = _endpoint(proxy, f"{scheme.upper()}_PROXY", 80)
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -39,10 +42,29 @@ def check_reachable() -> None:
         except OSError as error:
             if time.monotonic() > end:
                 raise RunError(
-                    f"no W&B server at {url.geturl()} ({error.strerror or error}): check the"
-                    " network and WANDB_BASE_URL"
+                    f"no W&B server at {server} ({error.strerror or error}): check the network"
+                    " and WANDB_BASE_URL"
                 ) from error
             time.sleep(1)
+
+
+def _endpoint(address: str, variable: str, default_port: int) -> tuple[str, int]:
+    """Return host and port of an address, which may hold a password and has none in a message.
+
+    Raises:
+        UsageError: it cannot be read; the message names the variable that holds it.
+    """
+    try:
+        url = urlsplit(address if "//" in address else f"//{address}")
+        host, port = url.hostname, url.port or default_port
+    except ValueError:
+        host = None
+    if not host:
+        raise UsageError(
+            f"{variable}: its address cannot be read: write it as http://USER:PASSWORD@HOST:PORT,"
+            " and in a password # as %23, / as %2F, ? as %3F"
+        )
+    return host, port
 
 
 def _base_url() -> str:
@@ -61,9 +83,18 @@ def _base_url() -> str:
         raise UsageError(_unusable(error)) from error
     except ValueError as error:
         if "base_url" not in str(error):
-            raise UsageError(f"wandb's settings: {' '.join(str(error).split())}") from error
-        value = os.environ.get("WANDB_BASE_URL", "")
-        raise UsageError(f"WANDB_BASE_URL={value}: write it as https://HOST") from error
+            raise UsageError(f"wandb's settings: {_faults(error)}") from error
+        before, at, value = os.environ.get("WANDB_BASE_URL", "").rpartition("@")
+        hidden = "..." if before else ""  # a password
+        raise UsageError(f"WANDB_BASE_URL={hidden}{at}{value}: write it as https://HOST") from error
+
+
+def _faults(error: ValueError) -> str:
+    """Return what is wrong with wandb's settings in a line, without their values, of which
+    some are secret."""
+    listed: list[Any] = getattr(error, "errors", list)()  # pydantic's
+    faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in listed]
+    return "; ".join(faults) or first_line(error)
 
 
 def check_login() -> None:
@@ -150,7 +181,7 @@ def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any
             if _is_unanswered(error):
                 raise RunError(no_access(error)) from error
             raise UsageError(
-                f"{path}: no such sweep, or not yours to read ({first_line(error)})"
+                f"{path}: no such sweep, or not yours to read ({_public(error)})"
             ) from error
 
 
@@ -228,8 +259,13 @@ def no_access(error: Exception, remedy: str = ": run the command again") -> str:
     # One without another error behind it is of a malformed key.
     malformed = isinstance(_origin(error), wandb.errors.AuthenticationError)
     if malformed or _status(error) in (401, 403):
-        return f"the W&B server does not accept this machine ({first_line(error)}): {LOGIN}"
-    return f"the W&B server does not answer ({first_line(error)}){remedy}"
+        return f"the W&B server does not accept this machine ({_public(error)}): {LOGIN}"
+    return f"the W&B server does not answer ({_public(error)}){remedy}"
+
+
+def _public(error: Exception) -> str:
+    """Return the first line of wandb's error, without the password that an address may hold."""
+    return re.sub(r"//[^/\s]*@", "//", first_line(error))
 
 
 def _is_unanswered(error: Exception) -> bool:

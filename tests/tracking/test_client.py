@@ -26,8 +26,9 @@ def listening():
 
 @pytest.fixture
 def address(monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(client, "PATIENCE", 0)
 
     def use(url: str) -> None:
@@ -48,11 +49,34 @@ def test_a_server_is_reached_directly_or_through_a_proxy(listening, address, mon
         client.check_reachable()
 
 
+@pytest.mark.parametrize("mark", "#/?")
+def test_no_part_of_a_password_is_told(address, monkeypatch, mark):
+    address("https://wandb.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}{mark}1@proxy:3128")
+    with pytest.raises(UsageError, match="HTTPS_PROXY: its address cannot be read") as refused:
+        client.check_reachable()
+    assert SECRET not in str(refused.value)
+    monkeypatch.delenv("HTTPS_PROXY")
+    address(f"https://user:{SECRET}@wandb.invalid:8080/path")
+    with pytest.raises(RunError, match=r"^no W&B server at https://wandb\.invalid:8080 \("):
+        client.check_reachable()
+    address(f"https://user:{SECRET}{mark}@wandb.invalid")
+    with pytest.raises(UsageError, match="WANDB_BASE_URL: its address cannot be read") as refused:
+        client.check_reachable()
+    assert SECRET not in str(refused.value)
+    cause = RuntimeError(f"Failed to verify credentials with https://user:{SECRET}@host: away")
+    assert client.no_access(cause).startswith(
+        "the W&B server does not answer (Failed to verify credentials with https://host: away)"
+    )
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ({"WANDB_BASE_URL": "localhost:8080"}, "WANDB_BASE_URL=localhost:8080: write it as https:"),
         ({"WANDB_MODE": "of line"}, "wandb's settings: "),
+        ({"WANDB_BASE_URL": f"u:{SECRET}@host"}, "WANDB_BASE_URL=...@host: write it as https:"),
+        ({"WANDB_MODE": SECRET}, "wandb's settings: mode: Input should be 'online'"),
         ({"WANDB_PROJECT": "a/b"}, "wandb's settings: Invalid project name 'a/b'"),
         ({"WANDB_MODE": "offline"}, "WANDB_MODE=offline: keeps wandb from the server; unset it"),
         ({"WANDB_MODE": "disabled"}, "WANDB_MODE=disabled: keeps wandb from the server"),
