@@ -73,7 +73,7 @@ def sentence(effects: Effects, metric: Metric) -> str:
         if pairs
         else "no two significantly change each other's effect"
     )
-    return f"{seeds}: {'; '.join([*words, changed])} (p corrected for all effects)."
+    return f"{seeds}: {'; '.join([*words, changed])}. Each p is corrected for all effects."
 
 
 def _uncertainty(effect: Effect, metric: Metric) -> str:

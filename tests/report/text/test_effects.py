@@ -19,7 +19,7 @@ def test_the_sentence_and_the_table_say_what_moves_the_metric():
         r" 95 % interval by itself -0.\d\d to 0.\d\d, p = ",
         sentence,
     )
-    assert sentence.endswith("each other's effect (p corrected for all effects).")
+    assert sentence.endswith("each other's effect. Each p is corrected for all effects.")
     made = effects.table(found, metric)
     assert [row[0] for row in made.rows] == [
         "norm and groups", "dropout", "norm and groups and dropout together",
