@@ -38,6 +38,17 @@ def test_damage_is_found_and_named_in_a_line(folder, damage):
     assert not runs.is_done(folder)
 
 
+@pytest.mark.parametrize(
+    "name", ["test_accuracy_best_epoch", "val_accuracy_last", "val_loss_last", "seconds"]
+)
+def test_a_finished_run_has_each_figure_that_a_report_reads(tmp_path, name):
+    run = write_run(tmp_path / "run", Config(dataset="digits", holdout=100, epochs=2))
+    assert runs.is_done(run.path)
+    runs.write_summary(run.path, {k: v for k, v in run.summary.items() if k != name})
+    with pytest.raises(DamagedError, match=f"finished, but without {name}"):
+        runs.read(run.path)
+
+
 @pytest.mark.parametrize("state", [runs.STOPPED, runs.FAILED, runs.RUNNING])
 def test_whole_runs_of_each_state_are_read(state, tmp_path):
     assert write_run(tmp_path / "run", CONFIG, state).state == state
