@@ -229,23 +229,16 @@ def test_no_server_is_one_line_soon(tmp_path):
     with Server() as gone:
         machine = Machine(gone, tmp_path)
     (tmp_path / "mine.yaml").write_text(sweep_text(epochs=1))
-    training = [
-        ["-m", "study.sweep.agent"],
-        ["-m", "study", "agent", "team/project/sweep"],
-        ["-m", "study", "sweep", "mine.yaml", "--online"],
-    ]
-    others = [
-        ["-m", "study", "pull", "team/project/sweep"],
-        ["-m", "study", "check", "--online"],
-    ]
-    commands = training + others
-    started = [machine.start(sys.executable, *c, WANDB_SWEEP_ID="sweep") for c in commands]
-    for words, process in zip(commands, started):
+    training = [["agent", "team/project/sweep"], ["sweep", "mine.yaml", "--online"]]
+    others = [["pull", "team/project/sweep"], ["check", "--online"]]
+    agent = machine.start(sys.executable, "-m", "study.sweep.agent", WANDB_SWEEP_ID="sweep")
+    started = [(machine.fork(*words), words in training) for words in training + others]
+    for process, trains in [(agent, True), *started]:
         output = finish(process)
         assert process.returncode == 1, output
         [line] = [line for line in output.splitlines() if "no W&B server" in line]
         assert "check the network and WANDB_BASE_URL" in line
-        assert ("or run offline: study sweep FILE" in line) == (words in training)
+        assert ("or run offline: study sweep FILE" in line) == trains
         assert "Traceback" not in output
 
 
@@ -259,8 +252,8 @@ def test_without_a_sweep_or_a_key_the_agent_says_what_to_do(server, machine):
     code, output = machine.study("check", "--online")
     assert code == 0 and "logged in as team" in output, output
     server.fail(401)
-    for words in (["study.sweep.agent"], ["study", "check", "--online"]):
-        code, output = machine.run(sys.executable, "-m", *words, WANDB_SWEEP_ID="sweep")
+    agent = machine.run(sys.executable, "-m", "study.sweep.agent", WANDB_SWEEP_ID="sweep")
+    for code, output in (agent, machine.study("check", "--online")):
         assert code == 1 and "does not accept this machine" in output, output
         assert "Traceback" not in output
     server.recover()
