@@ -22,7 +22,6 @@ ROW = ("epoch", "test/loss", "test/accuracy")  # what every epoch has; a pulled 
 # What the summary of a run that is done has, beside its state.
 FIGURES = ("epochs", "seconds", "test_loss_last", "test_accuracy_last", "test_accuracy_best",
            "test_accuracy_best_epoch", "test_accuracy_last5_min")  # fmt: skip
-VALIDATION = ("val_loss_last", "val_accuracy_last")  # where the history has them
 NAMES = ("cause", "device", "git_commit", "path", "url")  # text, or null
 NUMBERS = re.compile(r".*_(last|best|epoch|last5_min|val)|epochs|seconds|parameters|pack")
 LAYER = {"layer": str, "type": str, "output": list, "parameters": int}
@@ -70,8 +69,8 @@ def check_summary(content: Any, history: list[Any]) -> None:
         raise ValueError("a version that is no text")
     if summary["state"] not in DONE:
         return
-    validated = bool(history) and "val/accuracy" in history[-1]
-    needed = (*FIGURES, *VALIDATION) if validated else FIGURES
+    validated = [name for name in (history[-1] if history else ()) if name.startswith("val/")]
+    needed = [*FIGURES, *(f"{name.replace('/', '_')}_last" for name in validated)]
     if missing := [name for name in needed if name not in summary]:
         raise ValueError(f"{summary['state']}, but without {missing[0]}")
     if not history or len(history) < summary["epochs"]:
