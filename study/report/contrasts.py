@@ -78,16 +78,14 @@ def of_like_spread(scores: Sequence[Scores]) -> list[int]:
     test (1941, Annals of Eugenics 11). Of two variants none is set aside: a pair has one error.
     """
     alike = [i for i, values in enumerate(scores) if len(values) > 1]
-    squares = {i: len(scores[i]) * np.var(list(scores[i].values())) for i in alike}
+    squares = {i: float(len(scores[i]) * np.var(list(scores[i].values()))) for i in alike}
     freedom = {i: len(scores[i]) - 1 for i in alike}
     while len(alike) > 2:
         widest = max(alike, key=lambda i: squares[i] / freedom[i])
         others = [i for i in alike if i != widest]
         rest, rest_freedom = sum(squares[i] for i in others), sum(freedom[i] for i in others)
-        # A product of four, so that variances of 0 need no case of their own.
-        one, two = squares[widest] * rest_freedom, rest * freedom[widest]
-        critical = critical_ratio(LEVEL / len(alike), freedom[widest], rest_freedom)
-        if one <= critical * two:
+        level = LEVEL / len(alike)
+        if not stands_out(squares[widest], freedom[widest], rest, rest_freedom, level):
             break
         alike = others
     return alike
@@ -167,7 +165,14 @@ def critical_range(variants: int, freedom: int) -> float:
     return optimize.brentq(lambda q: range_probability(q, variants, freedom) - LEVEL, 0, 1e3)
 
 
+def stands_out(squares: float, freedom: int, rest: float, rest_freedom: int, level: float) -> bool:
+    """Whether a variance is larger than that of the rest (F test at this level): of each the sum of
+    squares and its degrees of freedom. A rest without any says nothing."""
+    # A product of four, so that variances of 0 need no case of their own.
+    one, two = squares * rest_freedom, rest * freedom
+    return bool(rest_freedom) and bool(one > _critical_ratio(level, freedom, rest_freedom) * two)
+
+
 @functools.cache
-def critical_ratio(level: float, one: int, two: int) -> float:
-    """The ratio of two variances on so many degrees of freedom that is exceeded at this level."""
+def _critical_ratio(level: float, one: int, two: int) -> float:
     return float(special.fdtri(one, two, 1 - level))

@@ -128,8 +128,9 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         by_seed = _deviations(residuals.mean(axis=others), seeds=True)
         own_squares, own_degrees = (by_seed**2).sum() * runs / seeds, own_freedom * (seeds - 1)
         own = own_squares / own_degrees
-        rest, rest_degrees = squares - own_squares, freedom - own_degrees
-        alone = not pooled or _stands_out(own, own_degrees, rest, rest_degrees)
+        alone = not pooled or contrasts.stands_out(
+            own_squares, own_degrees, squares - own_squares, freedom - own_degrees, contrasts.LEVEL
+        )
         used, degrees = (own, own_degrees) if alone else (max(error, own), freedom)
         known = used > contrasts.SMALLEST**2
         ratio = (deviations**2).sum() * runs / own_freedom / used if known else np.nan
@@ -140,15 +141,6 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
     corrected = stats.holm([effect.p for effect in effects])
     return [dataclasses.replace(effect, p=float(p)) for effect, p in zip(effects, corrected)]
-
-
-def _stands_out(own: float, degrees: int, rest: float, rest_degrees: int) -> bool:
-    """Whether an effect varies more from seed to seed than the rest of the grid, whose squares are
-    given: then the rest says nothing of it."""
-    if not rest_degrees:
-        return False
-    critical = contrasts.critical_ratio(contrasts.LEVEL, degrees, rest_degrees)
-    return own * rest_degrees > critical * rest
 
 
 def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:

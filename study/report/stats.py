@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-9  # points of accuracy: the mean of three seeds at 99.4 may be 99.39999999999999;
-# values that differ by no more are equal, and say nothing of how others would vary
+# Points of accuracy: the mean of three seeds at 99.4 may be 99.39999999999999. Values that differ
+# by no more are equal, and say nothing of how others would vary.
+ROUNDING = 1e-9
 LATE = 5  # epochs at the end, of which the lowest accuracy is reported
 MOST_SEEDS = 1000
 ENOUGH = 10  # seeds from which the interquartile mean has an interval

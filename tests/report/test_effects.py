@@ -60,7 +60,7 @@ def test_a_pooled_error_is_the_regressions(monkeypatch):
     """Without the guard, exactly."""
     values = np.random.default_rng(3).normal(99, 0.1, (3, 2, 5))
     monkeypatch.setattr(effects, "max", lambda pooled, own: pooled, raising=False)
-    monkeypatch.setattr(effects, "_stands_out", lambda *_: False)
+    monkeypatch.setattr(effects.contrasts, "stands_out", lambda *_: False)
     found = effects.analyse_array(values)
     raw = [distributions.f.sf(*by_regression(values, effect.factors)) for effect in found]
     np.testing.assert_allclose([e.p for e in found], effects.stats.holm(raw), rtol=1e-9)
