@@ -73,8 +73,9 @@ def copy(source: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file, which takes the place of `path` once it is whole."""
+def _replacing(path: Path, meant: Path | None = None) -> Iterator[IO[bytes]]:
+    """Open a temporary file, which takes the place of `path` once it is whole. meant: what an error
+    helps to choose another place for, else `path`."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(_write_error(path, error)) from error
+        raise RunError(_write_error(path, error, meant)) from error
     finally:
         if temporary:  # still there only if something went wrong
             temporary.unlink(missing_ok=True)
@@ -165,14 +166,14 @@ def move(path: Path, target: Path) -> None:
         raise RunError(_write_error(target, error)) from error
 
 
-def _write_error(path: Path, error: OSError) -> str:
+def _write_error(path: Path, error: OSError, meant: Path | None = None) -> str:
     reason = error.strerror or str(error)
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free / 1e6
         reason += f"; {free:.0f} MB free"
     return (
         f"{path}: cannot be written ({reason}): make room or choose another folder with"
-        f" {_choice(path)}"
+        f" {_choice(meant or path)}"
     )
 
 
@@ -193,19 +194,19 @@ def _umask() -> int:
     return mask
 
 
-def read_json(path: Path, remedy: str = MOVE_AWAY) -> Any:
-    """Read a JSON file. remedy: what the user does where it is damaged.
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
 
     Raises:
         UsageError: it cannot be read; DamagedError, which is one, where it is no JSON.
     """
-    return _decode(_read(path), path, remedy)
+    return _decode(_read(path), path)
 
 
-def read_json_lines(path: Path, remedy: str = MOVE_AWAY) -> list[Any]:
+def read_json_lines(path: Path) -> list[Any]:
     """Read a file with JSON in each line, an absent one as empty; see `read_json`."""
     lines = _read(path).splitlines() if path.is_file() else []
-    return [_decode(line, path, remedy) for line in lines]
+    return [_decode(line, path) for line in lines]
 
 
 def _read(path: Path) -> bytes:
@@ -215,12 +216,12 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _decode(body: bytes, path: Path, remedy: str) -> Any:
+def _decode(body: bytes, path: Path) -> Any:
     """Decode JSON as we write it: in UTF-8, without the NaN and Infinity that Python would take."""
     try:
         return json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(path, error, remedy) from error
+        raise DamagedError(path, error, MOVE_AWAY) from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -235,10 +236,10 @@ def check_writable(folder: Path, meant: Path | None = None) -> None:
         UsageError: the folder cannot be made, or nothing can be written in it.
     """
     try:
-        write(folder / PROBE, lambda file: file.write(b"\0" * 65536))
+        with _replacing(folder / PROBE, meant) as file:
+            file.write(b"\0" * 65536)
     except RunError as error:
-        message = str(error).replace(f"{os.sep}{PROBE}", "")
-        raise UsageError(message.replace(_choice(folder), _choice(meant or folder))) from error
+        raise UsageError(str(error).replace(f"{os.sep}{PROBE}", "")) from error
     finally:
         with contextlib.suppress(OSError):
             (folder / PROBE).unlink()

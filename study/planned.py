@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 FILE = "sweep.json"
 MOST = 10_000  # planned configurations that are expanded; of a larger grid the first
 PARTS = {"train": "training", "val": "validation", "test": "test"}
-MEASURES = ("loss", "accuracy")
+METRICS = tuple(f"{part}/{measure}" for part in PARTS for measure in ("loss", "accuracy"))
 Grid = dict[str, list[Any]]  # parameter -> its values, in the file's order
 
 
@@ -67,9 +67,9 @@ class Metric:
         return metric_title(self.name)
 
     @property
-    def aim(self) -> str:
-        """What it looks for, as the file of a sweep says it: minimize test/loss."""
-        return f"{'maximize' if self.maximize else 'minimize'} {self.name}"
+    def goal(self) -> str:
+        """What it looks for, as the file of a sweep says it: maximize or minimize."""
+        return "maximize" if self.maximize else "minimize"
 
     @property
     def superlative(self) -> str:
@@ -237,18 +237,14 @@ def _check(plan: Plan) -> None:
         "a target that is no number": all(each is None or finite(each) for each in targets),
         "a name without text": all(isinstance(each, str) for each in texts),
         "a run_cap that is no whole number": cap is None or (type(cap) is int and cap > 0),
-        "a metric that runs do not have": metric is None or _is_known(metric),
+        "a metric that runs do not have": metric is None
+        or (metric.name in METRICS and isinstance(metric.maximize, bool)),
         "a parameter without a list of values": all(
             isinstance(values, list) for grid in plan.grids for values in grid.values()
         ),
     }
     if faults := [fault for fault, holds in checks.items() if not holds]:
         raise ValueError(faults[0])
-
-
-def _is_known(metric: Metric) -> bool:
-    part, _, measure = str(metric.name).partition("/")
-    return part in PARTS and measure in MEASURES and isinstance(metric.maximize, bool)
 
 
 def write(folder: Path, plan: Plan) -> None:

@@ -37,7 +37,7 @@ READ = (*UPLOADED, WEIGHTS)  # the files that a run is read from, or checked by
 
 FINISHED, STOPPED, FAILED, RUNNING = schema.STATES
 DONE = schema.DONE
-METRICS = tuple(f"{s}/{m}" for s in ("train", "val", "test") for m in ("loss", "accuracy"))
+ENDED_EARLY = (FAILED, STOPPED)  # of runs that did badly, more often than not
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
 DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
@@ -83,7 +83,7 @@ class Run:
 
     def parameters(self) -> dict[str, Any]:
         """Read the layer table, as networks.parameter_table made it."""
-        table = files.read_json(self.path / PARAMETERS, _remedy(self.path))
+        table = _load(files.read_json, self.path / PARAMETERS)
         self._check(PARAMETERS, schema.check_parameters, table)
         return table
 
@@ -114,7 +114,7 @@ class Run:
 
     def confusion(self) -> np.ndarray:
         """Read the test images by target (row), prediction (column): int64 [classes, classes]."""
-        counts = files.read_json(self.path / CONFUSION, _remedy(self.path))
+        counts = _load(files.read_json, self.path / CONFUSION)
         return self._check(CONFUSION, schema.check_confusion, counts, self.config)
 
     def check(self) -> None:
@@ -175,6 +175,14 @@ def _checked(path: Path, check: Callable[..., Any], *content: Any) -> Any:
         raise DamagedError(path, error, _remedy(path.parent)) from error
 
 
+def _load(read: Callable[[Path], Any], path: Path) -> Any:
+    """Read a file of a run folder by a function of files.py."""
+    try:
+        return read(path)
+    except DamagedError as error:
+        raise DamagedError(path, error.why, _remedy(path.parent)) from error
+
+
 def _remedy(path: Path) -> str:
     """Return what the user does where a run folder is damaged."""
     named = IDENTITY.search(path.resolve().name)
@@ -188,7 +196,7 @@ def read_config(path: Path) -> Config:
     Raises:
         DamagedError: it has settings that are not allowed, or is not that of the folder's name.
     """
-    content = files.read_json(path / CONFIG, _remedy(path))
+    content = _load(files.read_json, path / CONFIG)
     config = _checked(path / CONFIG, schema.check_config, content)
     named = IDENTITY.search(path.resolve().name)
     if named and named[1] != config.identity:
@@ -225,7 +233,7 @@ def is_of_replaced_data(run: Run) -> bool:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read the history in a run folder, unchecked; empty where there is none yet."""
-    return files.read_json_lines(path / HISTORY, _remedy(path))
+    return _load(files.read_json_lines, path / HISTORY)
 
 
 def count_epochs(path: Path) -> int:
@@ -238,7 +246,7 @@ def count_epochs(path: Path) -> int:
 def read_summary(path: Path) -> dict[str, Any]:
     """Read the summary in a run folder, unchecked; empty where there is none yet."""
     file = path / SUMMARY
-    return files.read_json(file, _remedy(path)) if file.is_file() else {}
+    return _load(files.read_json, file) if file.is_file() else {}
 
 
 def holds_run(path: Path) -> bool:

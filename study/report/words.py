@@ -6,10 +6,8 @@ import numpy as np
 
 from study.planned import Metric, default_metric
 from study.report import stats
-from study.runs import FAILED, STOPPED
 
 MOST_NAMED = 8  # words of a list in a sentence
-ENDED_EARLY = (FAILED, STOPPED)  # states of runs that did badly, more often than not
 
 
 def percent(interval: stats.Interval) -> str:

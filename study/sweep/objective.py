@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from study import runs
+from study import planned
 from study.errors import Faults, UsageError
 from study.fields import check_number, nearest, one_of, text
 from study.planned import Metric
@@ -27,8 +27,8 @@ def parse(given: Any) -> Metric | None:
     goal = GOALS[0] if asked is None else asked  # as with W&B
     target = given.pop("target", None)
     faults = Faults()
-    if name not in runs.METRICS:
-        faults.add(one_of("metric.name", name, runs.METRICS))
+    if name not in planned.METRICS:
+        faults.add(one_of("metric.name", name, planned.METRICS))
     if goal not in GOALS:
         faults.add(one_of("metric.goal", goal, GOALS, {"min": GOALS[0], "max": GOALS[1]}))
     if target is not None:

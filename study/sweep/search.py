@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
+from study.planned import Metric
 from study.sweep import bayes
 from study.sweep.bayes import Params
 from study.sweep.spec import Sweep
@@ -142,7 +143,7 @@ class Search:
         if not metric or trial.state != TrialState.COMPLETE or not metric.is_reached(trial.value):
             return False
         return not self.is_grid or (
-            known.get("aim") == metric.aim
+            known.get("aim") == _aim(metric)
             and self._is_in_grid(known["run"], Config(**known["config"]))
             and (self.store.is_database or runs.is_done(self.out / known["run"]))
         )
@@ -322,7 +323,7 @@ class Search:
         if metric is None or value is None:
             self.store.complete(trial, 0.0, run.state)
         else:
-            self.store.complete(trial, value, run.state, metric.aim)
+            self.store.complete(trial, value, run.state, _aim(metric))
         self._write_search()
 
     def fail(self, trial: Trial, cause: str) -> None:
@@ -354,9 +355,14 @@ class Search:
         content = {
             "method": self.sweep.method,
             "metric": metric and metric.name,
-            "goal": metric and ("maximize" if metric.maximize else "minimize"),
+            "goal": metric and metric.goal,
             "seed": self.seed,
             "exhausted": self.exhausted,
             "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.store.trials())),
         }
         files.write_json(self.out / runs.SEARCH, content)
+
+
+def _aim(metric: Metric) -> str:
+    """What a trial's value is of. These words are in the journals of users."""
+    return f"{metric.goal} {metric.name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from study import escape, files, runs
+from study import escape, files, planned
 from study.errors import RunError, describe
 from study.report import page
 from study.report.axis import Axis, varying
@@ -142,7 +142,7 @@ def _curves(part: Comparison) -> list[Any]:
             max_runs_to_show=SHOWN,
             layout=wr.Layout(w=12, h=8),
         )
-        for metric in reversed(runs.METRICS)
+        for metric in reversed(planned.METRICS)
         if metric in logged and part.study.has_curves
     ]
 

@@ -13,7 +13,8 @@ from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Study
-from study.report.words import ENDED_EARLY, count, listed
+from study.report.words import count, listed
+from study.runs import ENDED_EARLY
 
 ENOUGH = 10  # configurations from which importance says something
 TREES = 32

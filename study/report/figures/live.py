@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from study import runs
+from study import planned
 from study.fields import text
 from study.report.axis import Axis, varying
 from study.report.figures import curves, response, styles, tradeoff
@@ -49,7 +49,7 @@ def build(
     """Build the graphs, by the names of the figures in whose place they stand."""
     windows = {figure.name: figure.window for figure in figures if figure.window}
     graphs = {}
-    for metric in runs.METRICS:
+    for metric in planned.METRICS:
         drawn = curves.graph(study, metric, target) if curves.name(metric) in windows else None
         if drawn:
             graphs[curves.name(metric)] = _curves(study, drawn)

@@ -19,8 +19,8 @@ from study.report.contrasts import Contrast
 from study.report.effects import Effects
 from study.report.text import effects, penalty
 from study.report.variants import TEST, Study, Variant
-from study.report.words import ENDED_EARLY, count, format_p, in_words, listed, percent
-from study.runs import FINISHED
+from study.report.words import count, format_p, in_words, listed, percent
+from study.runs import ENDED_EARLY, FINISHED
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
 MOST = 20  # variants of a kind, the best first, whose pairs are listed
