@@ -40,7 +40,7 @@ test-lowest: .venv-lowest/installed ## Test on the lowest releases that pyprojec
 
 test-cluster: .venv/installed-dev ## Test on a real Slurm and PostgreSQL (Debian, as root: installs them)
 	apt-get install -y -qq slurm-wlm postgresql python3-psycopg2
-	.venv/bin/python -m pytest -n 0 tests/sweep/test_slurm.py tests/sweep/test_postgres.py
+	.venv/bin/python -m pytest -n 0 -m cluster tests/sweep
 
 lint: .venv/installed-dev ## Check style with ruff and types with mypy
 	.venv/bin/ruff check .

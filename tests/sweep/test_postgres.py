@@ -28,10 +28,13 @@ def is_user(name: str) -> bool:
     return False
 
 
-pytestmark = pytest.mark.skipif(
-    os.getuid() != 0 or not PROGRAMS or not is_user("postgres"),
-    reason="needs root and Debian's postgresql",
-)
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        os.getuid() != 0 or not PROGRAMS or not is_user("postgres"),
+        reason="needs root and Debian's postgresql",
+    ),
+]
 
 
 @pytest.fixture
