@@ -5,6 +5,7 @@ finish the W&B run that they have, whichever command began it.
 """
 
 import contextlib
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -24,7 +25,10 @@ from study.train import devices, pack_runs
 
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
 OPENING = 120  # seconds that a process may take to open a run before it locks the run's folder
+OPENED_NOW = "it was opened a moment ago, and may be about to train"
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -46,6 +50,9 @@ class Outcome:
 def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> Outcome:
     """Complete the W&B runs of run folders, or of all runs in folders of sweeps.
 
+    Runs that were opened a moment ago are completed last: by then a process that lives has locked
+    theirs, and the others' were killed.
+
     Raises:
         UsageError: no such folder or device, or no API key.
         RunError: no server answers.
@@ -55,13 +62,43 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
     found = _read(paths, outcome)
     client.check_server()
     client.forget_assigned_run()
-    syncing = _Sync(_find_incomplete(found, outcome), outcome, chosen, threads)
+    signals = Signals()
+
+    def complete(found: Iterable[Run]) -> None:
+        _Sync(_find_incomplete(found, outcome), outcome, signals, chosen, threads).run()
+
     with client.environment(WANDB_SILENT="true"):
         try:
-            syncing.run()
+            complete(found)
+            if opened_now := [run.path for run in found if _was_opened_now(run, outcome)]:
+                _await_locks(opened_now, signals)
+                for path in opened_now:
+                    del outcome.left[str(path)]
+                complete(_read(opened_now, outcome))
         except Preempted:
-            outcome.signal = syncing.signals.received
+            outcome.signal = signals.received
     return outcome
+
+
+def _was_opened_now(run: Run, outcome: Outcome) -> bool:
+    return outcome.left.get(str(run.path)) == OPENED_NOW
+
+
+def _await_locks(paths: Sequence[Path], signals: Signals) -> None:
+    """Wait until processes that live and have opened these runs must have locked their folders.
+
+    Raises:
+        Preempted: this process is to end.
+    """
+    opened = max(marks.time_opened(path) for path in paths)
+    end = time.time() + min(opened + OPENING - time.time(), OPENING)  # clocks of disks may differ
+    log.warning(
+        f"{len(paths)} runs were opened a moment ago: waiting {max(end - time.time(), 0):.0f} s for"
+        " their processes to train them, if they live"
+    )
+    while time.time() < end:
+        signals.check()
+        time.sleep(0.2)
 
 
 def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
@@ -118,7 +155,7 @@ def _why_left(run: Run, on_server: Any) -> str:
     if on_server.state in ("preempting", "preempted") and client.is_open(f"{project}/{sweep}"):
         return "it was handed back: the sweep's next agent goes on with it"
     if on_server.state == "running" and time.time() - marks.time_opened(run.path) < OPENING:
-        return "it was opened a moment ago, and may be about to train"
+        return OPENED_NOW
     return _why_busy(run)
 
 
@@ -137,10 +174,11 @@ class _Sync:
     opened: when each of the latter was last opened at W&B, as this command found it.
     """
 
-    def __init__(self, found: Sequence[Run], outcome: Outcome, device: str, threads: int) -> None:
-        self.found, self.outcome = found, outcome
+    def __init__(
+        self, found: Sequence[Run], outcome: Outcome, signals: Signals, device: str, threads: int
+    ) -> None:
+        self.found, self.outcome, self.signals = found, outcome, signals
         self.options: dict[str, Any] = {"device": device, "threads": threads}
-        self.signals = Signals()
         cut_off = [run.path for run in found if run.state == runs.RUNNING]
         self.opened = {path: marks.time_opened(path) for path in cut_off}
 

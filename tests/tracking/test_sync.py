@@ -127,6 +127,26 @@ def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_run_opened_a_moment_ago_is_waited_for_then_trained_or_left(
+    client, tmp_path, monkeypatch, capsys
+):
+    killed, alive = (cut_off(client, tmp_path / "runs", seed) for seed in (1, 2))
+    for _, run in (killed, alive):
+        run.state = "running"  # the server has not missed them yet
+    wait = sync._await_locks
+
+    def wait_and_lock(paths, signals):
+        monkeypatch.setattr(sync, "OPENING", 1)
+        wait(paths, signals)
+        others.enter_context(files.claim(alive[0]))
+
+    monkeypatch.setattr(sync, "_await_locks", wait_and_lock)
+    with contextlib.ExitStack() as others:
+        outcome = sync.sync([tmp_path / "runs"], "cpu")
+    assert outcome.left == {str(alive[0]): "another process is training this run; wait for it"}
+    assert outcome.continued == 1 and killed[1].state == "finished" and alive[1].starts == 0
+
+
 def test_a_run_that_cannot_be_opened_is_left_and_holds_up_no_other(client, tmp_path, monkeypatch):
     made = [cut_off(client, tmp_path / "runs", seed) for seed in (1, 2, 3)]
     open_run, mark = logger.init_by_path, marks.mark_opened
