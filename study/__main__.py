@@ -6,6 +6,7 @@ COMMANDS.
 """
 
 import builtins
+import errno
 import logging
 import os
 import signal
@@ -163,6 +164,8 @@ def rerun(
 
     _check_at_least_one(workers=workers, threads=threads)
     config = runs.read(run).config
+    if any(word.partition("=")[0] == "seed" for word in set):
+        raise UsageError("--set seed: allowed is --seeds, which takes a rerun's seeds")
     plan = spec.rerun(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
     mode: Mode = "online" if online else "offline"
     folder = out / plan.name
@@ -386,6 +389,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _exit(error, 2)
     except RunError as error:
         return _exit(error, 1)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _exit(f"{error.filename}: no path can be so long: give a shorter one", 2)
     except KeyboardInterrupt:
         trains = arguments and arguments[0] in TRAINING
         how = "goes on from the last whole epoch" if trains else "begins again"

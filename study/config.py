@@ -89,9 +89,9 @@ class Config:
     """the L1 term: sum of |w|, or the sum over tensors of each tensor's mean |w|"""
     optimizer: Literal["sgd", "adamw"] = setting("sgd")
     """sgd, or adamw with torch's betas and eps"""
-    weight_decay: float = setting(0.0, Range(0), per_model=True)
+    weight_decay: float = setting(0.0, Range(0, 1e30), per_model=True)
     """L2 on all parameters: sgd adds it to the gradient, adamw shrinks the weights beside it"""
-    lr: float = setting(0.05, Range(0, above=True), per_model=True)
+    lr: float = setting(0.05, Range(0, 1e30, above=True), per_model=True)
     """learning rate at the start; with schedule=onecycle its peak"""
     momentum: float = setting(0.9, Range(0, 1, below=True), per_model=True, effect=SGD)
     """momentum of optimizer=sgd"""

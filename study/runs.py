@@ -301,7 +301,7 @@ def find_readable(
     read: reads a run's folder, or remembers it.
 
     Raises:
-        UsageError: there is no such folder, or no run in it that can be read.
+        UsageError: there is no such folder, or no run in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -317,8 +317,6 @@ def find_readable(
             unread[path.name] = str(error)
     if not found and not unread:
         raise UsageError(f"{folder}: no run in it (a run folder holds a {CONFIG})")
-    if not found:
-        raise UsageError(f"{folder}: no run in it can be read ({next(iter(unread.values()))})")
     return found, unread
 
 

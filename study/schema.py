@@ -5,6 +5,7 @@ has read it through these checks meets no missing key, no text for a number and 
 not as written. Every check raises a ValueError that says what is wrong.
 """
 
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -75,6 +76,11 @@ def check_summary(content: Any, history: list[Any]) -> None:
         raise ValueError(f"{summary['state']}, but without {missing[0]}")
     if not history or len(history) < summary["epochs"]:
         raise ValueError(f"{summary['epochs']:g} epochs, of which the history has {len(history)}")
+    last = history[-1]
+    for name in ("test/loss", "test/accuracy", *validated):
+        known, told = last.get(name), summary[f"{name.replace('/', '_')}_last"]
+        if known is not None and not math.isclose(known, told, rel_tol=1e-5, abs_tol=1e-3):
+            raise ValueError(f"{name} of the last epoch is {told:g}, in the history {known:g}")
 
 
 def check_parameters(content: Any) -> None:

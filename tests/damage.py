@@ -107,6 +107,8 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "summary: text": _edit(runs.SUMMARY, lambda s: s | {"test_accuracy_last": "97"}),
     "summary: null": _edit(runs.SUMMARY, lambda s: s | {"val_accuracy_last": None}),
     "summary: 150 %": _edit(runs.SUMMARY, lambda s: s | {"test_accuracy_best": 150}),
+    "summary: another accuracy": _edit(runs.SUMMARY, lambda s: s | {"test_accuracy_last": 12.5}),
+    "summary: another loss": _edit(runs.SUMMARY, lambda s: s | {"test_loss_last": 9.5}),
     "summary: versions": _edit(runs.SUMMARY, lambda s: s | {"versions": ["torch"]}),
     "summary: a version": _edit(runs.SUMMARY, lambda s: s | {"versions": {"torch": 2}}),
     "summary: device": _edit(runs.SUMMARY, lambda s: s | {"device": {"name": "cpu"}}),

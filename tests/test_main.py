@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from study import __version__
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,12 @@ from study import __version__
         (["train", "--norm", "group", "--groups", "0"], ["groups=0", "at least 1"]),
         (["train", "--threads", "0"], ["--threads=0", "at least 1"]),
         (["train", "--device", "tpu9"], ["device=tpu9", "not available"]),
+        (["train", "--device", "meta"], ["device=meta", "allowed are cpu"]),
+        (["train", "--device", "cpu:7"], ["device=cpu:7", "allowed are cpu"]),
+        (["train", "--lr", "1e300"], ["lr=1e300", "at most 1e30"]),
+        (["train", "--lr", "1", "--seed", "2", "--lr=2"], ["--lr: stands 2 times"]),
+        (["sweep", str(ROOT / "sweeps/quickstart.yaml"), "--out", "x" * 300], ["x" * 300]),
+        (["report", "x" * 300], ["x" * 300]),
         (["train", "--learning-rate", "1"], ["--learning-rate", "did you mean --lr?"]),
         (["sweep"], ["a sweep YAML"]),
         (["sweep", "nothing.yaml"], ["nothing.yaml", "No such file"]),

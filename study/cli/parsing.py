@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_type_hints
 
@@ -19,10 +20,11 @@ def parse(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> C
     """Return the command that the arguments name, its options bound, ready to be called.
 
     Raises:
-        UsageError: no such command or option, or a wrong value; in one line what tyro says in a
-            box.
+        UsageError: no such command or option, one that stands twice, or a wrong value; in one line
+            what tyro says in a box.
         SystemExit: help was asked for, and is printed.
     """
+    _check_once(arguments)
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
@@ -37,6 +39,14 @@ def parse(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> C
         if not stop.code:
             raise
         raise UsageError(_one_line(stderr.getvalue(), arguments, commands)) from None
+
+
+def _check_once(arguments: Sequence[str]) -> None:
+    """Check that no option stands twice: tyro would take the last and drop the others."""
+    options = [word.partition("=")[0].replace("_", "-") for word in arguments if word[:2] == "--"]
+    for option, count in Counter(options).items():
+        if count > 1:
+            raise UsageError(f"{option}: stands {count} times; give it once, with all its values")
 
 
 def _bind_only(command: Any) -> Any:

@@ -41,11 +41,14 @@ def collect(*folders: Path, read: Callable[[Path], Run] = runs.read) -> Study:
         for name, (_, left) in found.items()
         for run, why in left.items()
     }
+    if not any(group for group, _ in found.values()):
+        folder, why = folders[0], next(iter(unread.values()))
+        raise UsageError(f"{folder}: no run in it can be read ({why})")
     for run, why in unread.items():
         log.warning("left out: %s: %s", run, why)
     study = gather({name: group for name, (group, _) in found.items()}, plans, unread)
     for name, path in zip(names, folders):
-        if not any(variant.sweep == name for variant in study.variants):
+        if found[name][0] and not any(variant.sweep == name for variant in study.variants):
             count = sum(run.path.parent == path for run in study.all)
             raise UsageError(f"{path}: none of its {count} runs has finished; run the sweep first")
     return study

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from study import files, planned, runs
+from study import files, planned, runs, schema
 from study.config import Config
 from study.errors import DamagedError, UsageError
 from study.labels import labels
@@ -182,13 +182,16 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
     try:
         config, summary = runs.read_config(path), runs.read_summary(path)
         body = (path / runs.HISTORY).read_bytes() if (path / runs.HISTORY).exists() else b""
-    except (UsageError, OSError):
+        history = list(itertools.takewhile(bool, map(_row, body.splitlines())))
+        state = summary.get("state") if isinstance(summary, dict) else None
+        if state in DONE:  # then all is written, and a report leaves it out where it is damaged
+            schema.check_summary(summary, history)
+    except (ValueError, OSError):
         return None
     times = [time for name, time, _ in stamp if name != runs.SUMMARY]
-    state = summary.get("state") if isinstance(summary, dict) else None
     return _Seen(
         config,
-        list(itertools.takewhile(bool, map(_row, body.splitlines()))),
+        history,
         summary if state in (*DONE, FAILED, RUNNING) else {},
         max(times, default=0) / 1e9,
     )

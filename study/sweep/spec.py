@@ -177,7 +177,7 @@ def rerun(config: Config, name: str, replacements: Iterable[str]) -> Sweep:
     parameters = {
         name: space.choice(name, [value]) for name, value in config.non_defaults().items()
     }
-    parameters |= dict(map(_replacement, replacements))
+    parameters |= _replacements(replacements)
     sweep = Sweep(name, "study", "grid", parameters)
     _check_configs(sweep)
     return sweep
@@ -196,8 +196,8 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
         faults.attempt(_check_key, key, value)
     method = faults.attempt(_parse_method, content.get("method"))
     parameters, missing = _parse_parameters(content.get("parameters"), method, faults)
-    for word in (replaced := list(replacements)):
-        parameters |= [p] if (p := faults.attempt(_replacement, word)) else []
+    replaced = list(replacements)
+    parameters |= faults.attempt(_replacements, replaced) or {}
     metric = faults.attempt(objective.parse, content.get("metric"))
     stopping = faults.attempt(hyperband.parse, content.get("early_terminate"))
     if (run_cap := content.get("run_cap")) is not None:
@@ -299,6 +299,24 @@ def _check_configs(sweep: Sweep) -> None:
     metric, samples = sweep.metric, sweep.samples
     if metric and metric.name.startswith("val/") and not all(c.holdout for c in samples):
         raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
+
+
+def _replacements(settings: Iterable[str]) -> dict[str, Parameter]:
+    """Parse the words of `--set` into parameters by name.
+
+    Raises:
+        UsageError: a line for each that is not allowed, or is there twice.
+    """
+    found: dict[str, Parameter] = {}
+    faults = Faults()
+    for setting in settings:
+        if parameter := faults.attempt(_replacement, setting):
+            name, choice = parameter
+            if name in found:
+                faults.add(f"--set {name}: stands twice; give it once, as {name}=value,value")
+            found[name] = choice
+    faults.check()
+    return found
 
 
 def _replacement(setting: str) -> tuple[str, Parameter]:

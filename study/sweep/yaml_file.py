@@ -1,12 +1,15 @@
 """A YAML file as plain Python."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from study.errors import UsageError, first_line
+
+MOST, DEEPEST = 100_000, 50  # values in all, an alias counted as what it stands for, and in another
+LONGEST = 8192  # bits of a whole number
 
 
 def load(path: Path) -> Any:
@@ -16,7 +19,7 @@ def load(path: Path) -> Any:
         UsageError: it cannot be read, or is not YAML; the message names the file and the place.
     """
     try:
-        return yaml.load(path.read_text(), Loader=_Loader)
+        content = yaml.load(path.read_text(), Loader=_Loader)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a sweep YAML") from error
     except UnicodeDecodeError as error:
@@ -25,6 +28,33 @@ def load(path: Path) -> Any:
         raise UsageError(f"{path}: {_describe(error)}") from error
     except ValueError as error:  # an impossible date or number
         raise UsageError(f"{path}: not valid YAML ({error})") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: {TOO_DEEP}") from error
+    if fault := _find_excess(content):
+        raise UsageError(f"{path}: {fault}")
+    return content
+
+
+TOO_DEEP = f"is nested too deeply; allowed are {DEEPEST} values in one another"
+
+
+def _find_excess(content: Any) -> str:
+    """Return what no sweep has, and would take others' time or stack, or ""."""
+    left, count = [(content, 0)], 0
+    while left:
+        value, depth = left.pop()
+        count += 1
+        if depth > DEEPEST:
+            return TOO_DEEP
+        if count > MOST:
+            return f"has too many values; allowed are {MOST:,}, counting each alias in full"
+        if isinstance(value, int) and value.bit_length() > LONGEST:
+            return f"has a whole number of {value.bit_length():,} bits; allowed are {LONGEST:,}"
+        if isinstance(value, Mapping):
+            left += [(each, depth + 1) for pair in value.items() for each in pair]
+        elif isinstance(value, list):
+            left += [(each, depth + 1) for each in value]
+    return ""
 
 
 class _Loader(yaml.SafeLoader):

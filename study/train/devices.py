@@ -27,6 +27,8 @@ def pick(name: str | None = None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         why = first_line(error)
         raise UsageError(f"device={name}: not available ({why}); allowed here: cpu") from error
+    if device.type not in ("cpu", "cuda", "mps") or (device.type == "cpu" and device.index):
+        raise UsageError(f"device={name}: allowed are cpu, cuda, cuda:1 and so on, and mps")
     return device
 
 

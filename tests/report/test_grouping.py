@@ -1,5 +1,7 @@
 """How runs become variants: their labels, files and duplicates."""
 
+import shutil
+
 import pytest
 
 from study import runs
@@ -38,6 +40,21 @@ def test_a_sweep_without_a_finished_run_is_refused(made, tmp_path):
     made(Config(), curve(99.0), runs.FAILED, cause="x")
     with pytest.raises(UsageError, match="none of its 1 runs has finished"):
         grouping.collect(tmp_path / "runs/mine")
+
+
+def test_a_sweep_of_damaged_runs_holds_up_no_whole_one(made, tmp_path, caplog):
+    made(Config(), curve(99.0))
+    whole, damaged = tmp_path / "runs/mine", tmp_path / "runs/damaged"
+    shutil.copytree(whole, damaged)
+    for path in damaged.iterdir():
+        (path / runs.CONFIG).write_text("")
+    study = grouping.collect(whole, damaged)
+    assert len(study.variants) == 1 and list(study.unread) == [
+        f"damaged/{path.name}" for path in damaged.iterdir()
+    ]
+    assert "left out: damaged/" in caplog.text
+    with pytest.raises(UsageError, match="no run in it can be read"):
+        grouping.collect(damaged)
 
 
 def test_a_label_of_several_sweeps_names_what_differs_within_its_own():

@@ -67,6 +67,13 @@ def test_what_is_torn_gone_or_no_run_is_passed_over(half, monkeypatch):
     assert progress.read([half]).total is None
 
 
+def test_a_finished_run_that_is_damaged_is_to_come(half):
+    path = half / runs.name(Config(seed=1))
+    runs.write_history(path, runs.read_history(path)[:-1])
+    found = progress.read([half])
+    assert found.words == "1 of 6 planned runs finished, 1 running, 1 failed, 3 to come."
+
+
 def test_a_sweep_is_done_when_no_planned_run_is_left(half, made):
     made(Config(norm="layer", seed=2), curve(99.0))
     made(Config(norm="layer", seed=3), curve(99.0))

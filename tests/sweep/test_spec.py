@@ -144,6 +144,31 @@ def test_a_wrong_replacement_is_refused(written, setting):
         spec.read(written(GRID), [setting])
 
 
+@pytest.mark.parametrize("words", [["seed=1", "seed=2"], ["lr=0.1,0.2", "epochs=1", "lr=0.3"]])
+def test_a_replacement_that_stands_twice_is_refused(written, words):
+    with pytest.raises(UsageError, match=r"--set \w+: stands twice; give it once"):
+        spec.read(written(GRID), words)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method: " + "[" * 5000, "nested too deeply"),
+        ("method: " + "[" * 60 + "]" * 60, "nested too deeply"),
+        ("&a\nmethod: *a\nparameters: *a\n", "nested too deeply|too many values"),
+        ("seed: 0x" + "f" * 9000, "a whole number of 36,000 bits"),
+        ("\n".join(["a0: &a0 [1]"] + [
+            f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 11)
+        ]), "too many values; allowed are 100,000"),
+    ],
+    ids=["deep", "rather deep", "in itself", "long number", "aliases of aliases"],
+)  # fmt: skip
+def test_a_file_of_more_than_a_sweep_can_have_is_refused(tmp_path, text, message):
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        spec.read(tmp_path / "odd.yaml")
+
+
 def test_an_empty_file_and_a_binary_one_are_refused(written, tmp_path):
     with pytest.raises(UsageError, match="is no sweep"):
         spec.read(written(""))

@@ -61,7 +61,7 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
             [
                 "metrc: not supported by study sweep; did you mean metric?",
                 "method=gird: allowed are grid, random, bayes (did you mean grid?)",
-                "parameters.lr.value=-1: allowed is a number above 0",
+                "parameters.lr.value=-1: allowed is a number above 0 and at most 1e30",
                 "parameters.norm.values[1]=grop: allowed are batch, layer, group, instance, none"
                 " (did you mean group?)",
                 "parameters.norm.values[2]=bach: allowed are batch, layer, group, instance, none"
@@ -73,7 +73,7 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
         (
             grid("lr: {value: 0}, norm_affine: {value: element}"),
             [
-                "parameters.lr.value=0: allowed is a number above 0",
+                "parameters.lr.value=0: allowed is a number above 0 and at most 1e30",
                 "norm_affine=element: needs norm=layer, not norm=batch (allowed here: channel,"
                 " none)",
             ],
@@ -156,7 +156,7 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
             ("nrm=batch wd=1", ["nrm: no such setting; did you mean norm?",
                                 "wd: no such setting; did you mean weight_decay?"]),
             ("norm=layer norm=batch", ["norm stands in it twice"]),
-            ("lr=fast l1=-1", ["lr=fast: allowed is a number above 0",
+            ("lr=fast l1=-1", ["lr=fast: allowed is a number above 0 and at most 1e30",
                                "l1=-1: allowed is a number at least 0"]),
         ]
     ] + [
@@ -191,7 +191,8 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
         (grid("a: {parameters: {b: {parameters: {lr: {value: 0}, wd: {value: 1}}}}}"), [
             f"parameters.a.parameters: {NESTED}",
             f"parameters.a.parameters.b.parameters: {NESTED}",
-            "parameters.a.parameters.b.parameters.lr.value=0: allowed is a number above 0",
+            "parameters.a.parameters.b.parameters.lr.value=0: allowed is a number above 0 and at"
+            " most 1e30",
             "parameters.a.parameters.b.parameters.wd: no such setting; did you mean"
             " weight_decay?"]),
     ],
@@ -238,7 +239,7 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
               ("epochs", "null", "null (no value): allowed is a whole number at least 1 and at"
                " most 10000"),
               ("lr", "'0.1'", f"'0.1': {TEXT}; write 0.1 without quotes"),
-              ("lr", "[0.1]", "[0.1] (a list): allowed is a number above 0"),
+              ("lr", "[0.1]", "[0.1] (a list): allowed is a number above 0 and at most 1e30"),
               ("norm", "off", "false (a boolean): allowed are batch, layer, group, instance,"
                " none"),
           ]),
