@@ -8,8 +8,10 @@ import yaml
 
 from study.errors import UsageError, first_line
 
-MOST, DEEPEST = 100_000, 50  # values in all, an alias counted as what it stands for, and in another
+MOST = 100_000  # values in a file, an alias counted as all that it stands for
+DEEPEST = 50  # values in one another
 LONGEST = 8192  # bits of a whole number
+TOO_DEEP = f"is nested too deeply; allowed are {DEEPEST} values in one another"
 
 
 def load(path: Path) -> Any:
@@ -33,9 +35,6 @@ def load(path: Path) -> Any:
     if fault := _find_excess(content):
         raise UsageError(f"{path}: {fault}")
     return content
-
-
-TOO_DEEP = f"is nested too deeply; allowed are {DEEPEST} values in one another"
 
 
 def _find_excess(content: Any) -> str:
