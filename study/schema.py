@@ -70,15 +70,15 @@ def check_summary(content: Any, history: list[Any]) -> None:
         raise ValueError("a version that is no text")
     if summary["state"] not in DONE:
         return
-    validated = [name for name in (history[-1] if history else ()) if name.startswith("val/")]
-    needed = [*FIGURES, *(f"{name.replace('/', '_')}_last" for name in validated)]
-    if missing := [name for name in needed if name not in summary]:
+    last = history[-1] if history else {}
+    names = ("test/loss", "test/accuracy", *(name for name in last if name.startswith("val/")))
+    lasts = {name: f"{name.replace('/', '_')}_last" for name in names}
+    if missing := [name for name in (*FIGURES, *lasts.values()) if name not in summary]:
         raise ValueError(f"{summary['state']}, but without {missing[0]}")
     if not history or len(history) < summary["epochs"]:
         raise ValueError(f"{summary['epochs']:g} epochs, of which the history has {len(history)}")
-    last = history[-1]
-    for name in ("test/loss", "test/accuracy", *validated):
-        known, told = last.get(name), summary[f"{name.replace('/', '_')}_last"]
+    for name, figure in lasts.items():
+        known, told = last.get(name), summary[figure]
         if known is not None and not math.isclose(known, told, rel_tol=1e-5, abs_tol=1e-3):
             raise ValueError(f"{name} of the last epoch is {told:g}, in the history {known:g}")
 

@@ -70,18 +70,15 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
     with client.environment(WANDB_SILENT="true"):
         try:
             complete(found)
-            if opened_now := [run.path for run in found if _was_opened_now(run, outcome)]:
+            left = outcome.left
+            if opened_now := [r.path for r in found if left.get(str(r.path)) == OPENED_NOW]:
                 _await_locks(opened_now, signals)
                 for path in opened_now:
-                    del outcome.left[str(path)]
+                    del left[str(path)]
                 complete(_read(opened_now, outcome))
         except Preempted:
             outcome.signal = signals.received
     return outcome
-
-
-def _was_opened_now(run: Run, outcome: Outcome) -> bool:
-    return outcome.left.get(str(run.path)) == OPENED_NOW
 
 
 def _await_locks(paths: Sequence[Path], signals: Signals) -> None:
@@ -91,7 +88,7 @@ def _await_locks(paths: Sequence[Path], signals: Signals) -> None:
         Preempted: this process is to end.
     """
     opened = max(marks.time_opened(path) for path in paths)
-    end = time.time() + min(opened + OPENING - time.time(), OPENING)  # clocks of disks may differ
+    end = min(opened, time.time()) + OPENING  # the clock of a shared disk may be ahead
     log.warning(
         f"{len(paths)} runs were opened a moment ago: waiting {max(end - time.time(), 0):.0f} s for"
         " their processes to train them, if they live"

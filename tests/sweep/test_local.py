@@ -229,6 +229,12 @@ def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
     assert local.run(spec.read(search), tmp_path / "out").existing == 2
 
 
+def test_rerun_takes_its_seeds_from_one_option(tiny_run, command):
+    done = command("rerun", tiny_run.path, "--seeds", "1,2", "--set", "seed=3")
+    assert done.returncode == 2
+    assert done.stderr == "study: --set seed: allowed is --seeds, which takes a rerun's seeds\n"
+
+
 def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
     done = command("rerun", tiny_run.path, "--seeds", "1,2", "--set", "epochs=1")
     assert done.returncode == 0, done.stderr
