@@ -22,6 +22,7 @@ from study.fields import (
     Field,
     Range,
     Unlisted,
+    brief,
     fields_of,
     find_nearest,
     nearest,
@@ -168,8 +169,8 @@ class Config:
         named = parse_variant(variant)
         if twice := [name for name in named if name in settings]:
             raise UsageError(
-                f"{', '.join(twice)}: set both in variant={variant!r} and beside it; keep one of"
-                " the two"
+                f"{', '.join(twice)}: set both in variant={brief(repr(variant))} and beside it;"
+                " keep one of the two"
             )
         settings |= named
         check_names(settings)
@@ -190,7 +191,7 @@ class Config:
             return cls(**values)
         except UsageError as error:
             if str(error).partition("=")[0] in named:
-                raise UsageError(f"variant={variant!r}: {error}") from error
+                raise UsageError(f"variant={brief(repr(variant))}: {error}") from error
             raise
 
     def check_parameters(self, total: int) -> None:
@@ -295,7 +296,7 @@ def check_names(names: Iterable[Any], where: str = "") -> None:
         hint = nearest(name, FIELDS, aliases=ALIASES)
         if "." in str(name) and (meant := guess_name(name)):
             hint = f"write it flat: {meant}"
-        faults.add(f"{where}{name}: no such setting; {hint}")
+        faults.add(f"{where}{brief(str(name))}: no such setting; {hint}")
     faults.check()
 
 
@@ -312,7 +313,7 @@ def parse_setting(word: str) -> tuple[str, Any]:
     """
     name, equals, value = word.partition("=")
     if not equals or not value:
-        raise UsageError(f"{word!r}: write a setting as name=value")
+        raise UsageError(f"{brief(repr(word))}: write a setting as name=value")
     check_names([name])
     return name, FIELDS[name].parse(value)
 
@@ -332,5 +333,5 @@ def parse_variant(variant: Any) -> dict[str, Any]:
         if setting and setting[0] in named:
             faults.add(f"{setting[0]} stands in it twice")
         named |= [setting] if setting else []
-    faults.check(f"variant={variant!r}: ")
+    faults.check(f"variant={brief(repr(variant))}: ")
     return named

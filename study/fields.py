@@ -26,6 +26,9 @@ TYPES = {
 }
 
 
+MOST_QUOTED = 80  # characters of a value that a message shows
+
+
 def find_nearest(
     word: Any, known: Iterable[str], aliases: Mapping[str, str] | None = None
 ) -> str | None:
@@ -59,8 +62,7 @@ def one_of(
     allowed = list(allowed)
     near = find_nearest(value, allowed, aliases)
     hint = f" (did you mean {near}?)" if near else ""
-    value = value if isinstance(value, str) else typed(value)
-    return f"{name}={value}: allowed are {', '.join(allowed)}{hint}"
+    return f"{name}={quoted(value)}: allowed are {', '.join(allowed)}{hint}"
 
 
 class Range(NamedTuple):
@@ -180,8 +182,7 @@ class Field(NamedTuple):
         near = find_nearest(value, self.choices + self.unlisted.names())
         hint = f" (did you mean {near}?)" if near else ""
         allowed = f"{', '.join(self.choices)} and {self.unlisted.description}"
-        value = value if isinstance(value, str) else typed(value)
-        raise UsageError(f"{self.name}={value}: allowed are {allowed}{hint}")
+        raise UsageError(f"{self.name}={quoted(value)}: allowed are {allowed}{hint}")
 
     def rank(self, value: Any) -> Any:
         """Return a key that sorts values: choices as listed, then by name; numbers by size."""
@@ -194,7 +195,7 @@ class Field(NamedTuple):
         kind = "a whole number" if self.kind is int else "a number"
         check_number(self.name, value, kind, self.range)
         if value != self.kind(value):
-            raise UsageError(f"{self.name}={text(value)}: allowed is {kind} {self.range}")
+            raise UsageError(f"{self.name}={brief(text(value))}: allowed is {kind} {self.range}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 
     def parse(self, word: str) -> Any:
@@ -206,7 +207,7 @@ class Field(NamedTuple):
         if self.kind is bool:
             if word.lower() in ("true", "false"):
                 return word.lower() == "true"
-            raise UsageError(f"{self.name}={word}: allowed are true and false")
+            raise UsageError(f"{self.name}={brief(word)}: allowed are true and false")
         if self.kind is str:
             return self.canonical(word)
         try:
@@ -214,7 +215,8 @@ class Field(NamedTuple):
         except ValueError as error:
             if isinstance(error, UsageError):
                 raise
-            raise UsageError(f"{self.name}={word}: allowed is a number {self.range}") from None
+            allowed = f"a number {self.range}"
+            raise UsageError(f"{self.name}={brief(word)}: allowed is {allowed}") from None
 
 
 def finite(value: Any) -> bool:
@@ -237,11 +239,11 @@ def check_number(
     """
     allowed = f"{kind} {limits}" if limits else kind
     if isinstance(value, str):
-        raise UsageError(f"{where}={value!r}: is text, not {kind}{_yaml_advice(value)}")
+        raise UsageError(f"{where}={brief(repr(value))}: is text, not {kind}{_yaml_advice(value)}")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UsageError(f"{where}={typed(value)}: allowed is {allowed}")
     if not finite(value) or (limits and value not in limits):
-        raise UsageError(f"{where}={text(value)}: allowed is {allowed}")
+        raise UsageError(f"{where}={brief(text(value))}: allowed is {allowed}")
 
 
 def check_whole(where: str, value: Any) -> None:
@@ -257,7 +259,7 @@ def check_whole(where: str, value: Any) -> None:
         advice = _yaml_advice(value)
     elif finite(value) and value == int(value) >= 1:
         advice = f"; write {int(value)}"
-    wrong = text(value) if type(value) is int else typed(value)
+    wrong = brief(text(value)) if type(value) is int else typed(value)
     raise UsageError(f"{where}={wrong}: allowed is a whole number at least 1{advice}")
 
 
@@ -349,7 +351,19 @@ def text(value: Any) -> str:
     return number(value) if isinstance(value, (int, float)) else str(value)
 
 
+def brief(words: str) -> str:
+    """Shorten what a message quotes, so that the rest of the message is seen."""
+    if len(words) <= MOST_QUOTED:
+        return words
+    return f"{words[:MOST_QUOTED]}... ({len(words)} characters)"
+
+
+def quoted(value: Any) -> str:
+    """A value where a word is allowed, for messages: as it stands, or with its type."""
+    return brief(value) if isinstance(value, str) else typed(value)
+
+
 def typed(value: Any) -> str:
     """A value with its type, for messages where the type is what is wrong: '10' (text)."""
     shown = repr(value) if isinstance(value, (str, float)) else text(value)
-    return f"{shown} ({TYPES.get(type(value), type(value).__name__)})"
+    return f"{brief(shown)} ({TYPES.get(type(value), type(value).__name__)})"

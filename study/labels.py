@@ -31,7 +31,7 @@ def label(config: Config, varying: set[str]) -> str:
     named = {name for name in varying if config.has_effect(name)}
     words = NORM_LABELS[config.norm]
     if "groups" in named:
-        words += f" ({config.groups} groups)"
+        words += f" ({config.groups} group{'s' if config.groups > 1 else ''})"
     if varying & {"l1", "l1_reduction"} and config.l1:
         words += f" + L1 {number(config.l1)} ({config.l1_reduction})"
     if "weight_decay" in named and config.weight_decay:

@@ -254,32 +254,6 @@ def holds_run(path: Path) -> bool:
     return any((path / file).is_file() for file in (CONFIG, HISTORY, SUMMARY))
 
 
-def scores(history: list[dict[str, float]]) -> dict[str, float]:
-    """Compute the figures of a summary that follow from the history.
-
-    `best` is chosen on the test set, as the published studies do, so it is too good.
-    `at_best_val` is the honest figure where there is a validation set.
-    """
-    last, accuracies = history[-1], [row["test/accuracy"] for row in history]
-    seconds = sum(row.get("seconds", 0) for row in history)
-    figures = {f"{key.replace('/', '_')}_last": last[key] for key in last if "/" in key}
-    figures |= {
-        "test_accuracy_best": max(accuracies),
-        "test_accuracy_best_epoch": history[accuracies.index(max(accuracies))]["epoch"],
-        "test_accuracy_last5_min": min(accuracies[-5:]),
-        "test_loss_best": min(row["test/loss"] for row in history),
-        "seconds": round(seconds, 6),
-    }
-    if "val/accuracy" in last:
-        best = max(history, key=lambda row: row["val/accuracy"])
-        figures |= {
-            "val_accuracy_best": best["val/accuracy"],
-            "val_accuracy_best_epoch": best["epoch"],
-            "test_accuracy_at_best_val": best["test/accuracy"],
-        }
-    return figures
-
-
 def find(folder: str | Path) -> list[Run]:
     """Read the runs of a sweep's folder, sorted by name.
 

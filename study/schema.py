@@ -70,17 +70,41 @@ def check_summary(content: Any, history: list[Any]) -> None:
         raise ValueError("a version that is no text")
     if summary["state"] not in DONE:
         return
-    last = history[-1] if history else {}
-    names = ("test/loss", "test/accuracy", *(name for name in last if name.startswith("val/")))
-    lasts = {name: f"{name.replace('/', '_')}_last" for name in names}
-    if missing := [name for name in (*FIGURES, *lasts.values()) if name not in summary]:
+    if missing := [name for name in FIGURES if name not in summary]:
         raise ValueError(f"{summary['state']}, but without {missing[0]}")
-    if not history or len(history) < summary["epochs"]:
+    if not history or len(history) != summary["epochs"]:
         raise ValueError(f"{summary['epochs']:g} epochs, of which the history has {len(history)}")
-    for name, figure in lasts.items():
-        known, told = last.get(name), summary[figure]
-        if known is not None and not math.isclose(known, told, rel_tol=1e-5, abs_tol=1e-3):
-            raise ValueError(f"{name} of the last epoch is {told:g}, in the history {known:g}")
+    for name, due in scores(history).items():
+        if name not in summary:
+            raise ValueError(f"{summary['state']}, but without {name}")
+        if not math.isclose(summary[name], due, rel_tol=1e-5, abs_tol=1e-3):
+            raise ValueError(f"{name} is {summary[name]:g}, by the history {due:g}")
+
+
+def scores(history: list[dict[str, float]]) -> dict[str, float]:
+    """Compute the figures of a summary that follow from the history.
+
+    `best` is chosen on the test set, as the published studies do, so it is too good.
+    `at_best_val` is the honest figure where there is a validation set.
+    """
+    last, accuracies = history[-1], [row["test/accuracy"] for row in history]
+    seconds = sum(row.get("seconds", 0) for row in history)
+    figures = {f"{key.replace('/', '_')}_last": last[key] for key in last if "/" in key}
+    figures |= {
+        "test_accuracy_best": max(accuracies),
+        "test_accuracy_best_epoch": history[accuracies.index(max(accuracies))]["epoch"],
+        "test_accuracy_last5_min": min(accuracies[-5:]),
+        "test_loss_best": min(row["test/loss"] for row in history),
+        "seconds": round(seconds, 6),
+    }
+    if "val/accuracy" in last:
+        best = max(history, key=lambda row: row["val/accuracy"])
+        figures |= {
+            "val_accuracy_best": best["val/accuracy"],
+            "val_accuracy_best_epoch": best["epoch"],
+            "test_accuracy_at_best_val": best["test/accuracy"],
+        }
+    return figures
 
 
 def check_parameters(content: Any) -> None:

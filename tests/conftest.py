@@ -13,7 +13,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from study import files, runs
+from study import files, runs, schema
 from study.__main__ import main
 from study.config import Config
 from study.report.figures import drawing, rendering
@@ -159,7 +159,7 @@ def write_run(folder: Path, config: Config, state: str = runs.FINISHED) -> runs.
     weights = {"weight": torch.full((4,), 0.1 * config.seed)}
     files.write(folder / runs.WEIGHTS, lambda file: torch.save(weights, file))
     files.write_text(folder / runs.WANDB / marks.MARKS["offline"], "p/id")
-    figures = {"epochs": len(history), "parameters": 7684, **runs.scores(history)}
+    figures = {"epochs": len(history), "parameters": 7684, **schema.scores(history)}
     cause = {"cause": "made up"} if state == runs.FAILED else {}
     runs.write_summary(folder, {"state": state, **figures, **cause})
     return runs.read(folder)

@@ -54,6 +54,16 @@ def test_a_word_is_one_of_those_listed(value):
     assert "allowed are batch, layer, group, instance, none" in refusal("norm", value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", "x" * 5000), ("norm", "x" * 5000), ("nesterov", "x" * 5000), ("epochs", 10**4000),
+     ("dropout", list(range(5000)))],
+)  # fmt: skip
+def test_a_long_value_does_not_hide_what_is_allowed(name, value):
+    message = refusal(name, value)
+    assert len(message) < 500 and re.search(r"\.\.\. \(\d+ characters\)", message)
+
+
 def test_a_field_may_allow_words_that_it_does_not_list():
     even = Unlisted("words of two letters", lambda word: len(word) == 2, lambda: ("ab", "cd"))
     field = FIELDS["norm"]._replace(unlisted=even)
@@ -121,7 +131,7 @@ def test_what_means_no_number_gets_no_advice(word):
 @pytest.mark.parametrize(
     ("value", "told"),
     [(10.0, "10.0 (a float); write 10"), ("10", "'10' (text); write 10 without quotes"),
-     (0, "0"), (None, "null (no value)"), (True, "true (a boolean)"), (10**400, str(10**400))],
+     (0, "0"), (None, "null (no value)"), (True, "true (a boolean)"), (10**400, f"1{79 * '0'}... (401 characters)")],
 )  # fmt: skip
 def test_a_whole_number_has_yamls_type_too(value, told):
     shown, _, advice = told.partition(";")

@@ -14,7 +14,7 @@ def test_labels_name_what_differs():
         "LN",
         "GN",
     ]
-    assert of("groups=2", "groups=4", norm="group") == ["GN (2 groups)", "GN (4 groups)"]
+    assert of("groups=1", "groups=4", norm="group") == ["GN (1 group)", "GN (4 groups)"]
     assert of("l1=0.001 l1_reduction=mean", "l1=0.001") == [
         "BN + L1 0.001 (mean)",
         "BN + L1 0.001 (sum)",

@@ -49,6 +49,18 @@ def test_a_finished_run_has_each_figure_that_a_report_reads(tmp_path, name):
         runs.read(run.path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("test_accuracy_best", 99.9), ("test_accuracy_best_epoch", 1), ("test_accuracy_last5_min", 50),
+     ("test_accuracy_at_best_val", 99.9), ("test_loss_last", 0.7), ("epochs", 1)],
+)  # fmt: skip
+def test_a_summary_that_contradicts_its_history_is_damaged(tmp_path, name, value):
+    run = write_run(tmp_path / "run", Config(dataset="digits", holdout=100, epochs=2))
+    runs.write_summary(run.path, run.summary | {name: value})
+    with pytest.raises(DamagedError, match="history"):
+        runs.read(run.path)
+
+
 @pytest.mark.parametrize("state", [runs.STOPPED, runs.FAILED, runs.RUNNING])
 def test_whole_runs_of_each_state_are_read(state, tmp_path):
     assert write_run(tmp_path / "run", CONFIG, state).state == state

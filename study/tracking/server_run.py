@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from study import datasets, files, planned, runs
+from study import datasets, files, planned, runs, schema
 from study.config import FIELDS, VARIANT, Config
 from study.errors import DamagedError, UsageError, first_line
 from study.fields import finite, text
@@ -225,7 +225,7 @@ def _summary(
     elif state == runs.FINISHED:
         early = history[-1]["epoch"] < config.epochs or uploaded.get("state") == runs.STOPPED
         state = runs.STOPPED if early else runs.FINISHED
-    scores = runs.scores(history) if history else {}
+    scores = schema.scores(history) if history else {}
     summary = {"state": state, "epochs": len(history), **scores, "url": wandb_run.url}
     if state in runs.DONE and uploaded.get("state") in runs.DONE:
         return uploaded | summary

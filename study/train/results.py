@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study import datasets, files, runs
+from study import datasets, files, runs, schema
 from study.config import Config
 from study.datasets import DatasetSpec
 from study.runs import Misclassified, Run
@@ -90,7 +90,7 @@ def _summary(
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the run in scalars, which sort and search well."""
-    scores = runs.scores(history)
+    scores = schema.scores(history)
     images = len(dataset.train) * len(history)
     return {
         "state": state,

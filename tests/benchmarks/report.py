@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study import files, runs
+from study import files, runs, schema
 from study.config import Config
 from study.train import loop
 
@@ -53,7 +53,7 @@ def make(folder: Path, count: int, epochs: int) -> None:
                 rows.append({"epoch": epoch, **scores, "lr": lr, "seconds": 1 + rng.random()})
             runs.write_config(path, config)
             runs.write_history(path, rows)
-            files.write_json(path / runs.SUMMARY, real.summary | runs.scores(rows))
+            files.write_json(path / runs.SUMMARY, real.summary | schema.scores(rows))
 
 
 def main(count: int = 1000, epochs: int = 20) -> None:

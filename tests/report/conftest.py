@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study import files, runs
+from study import files, runs, schema
 from study.config import Config
 from study.runs import Run
 
@@ -35,7 +35,7 @@ def made(tmp_path, tiny_run):
         same = ("parameters", "versions", "device", "threads", "path", "pack")
         summary = {"state": state, "epochs": len(history)}
         summary |= {key: tiny_run.summary[key] for key in same}
-        files.write_json(path / runs.SUMMARY, summary | runs.scores(history) | more)
+        files.write_json(path / runs.SUMMARY, summary | schema.scores(history) | more)
         return path
 
     return make
@@ -53,7 +53,7 @@ def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
         | {"test/loss": 0.1, "lr": 0.1 * 0.5**i, "seconds": 30.0}
         for i, a in enumerate(curve(last), 1)
     ]
-    summary = {"state": state, **runs.scores(history), **more}
+    summary = {"state": state, **schema.scores(history), **more}
     return Run(Path("nowhere") / runs.name(config), config, history, summary)
 
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from study import runs
+from study import runs, schema
 from study.config import Config
 from study.planned import Metric
 from study.sweep import progress, worker
@@ -102,7 +102,7 @@ def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd
     row |= {"test/accuracy": 80.0, "lr": 0.1, "seconds": 1.0}
     runs.write_config(tmp_path, config)
     runs.write_history(tmp_path, [row])
-    summary = {"state": runs.STOPPED, "epochs": 1, **runs.scores([row]), "parameters": 1}
+    summary = {"state": runs.STOPPED, "epochs": 1, **schema.scores([row]), "parameters": 1}
     runs.write_summary(tmp_path, summary)
     one = made()
     for clock.seconds, share in ((5, 0.5), (10, 1.0)):

@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import TrialState
 
-from study import files, runs
+from study import files, runs, schema
 from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
 from study.sweep import bayes, leases, local, spec, storages, trials
@@ -61,7 +61,7 @@ def ended(folder, trial, state=runs.FINISHED, best=None) -> runs.Run:
     path = folder / runs.name(trial.config)
     runs.write_config(path, trial.config)
     runs.write_history(path, rows)
-    runs.write_summary(path, {"state": state, "epochs": 4, **runs.scores(rows)})
+    runs.write_summary(path, {"state": state, "epochs": 4, **schema.scores(rows)})
     return runs.read(path)
 
 
