@@ -131,7 +131,8 @@ def test_what_means_no_number_gets_no_advice(word):
 @pytest.mark.parametrize(
     ("value", "told"),
     [(10.0, "10.0 (a float); write 10"), ("10", "'10' (text); write 10 without quotes"),
-     (0, "0"), (None, "null (no value)"), (True, "true (a boolean)"), (10**400, f"1{79 * '0'}... (401 characters)")],
+     (0, "0"), (None, "null (no value)"), (True, "true (a boolean)"),
+     (10**400, f"1{79 * '0'}... (401 characters)")],
 )  # fmt: skip
 def test_a_whole_number_has_yamls_type_too(value, told):
     shown, _, advice = told.partition(";")

@@ -16,7 +16,6 @@ from torch.func import functional_call
 
 from study.config import Config
 from study.train import (
-    augment,
     data,
     l1,
     loop,
@@ -26,6 +25,7 @@ from study.train import (
     seeds,
 )
 from study.train.average import Average, State
+from study.train.batches import Batches
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
@@ -81,24 +81,13 @@ class Pack:
         buffers = [dict(single.named_buffers()) for single in singles]
         self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
         self.average = Average(self._live(), self._column("ema"), self._begun(singles, checkpoints))
-        self.labels = torch.from_numpy(self.dataset.train.labels).to(device)
-        self.bank = self._upload_bank()
+        self.batches = Batches(self.configs, self.dataset, device)
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
         self.best = BestEpoch(
             [checkpoint.history if checkpoint else [] for checkpoint in checkpoints],
             [checkpoint.best if checkpoint else None for checkpoint in checkpoints],
             len(self.dataset.test),
         )
-
-    def _upload_bank(self) -> Tensor:
-        """Return the images on the device, uint8 [copies, N, C, H, W]: one copy after another, so
-        that the host never holds them all."""
-        config, images = self.configs[0], self.dataset.train.images
-        shape = (augment.count_copies(config), *images.shape)
-        bank = torch.empty(shape, dtype=torch.uint8, device=self.device)
-        for row, copy in zip(bank, augment.copies(config, self.dataset)):
-            row.copy_(torch.from_numpy(copy))
-        return bank
 
     def _rows(self, models: Sequence[Sequence[Tensor]]) -> Tensor:
         """Join each model's tensors into a row: [models, values of one]."""
@@ -164,18 +153,6 @@ class Pack:
             smoothing=self.smoothing,
         )
         self.test_logits: Tensor | None = None  # after the last epoch
-        distinct = list(dict.fromkeys(config.seed for config in configs))
-        places = [distinct.index(config.seed) for config in configs]
-        self.seeds, self.places = distinct, torch.tensor(places, device=self.device)
-        self.first_copies = self._upload_first_copies()
-
-    def _upload_first_copies(self) -> Tensor | None:
-        """Return augment.first_copies of each seed, int64 [seeds, N]; None without augmentation."""
-        if self.configs[0].augment == "none":
-            return None
-        configs = {config.seed: config for config in self.configs}
-        rows = [augment.first_copies(configs[seed], self.dataset) for seed in self.seeds]
-        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def _column(self, name: str) -> Tensor:
         """A field of the configurations as numbers, [models, 1]."""
@@ -220,7 +197,7 @@ class Pack:
         self.network.train()
         self.loss.zero_()
         self.correct.zero_()
-        order, copies = self._order(epoch)
+        order, copies = self.batches.of_epoch(epoch)
         rates = self._rates(epoch)
         reported, size = time.perf_counter(), self.configs[0].batch_size
         for step in range(self.steps):
@@ -232,25 +209,6 @@ class Pack:
                 losses, correct = self.loss.tolist(), self.correct.tolist()
                 for callback, loss, right in zip(callbacks, losses, correct):
                     callback.batch(epoch, step + 1, self.steps, loss / seen, 100 * right / seen)
-
-    def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """Return the order of each model's images in the epoch, and the copy of the bank that each
-        image is taken from, int64 [N, models] both."""
-        count = len(self.dataset.train)
-        drawn = torch.empty(len(self.seeds), count, dtype=torch.int64)
-        for row, seed in zip(drawn, self.seeds):
-            shuffle = seeds.generator(seed, seeds.ORDER, epoch)
-            torch.randperm(count, generator=shuffle, out=row)
-        orders = drawn.to(self.device)  # [seeds, N]: models of one seed share it
-        if self.first_copies is None:
-            shape = count, len(self.configs)
-            return self._by_model(orders), torch.zeros(shape, dtype=torch.int64, device=self.device)
-        copies = (self.first_copies.gather(1, orders) + epoch) % self.configs[0].epochs
-        return self._by_model(orders), self._by_model(copies)
-
-    def _by_model(self, rows: Tensor) -> Tensor:
-        """[seeds, N] to [N, models]. Rows first: a gather of columns would leave the cache."""
-        return rows[self.places].t().contiguous()
 
     def _rates(self, epoch: int) -> Tensor:
         """The learning rate of each model at each batch of the epoch, [steps, models, 1]."""
@@ -298,10 +256,11 @@ class Pack:
         right answers."""
         if self.kernels:
             return self.kernels.gradients(
-                self.bank, self.labels, order, copies, self.weights, self.loss, self.correct
-            )
-        target = self.labels[order]
-        logits = self._logits(self.bank[copies, order])
+                self.batches.bank, self.batches.labels, order, copies,
+                self.weights, self.loss, self.correct,
+            )  # fmt: skip
+        target = self.batches.labels[order]
+        logits = self._logits(self.batches.images(order, copies))
         logs = logits.log_softmax(2)
         losses = -logs.gather(2, target.unsqueeze(2)).squeeze(2).mean(0)
         even = -logs.mean(2).mean(0)
@@ -353,7 +312,7 @@ class Pack:
         """Train on a whole batch and evaluate on one, as far as memory goes; what comes of it is
         nothing to go on with."""
         size = self.configs[0].batch_size
-        order, copies = self._order(1)
+        order, copies = self.batches.of_epoch(1)
         self.network.train()
         self._step(order[:size], copies[:size], self._rates(1)[0])
         self.predict(self.dataset.test.images[:LEAST_EVALUATED])
@@ -411,6 +370,7 @@ class Pack:
         averages = self.average.select(models)
         self.best.select(models)
         self.configs = [self.configs[k] for k in models]
+        self.batches.select(self.configs)
         rows = torch.tensor(models, device=self.device)
         self.weights = self.weights.detach()[rows].requires_grad_()
         self.optimizer_state = {

@@ -1,0 +1,73 @@
+"""The training images of a pack, on its device, and which of them each model sees when."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.config import Config
+from study.train import augment, data, seeds
+
+
+class Batches:
+    """The images that the models of a pack are trained on. Models of one seed share their order.
+
+    configs: of one bucket, that is, of one data set, augmentation and number of epochs.
+    """
+
+    def __init__(
+        self, configs: Sequence[Config], dataset: data.Dataset, device: torch.device
+    ) -> None:
+        self.dataset, self.device = dataset, device
+        self.count, self.epochs = len(dataset.train), configs[0].epochs
+        self.labels = torch.from_numpy(dataset.train.labels).to(device)
+        self.bank = self._upload_bank(configs[0])
+        self.select(configs)
+
+    def select(self, configs: Sequence[Config]) -> None:
+        """Go on with the models of these configurations."""
+        self.seeds = list(dict.fromkeys(config.seed for config in configs))
+        places = [self.seeds.index(config.seed) for config in configs]
+        self.places = torch.tensor(places, device=self.device)
+        self.first_copies = self._upload_first_copies(configs)
+
+    def of_epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Return the order of each model's images in an epoch (1, 2, ...), and the copy of the bank
+        that each image is taken from, int64 [N, models] both."""
+        drawn = torch.empty(len(self.seeds), self.count, dtype=torch.int64)
+        for row, seed in zip(drawn, self.seeds):
+            shuffle = seeds.generator(seed, seeds.ORDER, epoch)
+            torch.randperm(self.count, generator=shuffle, out=row)
+        orders = drawn.to(self.device)  # [seeds, N]
+        if self.first_copies is None:
+            shape = self.count, len(self.places)
+            return self._by_model(orders), torch.zeros(shape, dtype=torch.int64, device=self.device)
+        copies = (self.first_copies.gather(1, orders) + epoch) % self.epochs
+        return self._by_model(orders), self._by_model(copies)
+
+    def images(self, order: Tensor, copies: Tensor) -> Tensor:
+        """Return each model's images of a batch, uint8 [batch, models, C, H, W]; order, copies:
+        [batch, models]."""
+        return self.bank[copies, order]
+
+    def _upload_bank(self, config: Config) -> Tensor:
+        """Return the images on the device, uint8 [copies, N, C, H, W]: one copy after another, so
+        that the host never holds them all."""
+        shape = (augment.count_copies(config), *self.dataset.train.images.shape)
+        bank = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        for row, copy in zip(bank, augment.copies(config, self.dataset)):
+            row.copy_(torch.from_numpy(copy))
+        return bank
+
+    def _upload_first_copies(self, configs: Sequence[Config]) -> Tensor | None:
+        """Return augment.first_copies of each seed, int64 [seeds, N]; None without augmentation."""
+        if configs[0].augment == "none":
+            return None
+        by_seed = {config.seed: config for config in configs}
+        rows = [augment.first_copies(by_seed[seed], self.dataset) for seed in self.seeds]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
+
+    def _by_model(self, rows: Tensor) -> Tensor:
+        """[seeds, N] to [N, models]. Rows first: a gather of columns would leave the cache."""
+        return rows[self.places].t().contiguous()
