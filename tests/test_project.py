@@ -60,6 +60,7 @@ TESTED_ELSEWHERE = {
     "study.train.kernels.shared": "train/kernels/test_network.py",
     "study.train.kernels.tiles": "train/kernels/test_network.py",
     "study.train.kernels.warm_up": "train/kernels/test_network.py",
+    "study.train.member": "train/test_pack_runs.py",
     "study.train.pack": "train/test_pack_runs.py",
     "study.train.provenance": "train/test_loop.py",
     "study.train.results": "train/test_loop.py",

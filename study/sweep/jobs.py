@@ -13,7 +13,7 @@ from study.sweep.search import Search
 from study.sweep.trials import Trial
 from study.sweep.worker import Job, Task
 from study.tracking.marks import Mode
-from study.train import pack_runs
+from study.train import packing
 
 LOGGED_AT_ONCE = 16  # runs that a worker logs at most: of a killed one these are logged anew
 
@@ -23,7 +23,7 @@ class JobQueue:
 
     count: how many runs are still to be asked for; unlogged, after_packs: trained runs that are to
     be logged to W&B; waiting: trials that are leased but did not fit the bucket of an earlier pack;
-    pack: runs of a pack (default: see pack_runs.default_size); share: workers on a device.
+    pack: runs of a pack (default: see packing.default_size); share: workers on a device.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class JobQueue:
 
     def _pack_size(self, config: Config, device: str) -> int:
         """Return how many such runs are trained at once, at most an even share of the devices."""
-        if pack_runs.bucket(config) is None:
+        if packing.bucket(config) is None:
             return 1
-        size = self.pack or pack_runs.default_size(config, device)
+        size = self.pack or packing.default_size(config, device)
         if self.search.sweep.method == "bayes" and not self.pack:
             size = min(size, STARTUP)  # suggested all at once, they could not learn from each other
         ahead = self.count + len(self.waiting) + 1
@@ -96,10 +96,10 @@ class JobQueue:
 
     def _ask_for_bucket(self, first: Config, limit: int) -> list[Trial]:
         """Return at most `limit` trials of a bucket; what a search suggests beside them waits."""
-        bucket = pack_runs.bucket(first)
+        bucket = packing.bucket(first)
 
         def fits(config: Config) -> bool:
-            return pack_runs.bucket(config) == bucket
+            return packing.bucket(config) == bucket
 
         trials = [trial for trial in self.waiting if fits(trial.config)][:limit]
         self.waiting = [trial for trial in self.waiting if trial not in trials]

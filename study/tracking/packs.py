@@ -10,7 +10,7 @@ from study.errors import RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import assigned
 from study.tracking.assigned import AssignedRun, WandbCallback
-from study.train import pack_runs
+from study.train import pack_runs, packing
 
 UPLOADERS = 8  # runs whose files and tables are uploaded at once
 
@@ -19,7 +19,7 @@ def group_by_bucket(open_runs: Sequence[AssignedRun]) -> list[list[AssignedRun]]
     """Group runs by bucket; a run that only the loop trains is a group of its own."""
     groups: dict[Any, list[AssignedRun]] = {}
     for run in open_runs:
-        groups.setdefault(pack_runs.bucket(run.config) or run, []).append(run)
+        groups.setdefault(packing.bucket(run.config) or run, []).append(run)
     return list(groups.values())
 
 

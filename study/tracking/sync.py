@@ -21,7 +21,7 @@ from study.runs import Run
 from study.tracking import client, logger, marks, packs, service, stored
 from study.tracking.assigned import PREEMPTED, AssignedRun
 from study.tracking.signals import Preempted, Signals
-from study.train import devices, pack_runs
+from study.train import devices, packing
 
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
 OPENING = 120  # seconds that a process may take to open a run before it locks the run's folder
@@ -198,9 +198,9 @@ class _Sync:
         """Group runs by what this device trains at once."""
         buckets: defaultdict[Any, list[Run]] = defaultdict(list)
         for run in cut_off:
-            buckets[pack_runs.bucket(run.config) or run.path].append(run)
+            buckets[packing.bucket(run.config) or run.path].append(run)
         for bucket in buckets.values():
-            size = pack_runs.default_size(bucket[0].config, self.options["device"])
+            size = packing.default_size(bucket[0].config, self.options["device"])
             yield from _split(bucket, size)
 
     @contextlib.contextmanager

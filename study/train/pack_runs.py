@@ -1,118 +1,34 @@
 """Train many configurations at once in one process: the loop's numbers, far more of them an hour.
 
-Configurations that agree in config.SHARED are one bucket. They are trained as a pack (pack.py);
-here are their run folders, and what becomes of each.
+Configurations of one bucket (packing.py) are trained as a pack (pack.py); here are their run
+folders, and what becomes of each.
 """
 
 import contextlib
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from study import files, runs
-from study.config import SHARED, Config
+from study import runs
+from study.config import Config
 from study.errors import RunError, UsageError, describe
-from study.plans import PLANS
 from study.runs import Run
 from study.train import (
     augment,
-    checkpoint,
     data,
     devices,
     loop,
-    networks,
+    packing,
     provenance,
-    recovery,
     results,
 )
 from study.train.callback import Callback
-from study.train.checkpoint import Checkpoint, PackCheckpoint
+from study.train.checkpoint import PackCheckpoint
+from study.train.member import Member
 from study.train.pack import Pack
 from study.train.predictions import Predictions
-
-PACK_SIZE = 64  # runs of a pack by default: from 32 on each takes as long
-MEMORY_SHARE = 0.8  # of the free memory that a pack may take
-ROOMY = 4  # times what a pack is estimated to take: where so much is free nothing is measured
-PROBES = (4, 8)  # models of the packs that are measured
-
-
-def bucket(config: Config) -> tuple | None:
-    """Return what configurations of one pack have in common; None where the loop must train it
-    (timm's backbones)."""
-    if config.network not in PLANS:
-        return None
-    return tuple(getattr(config, name) for name in SHARED)
-
-
-def default_size(config: Config, device: str) -> int:
-    """Return how many configurations like this a pack has where nobody says; on a CPU 1, where
-    processes side by side are faster than a pack."""
-    on_cuda = torch.device(device).type == "cuda"
-    return PACK_SIZE if on_cuda and bucket(config) is not None else 1
-
-
-def capacity(free: float, sizes: tuple[int, int], taken: tuple[int, int]) -> int:
-    """Return how many models fit free memory, given the bytes that packs of two sizes took.
-
-    What a pack takes is a share that does not depend on its models, and as much again for each.
-    """
-    (small, large), (less, more) = sizes, taken
-    each = max(1, more - less) / (large - small)
-    return max(1, math.floor((free - less) / each) + small)
-
-
-def _split(members: list["Member"], device: torch.device, share: int) -> list[list["Member"]]:
-    """Split members into packs that the device's memory holds, as even as can be.
-
-    share: how many processes train on the device: each may take an even share.
-    """
-    most = len(members) or 1
-    if device.type == "cuda" and most > PROBES[1]:
-        free, total = torch.cuda.mem_get_info(device)
-        budget = min(free, total / share) * MEMORY_SHARE
-        if _roughly(members[0].config, most) * ROOMY > budget:
-            most = min(most, _measured_capacity(members[0].config, budget, device))
-    count = math.ceil(len(members) / most)
-    return [members[k::count] for k in range(count)]
-
-
-def _roughly(config: Config, models: int) -> float:
-    """Estimate the bytes that a pack takes: the outputs of all layers and their gradients, and the
-    images."""
-    width = 2 if config.precision == "float64" else 1
-    activations = networks.parameter_table(config)["activations_mb"] * networks.MEGABYTE
-    images = data.load(config).train.images.nbytes * augment.count_copies(config)
-    return models * config.batch_size * activations * width + images
-
-
-def _measured_capacity(config: Config, budget: float, device: torch.device) -> int:
-    """Return how many models fit a budget of bytes, by what small packs take."""
-    try:
-        less, more = (_measure(config, size, device) for size in PROBES)
-    except torch.OutOfMemoryError:  # then the pack is halved as often as need be
-        return PROBES[1]
-    return capacity(budget, PROBES, (less, more))
-
-
-def _measure(config: Config, models: int, device: torch.device) -> int:
-    """Return the bytes of a GPU that a pack reserves for a step and an evaluation."""
-    torch.cuda.empty_cache()
-    devices.reset_peak_memory(device)
-    before = torch.cuda.memory_reserved(device)
-    Pack([config] * models, [None] * models, device).try_out()
-    torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_reserved(device) - before
-
-
-def by_pack(config: Config, device: torch.device) -> bool:
-    """Whether a single run is trained as a pack of one: on CUDA, where a pack records its step and
-    replays it; elsewhere the loop does less for one."""
-    return device.type == "cuda" and bucket(config) is not None
 
 
 def train_one(
@@ -126,83 +42,13 @@ def train_one(
     """Train a configuration in a run folder the way that suits the device: see loop.train, which
     documents arguments, result and errors."""
     options: dict[str, Any] = {"device": device, "threads": threads}
-    if not by_pack(config, devices.pick(device)):
+    if not packing.by_pack(config, devices.pick(device)):
         return loop.train(config, folder, callback=callback, **options)
     callbacks = [callback] if callback else None
     [result] = train([config], [folder], callbacks=callbacks, **options)
     if isinstance(result, RunError):
         raise result
     return result
-
-
-@dataclass
-class Member:
-    """One configuration of a pack: its run folder, its callback, and what became of it.
-
-    picture: whether its misclassified images are drawn; lines: its history as written; state: its
-    checkpoint, where it is not in a pack.
-    """
-
-    config: Config
-    folder: Path
-    callback: Callback
-    picture: bool = True
-    history: list[dict[str, float]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    state: Checkpoint | None = None
-    failure: RunError | None = None
-    ended: bool = False
-
-    def enter(self, claims: contextlib.ExitStack) -> None:
-        """Claim its folder, and see whether it is trained.
-
-        Raises:
-            UsageError: the folder is another process's or another run's, or cannot be written.
-            RunError: what is damaged in it cannot be set aside.
-        """
-        claims.enter_context(files.claim(self.folder))
-        self.ended = recovery.find_done(self.config, self.folder, self.callback) is not None
-
-    def begin(self) -> None:
-        """Find where it goes on from, and write what is known before the next epoch."""
-        try:
-            self._restore()
-            results.begin(self.folder, self.config, self.history)
-        except (UsageError, RunError) as error:
-            self.fail(RunError(str(error)))
-            return
-        self.callback.begin(self.history)
-
-    def restore(self) -> None:
-        """Go back to the last whole epoch that is written."""
-        try:
-            self._restore()
-        except RunError as error:
-            self.fail(error)
-
-    def _restore(self) -> None:
-        self.state = recovery.find_checkpoint(
-            self.config, self.folder, checkpoint.CPU, self.callback
-        )
-        self.history = self.state.history if self.state else []
-        self.lines = [json.dumps(row) for row in self.history]
-
-    def add(self, row: dict[str, float]) -> None:
-        """Take an epoch's line, or fail by it."""
-        try:
-            loop.check_finite(row, self.config)
-        except RunError as failure:
-            self.fail(failure)
-            return
-        self.history.append(row)
-        self.lines.append(json.dumps(row))
-
-    def fail(self, failure: RunError) -> None:
-        """Leave the pack, the cause in the run's summary and the last whole epoch in its folder."""
-        self.failure, self.ended = failure, True
-        with contextlib.suppress(UsageError, RunError):  # then the pack's file stays
-            checkpoint.detach(self.folder)
-        runs.write_failure(self.folder, self.config, str(failure))
 
 
 def train(
@@ -247,8 +93,10 @@ def train(
         data.load(configs[0])
         augment.prepare(configs[0])
         going = [member for member in members if not member.ended]
-        for part in _split(going, picked, share):
-            _train_members(part, picked, threads)
+        if going:
+            count = packing.count_packs(going[0].config, len(going), picked, share)
+            for k in range(count):  # as even as can be
+                _train_members(going[k::count], picked, threads)
     return [member.failure or runs.read(member.folder) for member in members]
 
 

@@ -25,12 +25,14 @@ from study import runs
 from study.config import Config
 from study.train import pack_runs
 from study.train.callback import Callback
+from study.train.batches import Batches
 from study.train.checkpoint import PackCheckpoint
+from study.train.member import Member
 from study.train.pack import Pack
 
 # What is timed: its name, and the function.
 PARTS: dict[str, tuple[Any, str]] = {
-    "order": (Pack, "_order"),
+    "order": (Batches, "of_epoch"),
     "scores": (Pack, "_scores"),
     "states": (Pack, "state"),
     "checkpoint": (PackCheckpoint, "write"),
@@ -76,7 +78,7 @@ def _no_logits(pack: Pack, images: torch.Tensor) -> torch.Tensor:
     return torch.zeros(()).expand(len(images), len(pack.configs), 10)
 
 
-def _no_finish(_pack: Pack, members: list[pack_runs.Member], *_: Any) -> None:
+def _no_finish(_pack: Pack, members: list[Member], *_: Any) -> None:
     for member in members:
         member.ended = len(member.history) == member.config.epochs
 

@@ -21,7 +21,7 @@ from study.errors import DamagedError, RunError, UsageError
 from study.sweep import bayes, leases, local, spec, storages, trials
 from study.sweep.jobs import JobQueue
 from study.sweep.search import Search
-from study.train import pack_runs
+from study.train import packing
 
 BAYES = """
 method: bayes
@@ -343,7 +343,7 @@ def test_runs_of_another_machine_are_not_looked_for_here(sweep, tmp_path):
 
 
 def test_a_pack_of_a_bayes_search_leaves_it_something_to_learn_from(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(pack_runs, "default_size", lambda *_: 64)
+    monkeypatch.setattr(packing, "default_size", lambda *_: 64)
     for body, asked in ((BAYES, 10), (RANDOM, 16)):
         search = Search(sweep(body), tmp_path / body.split()[1])
         JobQueue(search, tmp_path, 16, []).next_training(0)

@@ -10,7 +10,7 @@ from study.runs import Run
 from study.tracking import assigned, packs
 from study.tracking.assigned import AssignedRun
 from study.tracking.signals import Preempted
-from study.train import pack_runs
+from study.train import pack_runs, packing
 from tests.conftest import write_run
 
 
@@ -28,7 +28,7 @@ def assign(tmp_path):
 
 
 def test_runs_of_one_bucket_are_a_group_and_a_backbone_is_alone(assign, monkeypatch):
-    monkeypatch.setattr(pack_runs, "bucket", lambda c: None if c.dropout else (c.norm,))
+    monkeypatch.setattr(packing, "bucket", lambda c: None if c.dropout else (c.norm,))
     plain, faster, other = assign(seed=1), assign(lr=0.5), assign(norm="layer")
     backbones = [assign(dropout=0.1, seed=seed) for seed in (1, 2)]
     groups = packs.group_by_bucket([plain, backbones[0], faster, other, backbones[1]])

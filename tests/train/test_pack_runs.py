@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.train import checkpoint, data, loop, pack_runs, results
+from study.train import checkpoint, data, loop, pack_runs, packing, results
 from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
@@ -127,22 +127,10 @@ def test_one_step_in_float32_is_the_loops(norm, truth, tmp_path):
     assert max(worst) <= 2e-2
 
 
-def test_packs_are_of_one_bucket():
-    one = Config(norm="group", groups=5)
-    assert pack_runs.bucket(one) == pack_runs.bucket(
-        dataclasses.replace(one, seed=3, lr=0.1, dropout=0.1)
-    )
-    assert pack_runs.bucket(one) != pack_runs.bucket(dataclasses.replace(one, groups=2))
-    assert pack_runs.bucket(Config(network="resnet18")) is None
-
-
-def test_a_single_run_is_a_pack_of_one_on_cuda_alone(tmp_path, monkeypatch):
-    cuda, cpu = torch.device("cuda", 1), torch.device("cpu")
-    assert pack_runs.by_pack(Config(), cuda) and not pack_runs.by_pack(Config(), cpu)
-    assert not pack_runs.by_pack(Config(network="resnet18"), cuda)
+def test_a_single_run_may_be_a_pack_of_one(tmp_path, monkeypatch):
     config = pack_of(precision="float64")[0]
     alone = pack_runs.train_one(config, tmp_path / "loop")
-    monkeypatch.setattr(pack_runs, "by_pack", lambda *_: True)
+    monkeypatch.setattr(packing, "by_pack", lambda *_: True)
     callback = Stops()
     packed = pack_runs.train_one(config, tmp_path / "pack", callback=callback)
     assert (alone.summary["path"], packed.summary["path"]) == ("loop", "pack")
@@ -276,39 +264,6 @@ def test_out_of_memory_for_a_single_one_names_the_remedy(tmp_path, monkeypatch):
     for failure in pack_runs.train(pack_of()[:2], [tmp_path / "a", tmp_path / "b"]):
         assert isinstance(failure, RunError) and "lower batch_size (now 32)" in str(failure)
     assert runs.read(tmp_path / "b").state == "failed"
-
-
-def test_on_a_cpu_a_sweep_packs_nothing_by_itself():
-    assert pack_runs.default_size(Config(), "cpu") == 1
-    assert pack_runs.default_size(Config(), "cuda:1") > 30
-    assert pack_runs.default_size(Config(network="resnet18"), "cuda") == 1
-
-
-def test_what_fits_follows_from_what_two_small_packs_took():
-    """A share of 5, and 2 for each model."""
-    assert pack_runs.capacity(100, (4, 8), (13, 21)) == 47
-    assert pack_runs.capacity(4, (4, 8), (13, 21)) == 1
-    assert pack_runs.capacity(100, (4, 8), (13, 13)) > 47  # nothing grows: no division by 0
-
-
-@pytest.mark.parametrize(
-    "free, share, sizes", [(2**50, 1, [9]), (90, 1, [3, 3, 3]), (90, 3, [1] * 9)]
-)
-def test_a_pack_is_split_by_what_its_share_of_the_device_holds(monkeypatch, free, share, sizes):
-    """Measured only where memory may be short; what others use, and their share, is not ours."""
-    gpu, measured = torch.device("cuda"), []
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, max(free, 99)))
-
-    def measure(config, models, device):
-        measured.append(models)
-        return 10 + 15 * models
-
-    monkeypatch.setattr(pack_runs, "_measure", measure)
-    members = [pack_runs.Member(config, Path(), Callback()) for config in pack_of()[:1] * 9]
-    parts = pack_runs._split(members, gpu, share)
-    assert [len(part) for part in parts] == sizes
-    assert measured == ([] if free == 2**50 else [4, 8])
-    assert [len(part) for part in pack_runs._split(members, torch.device("cpu"), 1)] == [9]
 
 
 KILLS = 11  # changes of files between two kills: by and by each kind of moment
