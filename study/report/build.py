@@ -47,13 +47,15 @@ from study.report.text import (
     findings,
     latex,
     missing,
+    pairs,
     published,
     search,
     settings,
     steps,
 )
 from study.report.text import effects as effects_text
-from study.report.text.findings import Finding, Pair
+from study.report.text.findings import Finding
+from study.report.text.pairs import Pair
 from study.report.text.search import Search
 from study.report.variants import TEST, Study, Variant
 from study.runs import FINISHED
@@ -80,15 +82,15 @@ def build_report(
     norms = _norm_figures(folder / FIGURES, study)
     how_far = progress.read(folders)
     parts = study.by_dataset
-    pairs = {dataset: findings.pairs(part) for dataset, part in parts.items()}
+    paired = {dataset: pairs.compare(part) for dataset, part in parts.items()}
     comparisons = []
     for dataset, part in parts.items():
         place = slug(dataset) if len(parts) > 1 else ""
         # A search's cap is for all its data sets together.
         lacking = missing.findings(part, counted=not how_far.is_done or len(parts) > 1)
-        made = _compare(part, pairs[dataset], lacking, folder, place, target, best_epoch)
+        made = _compare(part, paired[dataset], lacking, folder, place, target, best_epoch)
         comparisons.append(made.in_folder(place) if place else made)
-    _write_tables(folder, study, pairs, comparisons)
+    _write_tables(folder, study, paired, comparisons)
     report = Report(
         name=study.name,
         progress=None if how_far.is_done else how_far,
@@ -108,7 +110,7 @@ def build_report(
 
 def _compare(
     study: Study,
-    pairs: list[Pair],
+    paired: list[Pair],
     lacking: list[Finding],
     folder: Path,
     place: str,
@@ -128,8 +130,8 @@ def _compare(
         dataset=dataset,
         study=study,
         chosen_by="" if study.rank_key == TEST else study.metric.title,
-        cards=card.cards(study, pairs),
-        findings=findings.summarize(study, pairs, target, lacking, grid),
+        cards=card.cards(study, paired),
+        findings=findings.summarize(study, paired, target, lacking, grid),
         forest=final.forest(study),
         variants=[rows.variant_row(study, variant) for variant in study.order],
         settings=settings.table(study),
@@ -153,14 +155,14 @@ def _compare(
 def _write_tables(
     folder: Path,
     study: Study,
-    pairs: Mapping[str, list[Pair]],
+    paired: Mapping[str, list[Pair]],
     comparisons: Sequence[Comparison],
 ) -> None:
     """Write the tables of a report, those of all data sets together: results.csv, pairs.csv,
     tables.tex and figures.tex, and of several sweeps sweeps.csv."""
     drawing.write_csv(folder / "results.csv", results.HEADER, results.rows(study))
-    paired = [pair.row() for group in pairs.values() for pair in group]
-    drawing.write_csv(folder / "pairs.csv", findings.PAIRS, paired)
+    each_pair = [pair.row() for group in paired.values() for pair in group]
+    drawing.write_csv(folder / "pairs.csv", pairs.HEADER, each_pair)
     compared = [each.across_sweeps for each in comparisons if each.across_sweeps]
     if compared:
         matches = [match.row() for each in compared for match in each.matches]
@@ -168,7 +170,7 @@ def _write_tables(
     else:
         (folder / "sweeps.csv").unlink(missing_ok=True)  # of an older report
     tables = [
-        latex.tables(each.study, pairs[each.dataset], each.published, len(comparisons) > 1)
+        latex.tables(each.study, paired[each.dataset], each.published, len(comparisons) > 1)
         for each in comparisons
     ]
     files.write_text(folder / latex.NAME, latex.PREAMBLE + "\n".join(tables))

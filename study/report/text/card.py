@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from study.report.axis import varying
-from study.report.text.findings import MOST, MOST_FAMILIES, Pair, lead
+from study.report.text.findings import MOST_FAMILIES
+from study.report.text.pairs import MOST, Pair, lead
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 

@@ -8,31 +8,23 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from study import datasets
 from study.config import Config
-from study.report import contrasts, stats
-from study.report.contrasts import Contrast
+from study.report import stats
 from study.report.effects import Effects
 from study.report.text import effects, penalty
+from study.report.text.pairs import Pair, lead
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 from study.runs import ENDED_EARLY, FINISHED
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
-MOST = 20  # variants of a kind, the best first, whose pairs are listed
 MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
 MOST_FINDINGS = 12
 EFFECTS = "figures/effects.csv"
-HALF_WIDTH = 0.1  # points: pairs.csv says how many seeds an interval this wide either way takes
-PAIRS = (
-    "one", "two", "seeds", "difference", "low", "high", "p", "family_low", "family_high",
-    "family_p", "error", "probability_of_improvement", "images_error", "seeds_for_0.1",
-    "seeds_for_0.1_least", "seeds_for_0.1_most",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,59 +37,6 @@ class Finding:
     text: str
     source: str
     in_card: bool = False
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two variants of a kind: test accuracy at the last epoch, `one` minus `two`.
-
-    difference: the pair by itself. contrast: the pair among all pairs of its kind, which the
-    findings go by. images_error: the standard error that the test images give the difference; NaN
-    where they are not known.
-    """
-
-    one: Variant
-    two: Variant
-    difference: stats.Difference
-    contrast: Contrast
-    images_error: float
-
-    def row(self) -> list[Any]:
-        """A row of pairs.csv."""
-        d, c = self.difference, self.contrast
-        deviations = (d.deviation, *stats.deviation_interval(d.deviation, d.interval.n))
-        return [
-            self.one.label, self.two.label, d.interval.n, *d.interval[:3], d.p,
-            c.interval.low, c.interval.high, c.p, "pooled" if c.pooled else "own", d.better,
-            self.images_error, *(stats.seeds_for(HALF_WIDTH, each) for each in deviations),
-        ]  # fmt: skip
-
-
-def pairs(study: Study) -> list[Pair]:
-    """Compare all pairs of the best variants of each kind, the better one first."""
-    return [pair for family in study.families for pair in _pairs(family)]
-
-
-def _pairs(family: Sequence[Variant]) -> list[Pair]:
-    tested = [variant for variant in family if variant.values(TEST)]
-    scores = [variant.values(TEST) for variant in tested]
-    compared = contrasts.compare(scores, MOST)
-    return [
-        Pair(
-            tested[i], tested[j], stats.difference(scores[i], scores[j]), compared[i, j],
-            _images_error(tested[i], tested[j]),
-        )
-        for i, j in compared
-    ]  # fmt: skip
-
-
-def _images_error(one: Variant, two: Variant) -> float:
-    images, common = one.test_images, sorted(one.wrong.keys() & two.wrong.keys())
-    if images is None:
-        return np.nan
-    return stats.images_error(
-        [one.wrong[s] for s in common], [two.wrong[s] for s in common], images
-    )
 
 
 def summarize(
@@ -218,15 +157,6 @@ def _distance(pair: Pair) -> str:
     is_ahead, points, ends = lead(pair)
     side = "behind" if is_ahead else "ahead"
     return f"{pair.two.label} is {points} points {side} ({ends}, {format_p(pair.contrast.p)})"
-
-
-def lead(pair: Pair) -> tuple[bool, str, str]:
-    """Whether the first of a pair is ahead of the second, by how many points or behind by how many,
-    and the ends of the interval of these."""
-    mean, low, high = pair.contrast.interval[:3]
-    if mean < 0:
-        return False, f"{-mean:.2f}", f"{-high:.2f} to {-low:.2f}"
-    return True, f"{mean:.2f}", f"{low:.2f} to {high:.2f}"
 
 
 def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from study import escape
 from study.labels import slug
-from study.report.text.findings import Pair
+from study.report.text.pairs import Pair
 from study.report.text.published import Comparisons
 from study.report.variants import TEST, Study
 from study.report.words import count, format_p, percent

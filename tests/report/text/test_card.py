@@ -1,7 +1,7 @@
 """The cards on top: a winner, a tie, or too few seeds to compare."""
 
 from study.config import Config
-from study.report.text import card, findings
+from study.report.text import card, pairs
 from tests.report.conftest import run, spread
 from tests.report.figures.conftest import study
 
@@ -10,7 +10,7 @@ BN, LN, GN = (Config(norm=norm) for norm in ("batch", "layer", "group"))
 
 def cards(*all_runs):
     made = study(*all_runs)
-    return card.cards(made, findings.pairs(made))
+    return card.cards(made, pairs.compare(made))
 
 
 def test_a_winner_has_its_score_cost_and_lead():

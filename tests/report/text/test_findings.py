@@ -2,17 +2,15 @@
 
 import re
 
-import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
 from study import runs
 from study.config import Config
 from study.report import grouping, variants
-from study.report.text import findings
+from study.report.text import findings, pairs
 from study.runs import Run
 from tests.report.conftest import run, spread
-from tests.report.figures.conftest import kept
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
 
@@ -23,7 +21,7 @@ def study(*all_runs: Run) -> variants.Study:
 
 def sentences(*all_runs: Run, target=None) -> list[str]:
     made = study(*all_runs)
-    found = findings.summarize(made, findings.pairs(made), target)
+    found = findings.summarize(made, pairs.compare(made), target)
     assert all(finding.source.endswith(".csv") for finding in found)
     texts = [finding.text for finding in found]
     assert not re.search(r"\bnan\b|\binf\b", " ".join(texts).lower())
@@ -84,7 +82,7 @@ def test_one_seed_has_no_difference_and_says_so():
 
 def test_what_the_card_says_is_not_said_beside_it():
     made = study(*spread(BN, 99.4, 99.3), *spread(LN, 98.1, 98.2), run(GN, 99.1, 1))
-    in_card = {each.text: each.in_card for each in findings.summarize(made, findings.pairs(made))}
+    in_card = {each.text: each.in_card for each in findings.summarize(made, pairs.compare(made))}
     [rest] = [text for text in in_card if "LN is 1.20 points behind" in text]
     assert in_card[rest] and in_card["All 3 variants have 7,684 parameters."]
 
@@ -94,31 +92,19 @@ def test_differences_all_alike_are_not_called_certain():
     assert "+0.25 points at each of 2 seeds, too few and too alike" in texts[1]
 
 
-def test_all_pairs_of_a_kind_are_compared_together():
-    made = study(
+def test_the_rest_is_told_by_its_distance_from_the_best():
+    texts = sentences(
         *spread(BN, 99.40, 99.42, 99.44, 99.41), *spread(LN, 99.36, 99.39, 99.41, 99.36),
         *spread(GN, 97.40, 97.41, 97.44, 97.43),
     )  # fmt: skip
-    compared = findings.pairs(made)
-    assert [(pair.one.label, pair.two.label) for pair in compared] == [
-        ("BN", "LN"), ("BN", "GN"), ("LN", "GN"),
-    ]  # fmt: skip
-    bn_ln = compared[0]
-    assert bn_ln.contrast.interval.mean == pytest.approx(bn_ln.difference.interval.mean)
-    texts = findings.summarize(made, compared)
-    assert texts[2].text.startswith("Significantly different from BN: GN is 2.00 points behind (1.")
-    row = dict(zip(findings.PAIRS, bn_ln.row(), strict=True))
-    assert row["low"] == bn_ln.difference.interval.low
-    assert row["family_low"] == bn_ln.contrast.interval.low
-    assert row["seeds_for_0.1_least"] <= row["seeds_for_0.1"] <= row["seeds_for_0.1_most"]
-    assert np.isnan(row["images_error"])  # no run kept its images
+    assert texts[2].startswith("Significantly different from BN: GN is 2.00 points behind (1.")
 
 
 def test_other_epochs_networks_and_data_sets_are_not_ranked():
     short = Config(norm="group", epochs=12)
     made = study(*spread(BN, 78.0, 77.6), *spread(LN, 73.2, 72.1), *spread(short, 99.9, 99.8))
-    assert len(findings.pairs(made)) == 1
-    texts = [finding.text for finding in findings.summarize(made, findings.pairs(made))]
+    assert len(pairs.compare(made)) == 1
+    texts = [finding.text for finding in findings.summarize(made, pairs.compare(made))]
     assert texts[0].startswith("Of the 2 variants with epochs 20, BN, epochs 20 has the highest")
     assert texts[2] == (
         "Variants that differ in epochs are not ranked by one another: GN, epochs 12"
@@ -134,23 +120,6 @@ def test_a_run_that_failed_to_learn_is_counted_and_the_middle_half_given():
     few = " ".join(sentences(*spread(BN, 99.4, 99.3), *spread(GN, 99.4, 11.35)))
     assert "GN: 1 of 2." in few and "interquartile" not in few
     assert "failed to learn" not in " ".join(sentences(*spread(BN, 99.4), *spread(GN, 60.0)))
-
-
-def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp_path):
-    all_runs = [
-        kept(tmp_path, config, seed, index)
-        for config, index in ((Config(), [1, 2, 3]), (Config(norm="layer"), [2, 3, 4, 5]))
-        for seed in (1, 2)
-    ]
-    made = study(*all_runs)
-    [pair] = findings.pairs(made)
-    disagree = [1, 4, 5]
-    wrong = np.zeros(made.variants[0].test_images)
-    wrong[disagree] = 1, -1, -1
-    error = 100 * wrong.std(ddof=1) / np.sqrt(len(wrong))
-    assert pair.images_error == pytest.approx(error)
-    texts = [finding.text for finding in findings.summarize(made, [pair])]
-    assert any(f"an error of {1.96 * error:.2f} points more" in text for text in texts)
 
 
 def test_what_seeds_of_augmented_runs_share_is_said():

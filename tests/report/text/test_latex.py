@@ -3,7 +3,7 @@ import re
 import pytest
 
 from study.config import Config
-from study.report.text import findings, latex
+from study.report.text import latex, pairs
 from tests.report.conftest import spread
 from tests.report.figures.conftest import study
 
@@ -18,14 +18,14 @@ def made():
 
 def test_the_tables_hold_what_the_report_says():
     grid = made()
-    tables = latex.tables(grid, findings.pairs(grid), None)
+    tables = latex.tables(grid, pairs.compare(grid), None)
     assert tables.count(r"\begin{table}") == tables.count(r"\end{table}") == 2
-    variants, pairs = re.findall(r"\\midrule\n(.*?)\\bottomrule", tables, re.S)
+    variants, compared = re.findall(r"\\midrule\n(.*?)\\bottomrule", tables, re.S)
     assert [line.split(" & ")[0] for line in variants.splitlines()] == [
         "BN + L1 1e-5 (sum)", "LN", "GN",
     ]  # fmt: skip
     assert r"7,684 & 3 & 99.20 $\pm$ 0.25 \\" in variants
-    assert pairs.count("\n") == 2 and "BN + L1 1e-5 (sum) & LN & 3 & +0.80 &" in pairs
+    assert compared.count("\n") == 2 and "BN + L1 1e-5 (sum) & LN & 3 & +0.80 &" in compared
     columns = {line.count(" & ") for line in variants.splitlines()}
     assert columns == {3} and r"\begin{tabular}{lrrr}" in tables
 

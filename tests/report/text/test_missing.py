@@ -6,7 +6,7 @@ from study import planned, runs
 from study.config import Config
 from study.planned import Metric, Plan
 from study.report import grouping, results
-from study.report.text import findings, missing, search
+from study.report.text import findings, missing, pairs, search
 from tests.report.conftest import curve
 
 NORMS = {"norm": ["batch", "group"], "seed": [1, 2, 3]}
@@ -33,7 +33,7 @@ def test_what_was_planned_and_is_not_there_is_named(made, tmp_path):
     assert sentences(study) == ["2 of 6 planned runs have ended: BN has 2 of 3, GN has none of 3."]
     [short] = missing.findings(study, counted=True)
     assert short.text == "Of their planned runs, BN has 2 of 3, GN has none of 3."
-    best = findings.summarize(study, findings.pairs(study))[0].text
+    best = findings.summarize(study, pairs.compare(study))[0].text
     assert best.startswith(
         "The test accuracy of BN (the only variant with a finished run) at the last epoch is"
     )

@@ -1,0 +1,47 @@
+"""Pairs of variants, where the truth is known."""
+
+import numpy as np
+import pytest
+
+from study.config import Config
+from study.report import grouping
+from study.report.text import findings, pairs
+from tests.report.conftest import spread
+from tests.report.figures.conftest import kept
+
+BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
+
+
+def test_all_pairs_of_a_kind_are_compared_together_the_better_first():
+    all_runs = [
+        *spread(BN, 99.40, 99.42, 99.44, 99.41), *spread(LN, 99.36, 99.39, 99.41, 99.36),
+        *spread(GN, 97.40, 97.41, 97.44, 97.43),
+    ]  # fmt: skip
+    compared = pairs.compare(grouping.gather({"mine": all_runs}))
+    assert [(pair.one.label, pair.two.label) for pair in compared] == [
+        ("BN", "LN"), ("BN", "GN"), ("LN", "GN"),
+    ]  # fmt: skip
+    bn_ln = compared[0]
+    assert bn_ln.contrast.interval.mean == pytest.approx(bn_ln.difference.interval.mean)
+    row = dict(zip(pairs.HEADER, bn_ln.row(), strict=True))
+    assert row["low"] == bn_ln.difference.interval.low
+    assert row["family_low"] == bn_ln.contrast.interval.low
+    assert row["seeds_for_0.1_least"] <= row["seeds_for_0.1"] <= row["seeds_for_0.1_most"]
+    assert np.isnan(row["images_error"])  # no run kept its images
+
+
+def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp_path):
+    all_runs = [
+        kept(tmp_path, config, seed, index)
+        for config, index in ((Config(), [1, 2, 3]), (Config(norm="layer"), [2, 3, 4, 5]))
+        for seed in (1, 2)
+    ]
+    made = grouping.gather({"mine": all_runs})
+    [pair] = pairs.compare(made)
+    disagree = [1, 4, 5]
+    wrong = np.zeros(made.variants[0].test_images)
+    wrong[disagree] = 1, -1, -1
+    error = 100 * wrong.std(ddof=1) / np.sqrt(len(wrong))
+    assert pair.images_error == pytest.approx(error)
+    texts = [finding.text for finding in findings.summarize(made, [pair])]
+    assert any(f"an error of {1.96 * error:.2f} points more" in text for text in texts)
