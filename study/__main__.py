@@ -380,15 +380,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
     _log_to_stderr()
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        print(f"study {__version__}")
-        return 0
     try:
-        return parsing.parse(arguments, COMMANDS)()
+        code = _command(arguments)
+        sys.stdout.flush()  # here, where a reader that has left is no error
+        return code
     except UsageError as error:
         return _exit(error, 2)
     except RunError as error:
         return _exit(error, 1)
+    except BrokenPipeError:  # `study ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
@@ -399,9 +401,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _exit(f"stopped; the same command {how}", 130)
     except SystemExit as stop:  # --help
         return stop.code if isinstance(stop.code, int) else 0
-    except BrokenPipeError:  # `study ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _command(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"study {__version__}")
         return 0
+    return parsing.parse(arguments, COMMANDS)()
 
 
 def _exit(message: Any, code: int) -> int:

@@ -1,5 +1,6 @@
 """The commands, tried as a new user would."""
 
+import os
 import subprocess
 import sys
 import urllib.request
@@ -50,6 +51,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, words, messages, tmp_pat
     for message in messages:
         assert message in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["check"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(words, tmp_path):
+    """As `study check | head -1` does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "study", *words]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_no_data_and_no_network_is_one_line(command, tmp_path, monkeypatch):
