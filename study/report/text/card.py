@@ -122,7 +122,7 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
     return Card(
         heading,
         study.describe_kind(best),
-        f"{_measured(study, shown)} {_cost(shown)}",
+        f"{_measured(study, shown)} {_cost(shown, family)}",
         [_line(study, variant, shown) for variant in shown],
         verdict,
         outcome,
@@ -146,11 +146,12 @@ def _measured(study: Study, shown: Sequence[Variant]) -> str:
     return f"Mean {words}{interval}."
 
 
-def _cost(shown: Sequence[Variant]) -> str:
-    """What the variants cost: their parameters, where they have as many, and seconds."""
+def _cost(shown: Sequence[Variant], family: Sequence[Variant]) -> str:
+    """What the variants cost: the parameters of those shown, where they have as many, and seconds
+    of all."""
     sizes = {variant.parameters["total"] for variant in shown}
     words = [f"{sizes.pop():,} parameters"] if len(sizes) == 1 else []
-    seconds = [variant.last("seconds").mean for variant in shown]
+    seconds = [variant.last("seconds").mean for variant in family]
     if np.isfinite(seconds).all():
         unit, one = ("min", 60) if max(seconds) >= 120 else ("s", 1)
         low, high = (f"{end / one:.0f}" for end in (min(seconds), max(seconds)))
