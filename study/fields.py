@@ -191,11 +191,16 @@ class Field(NamedTuple):
         listed = value in self.choices
         return (self.choices.index(value), "") if listed else (len(self.choices), value)
 
+    @property
+    def _kind(self) -> str:
+        """What its numbers are, in words."""
+        return "a whole number" if self.kind is int else "a number"
+
     def _number(self, value: Any) -> int | float:
-        kind = "a whole number" if self.kind is int else "a number"
-        check_number(self.name, value, kind, self.range)
+        check_number(self.name, value, self._kind, self.range)
         if value != self.kind(value):
-            raise UsageError(f"{self.name}={brief(text(value))}: allowed is {kind} {self.range}")
+            allowed = f"{self._kind} {self.range}"
+            raise UsageError(f"{self.name}={brief(text(value))}: allowed is {allowed}")
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
 
     def parse(self, word: str) -> Any:
@@ -215,7 +220,7 @@ class Field(NamedTuple):
         except ValueError as error:
             if isinstance(error, UsageError):
                 raise
-            allowed = f"a number {self.range}"
+            allowed = f"{self._kind} {self.range}"
             raise UsageError(f"{self.name}={brief(word)}: allowed is {allowed}") from None
 
 

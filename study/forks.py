@@ -55,14 +55,29 @@ def context(preload: Iterable[str] = ()) -> ForkServerContext:
     """
     forked = _Context()
     forked.set_forkserver_preload(list(preload))
-    resource_tracker.ensure_running()  # which else is started below, and lets SIGINT through
+    with out_of_reach(), _without_main():
+        forkserver.ensure_running()
+    return forked
+
+
+@contextlib.contextmanager
+def out_of_reach() -> Iterator[None]:
+    """Keep Ctrl-C waiting meanwhile, and from the processes that are started meanwhile."""
+    resource_tracker.ensure_running()  # which else is started meanwhile, and lets it through
+    waiting: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread() and handler is not None
+    if in_main:  # it may come by another thread, whose mask is another
+        signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _without_main():
-            forkserver.ensure_running()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return forked
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 def pool(processes: int, preload: Iterable[str] = ()) -> ProcessPoolExecutor:

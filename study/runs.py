@@ -290,7 +290,8 @@ def find_readable(
         except UsageError as error:
             unread[path.name] = str(error)
     if not found and not unread:
-        raise UsageError(f"{folder}: no run in it (a run folder holds a {CONFIG})")
+        why = "is a run itself" if holds_run(folder) else f"no run in it (which holds a {CONFIG})"
+        raise UsageError(f"{folder}: {why}; give the folder of a sweep, such as runs/NAME")
     return found, unread
 
 

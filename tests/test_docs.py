@@ -17,7 +17,7 @@ import click
 import pytest
 from wandb.cli.cli import cli as wandb_cli
 
-from study.__main__ import COMMANDS
+from study.cli.commands import COMMANDS
 from study.cli.parsing import parse
 from study.errors import UsageError
 from study.sweep import spec

@@ -11,15 +11,24 @@ from tests.conftest import ROOT
 
 PROGRAM = """
 import sys, time
-from study import forks
+{imports}
 
 if __name__ == "__main__":
     try:
-        forks.context(["slow"]).Process(target=print, daemon=True).start()
-        time.sleep(60)
+        {work}
     except KeyboardInterrupt:
         print("stopped")
 """
+WORK = {
+    "a process": {
+        "imports": "from study import forks",
+        "work": "forks.context(['slow']).Process(target=print, daemon=True).start();time.sleep(60)",
+    },
+    "a renderer": {
+        "imports": "from study.report.figures import rendering; rendering.PRELOAD = ['slow']",
+        "work": "\n        with rendering.side_by_side(): time.sleep(60)",
+    },
+}
 SLOW = """
 import pathlib, time
 pathlib.Path("importing").touch()
@@ -27,9 +36,10 @@ time.sleep(1)
 """
 
 
-def test_ctrl_c_while_the_server_imports_ends_the_command_alone(tmp_path):
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+def test_ctrl_c_while_the_server_imports_ends_the_command_alone(tmp_path, work):
     (tmp_path / "slow.py").write_text(SLOW)
-    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "program.py").write_text(PROGRAM.format(**work))
     path = os.pathsep.join([str(ROOT), str(tmp_path)])
     process = subprocess.Popen(
         [sys.executable, "program.py"],

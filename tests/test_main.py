@@ -1,6 +1,6 @@
 """The commands, tried as a new user would."""
 
-import os
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -8,7 +8,8 @@ import urllib.request
 import pytest
 
 from study import __version__
-from tests.conftest import ROOT
+from study.config import Config
+from tests.conftest import ROOT, write_run
 
 
 @pytest.mark.parametrize(
@@ -53,15 +54,30 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, words, messages, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["check"]])
-def test_a_reader_that_leaves_ends_a_command_quietly(words, tmp_path):
-    """As `study check | head -1` does."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [sys.executable, "-m", "study", *words]
-    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
+@pytest.mark.parametrize("words", ["--version | true", "--help | true", "check | head -1",
+                                   "--version >&-", "--version 2>&-"])  # fmt: skip
+def test_who_reads_what_is_printed_has_no_part_in_it(words, tmp_path):
+    line = f"set -o pipefail; {shlex.quote(sys.executable)} -m study {words}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_that_is_gone_is_told_as_that(tmp_path):
+    (tmp_path / "gone").mkdir()
+    line = f"cd gone && rmdir ../gone && {shlex.quote(sys.executable)} -m study report x"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "study: the current folder is gone: change to one that exists\n"
+
+
+def test_a_mistake_in_the_seeds_of_a_rerun_is_told_as_theirs(command, tmp_path):
+    path = write_run(tmp_path / "runs/mine/run", Config(dataset="digits")).path
+    for words in ("abc", "1.5", "-1", ""):
+        done = command("rerun", path, f"--seeds={words}")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"study: --seeds={words}: allowed is a whole number at least")
+    done = command("report", path)
+    assert done.returncode == 2 and "is a run itself; give the folder of a sweep" in done.stderr
 
 
 def test_no_data_and_no_network_is_one_line(command, tmp_path, monkeypatch):
@@ -137,6 +153,6 @@ def test_an_interrupt_says_what_the_same_command_does(command, monkeypatch, comm
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.__main__.parsing.parse", lambda *_: interrupted)
+    monkeypatch.setattr("study.cli.parsing.parse", lambda *_: interrupted)
     done = command(command_name, "x")
     assert done.returncode == 130 and done.stderr == f"study: stopped; the same command {how}\n"

@@ -35,6 +35,7 @@ REPORT_ORDER = (
 
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.
 TESTED_ELSEWHERE = {
+    "study.cli.commands": "test_main.py",
     "study.own_data": "test_datasets.py",
     "study.plans": "train/test_networks.py",
     "study.report.explain": "report/explain/test_explain.py",

@@ -90,7 +90,9 @@ def run_rows(study: Study, folder: Path) -> list[RunRow]:
             loss=_cell(run, "test_loss_last", 4),
             seconds=_cell(run, "seconds", 0),
             folder=run.path.name,
-            link=urllib.parse.quote(os.path.relpath(run.path.resolve(), folder.resolve())),
+            link=urllib.parse.quote(
+                os.fsencode(os.path.relpath(run.path.resolve(), folder.resolve()))
+            ),
             url=_web_address(run.summary.get("url")),
         )
         for label, run in labelled

@@ -178,9 +178,9 @@ def images_error(one: Sequence[ArrayLike], two: Sequence[ArrayLike], images: int
 
     one, two: for each common seed the indices of the images that the model got wrong. At one seed
     it is that of McNemar's test (1947, Psychometrika 12): images that both get right, or both get
-    wrong, count nothing. NaN without a seed.
+    wrong, count nothing. NaN without a seed, or with a single image.
     """
-    if not one:
+    if not one or images < 2:
         return np.nan
     score = np.zeros(images)
     for wrong_one, wrong_two in zip(one, two):

@@ -160,6 +160,10 @@ def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
             the file and the place.
     """
     path = Path(path)
+    if not path.stem.isprintable():  # folders, reports and W&B runs bear it
+        raise UsageError(
+            f"{path}: a sweep's name must be text that can be printed; rename the file"
+        )
     content = yaml_file.load(path)
     faults = Faults()
     sweep = faults.attempt(parse, content, path.stem, replacements)

@@ -1,5 +1,8 @@
 """The rows of variants and of runs, as text."""
 
+import dataclasses
+import os
+
 from study import runs
 from study.config import Config
 from study.report import grouping, rows
@@ -29,6 +32,13 @@ def test_a_run_has_links_to_its_folder_and_to_the_web_alone(tmp_path):
     assert [row.label for row in found] == ["BN", "BN", "BN", "GN", "a duplicate"]
     assert (found[0].last, found[-1].last, found[3].state) == ("99.00", "98.00", runs.FAILED)
     assert found[0].link.endswith(f"nowhere/{found[0].folder}")
+
+
+def test_a_folder_whose_name_is_no_text_has_an_address_all_the_same(tmp_path):
+    one = run(Config(), 99.0, 1)
+    odd = dataclasses.replace(one, path=tmp_path / os.fsdecode(b"caf\xe9") / one.path.name)
+    [row] = rows.run_rows(grouping.gather({"mine": [odd]}), tmp_path)
+    assert row.link == f"caf%E9/{one.path.name}"
 
 
 def test_a_figure_that_a_run_lacks_is_an_empty_cell(tmp_path):

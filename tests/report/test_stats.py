@@ -157,6 +157,7 @@ def test_the_test_images_error_is_mcnemars_at_one_seed():
     assert error == pytest.approx(100 * np.sqrt(4 - 2**2 / images) / np.sqrt(999 * images))
     assert stats.images_error([one], [one], images) == 0
     assert np.isnan(stats.images_error([], [], images))
+    assert np.isnan(stats.images_error([[0]], [[]], 1))  # and no warning
 
 
 def test_the_test_images_error_is_what_drawing_other_images_does():

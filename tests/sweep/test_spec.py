@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import yaml
 
@@ -167,6 +169,13 @@ def test_a_file_of_more_than_a_sweep_can_have_is_refused(tmp_path, text, message
     (tmp_path / "odd.yaml").write_text(text)
     with pytest.raises(UsageError, match=message):
         spec.read(tmp_path / "odd.yaml")
+
+
+def test_a_file_whose_name_is_no_text_is_refused(written, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.yaml")
+    written("").rename(path)
+    with pytest.raises(UsageError, match="a sweep's name must be text"):
+        spec.read(path)
 
 
 def test_an_empty_file_and_a_binary_one_are_refused(written, tmp_path):

@@ -119,12 +119,14 @@ def side_by_side() -> Iterator[None]:
         RunError: a pdf cannot be written.
     """
     global _renderer
-    _renderer = _Renderer()
     try:
+        with forks.out_of_reach():  # a pool half made could not be ended
+            _renderer = _Renderer()
         yield
         _renderer.finish()
     finally:
-        _renderer.pool.shutdown(cancel_futures=True)
+        if _renderer:
+            _renderer.pool.shutdown(cancel_futures=True)
         _renderer = None
 
 

@@ -1,0 +1,397 @@
+"""The commands, each with its options. `study --help` lists them.
+
+Each imports what it needs, so that help comes at once. To add a command, write its function here
+and name it in COMMANDS.
+"""
+
+import builtins
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from study import escape
+from study.cli import output
+from study.config import FIELDS, Config
+from study.errors import Faults, UsageError
+from study.labels import labels
+from study.runs import Run
+
+if TYPE_CHECKING:
+    from study.tracking.marks import Mode
+
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
+Replacements = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
+FlatConfig = Annotated[Config, tyro.conf.arg(name="")]  # --norm rather than --config.norm
+
+
+def print(message: Any, **options: Any) -> None:
+    """Print a line; what runs and sweep files have in it cannot act on the terminal."""
+    builtins.print(escape.printable(message), **options)
+
+
+def check(
+    sweeps: tyro.conf.Positional[tuple[Path, ...]] = (),
+    dataset: Names = (),
+    online: bool = False,
+) -> int:
+    """Check the device, memory, disk, data sets and W&B login; exit 1 with the remedy.
+
+    Args:
+        sweeps: sweep YAMLs whose settings, networks and data sets are checked, too.
+        dataset: data sets that must be there, own:NAME too; the others are downloaded where they
+            are missing.
+        online: also ask for a W&B login.
+    """
+    from study.cli import check as checks
+
+    return checks.run(sweeps, dataset, online)
+
+
+def train(
+    config: FlatConfig,
+    out: Path | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Train one run. The same command again resumes it, or finds it done.
+
+    Args:
+        out: the run's folder (default: below runs/train).
+        device: cpu, cuda, cuda:1, mps (default: the best there is).
+        threads: threads on a CPU; results repeat to the bit for the same number only.
+    """
+    from study import runs
+    from study.cli.progress import ProgressBar
+    from study.train import pack_runs
+
+    _check_at_least_one(threads=threads)
+    out = out or Path("runs/train") / runs.name(config)
+    print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
+    with ProgressBar(config) as progress:
+        run = pack_runs.train_one(config, out, device=device, threads=threads, callback=progress)
+    print(f"{_describe(run)}  {run.path}")
+    return 0
+
+
+def sweep(
+    file: tyro.conf.Positional[Path],
+    out: Path = Path("runs"),
+    workers: int | None = None,
+    pack: int | None = None,
+    set: Replacements = (),
+    limit: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+    search_seed: int = 0,
+    storage: str | None = None,
+    online: bool = False,
+) -> int:
+    """Run a W&B sweep YAML on this machine, without account or network. Only what is missing is
+    trained, so the same command again resumes, reruns failed runs, and extends. Several commands,
+    on machines that share the folder or a database, work through one sweep together.
+
+    Args:
+        file: a sweep YAML, such as sweeps/quickstart.yaml.
+        out: where the sweep's folder is made.
+        workers: processes side by side (default: one a core, or two a GPU).
+        pack: runs that each of them trains at once (default: 1; on CUDA 64, of a bayes search at
+            most 10).
+        set: parameters to replace, such as epochs=5 seed=1,2,3.
+        limit: train at most so many runs now.
+        device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
+        threads: threads of each run on a CPU.
+        search_seed: of a random or bayes sweep: the same seed draws the same configurations.
+        storage: URL of a database that machines without a common folder share.
+        online: log the runs to the W&B server, those already trained too.
+    """
+    from study.cli import outcome
+    from study.sweep import local, spec
+
+    _check_at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
+    if search_seed < 0:
+        raise UsageError(f"--search-seed={search_seed}: allowed is a whole number at least 0")
+    plan = spec.read(file, set)
+    print(f"{file}: {plan}", flush=True)
+    folder = out / plan.name
+    done = local.run(
+        plan,
+        folder,
+        workers=workers,
+        pack=pack,
+        limit=limit,
+        device=device,
+        threads=threads,
+        mode="online" if online else "offline",
+        search_seed=search_seed,
+        storage=storage,
+    )
+    return outcome.report(folder, done)
+
+
+def rerun(
+    run: tyro.conf.Positional[Path],
+    seeds: str = "1,2,3,4,5",
+    set: Replacements = (),
+    out: Path = Path("runs"),
+    workers: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+    online: bool = False,
+) -> int:
+    """Train a run's configuration again over seeds, into a folder of its own (NAME-again). What a
+    search chose by one seed may be best by luck.
+
+    Args:
+        run: the run's folder, such as runs/l1_fine/batch_s1_0123456789.
+        seeds: the seeds, with commas between.
+        set: settings to replace, such as holdout=0.
+        out: where the folder of the runs is made.
+        workers: runs side by side (default: one a core, or two a GPU).
+        device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
+        threads: threads of each run on a CPU.
+        online: log the runs to the W&B server.
+    """
+    from study import runs
+    from study.cli import outcome
+    from study.sweep import local, spec
+
+    _check_at_least_one(workers=workers, threads=threads)
+    config = runs.read(run).config
+    if any(word.partition("=")[0] == "seed" for word in set):
+        raise UsageError("--set seed: allowed is --seeds, which takes a rerun's seeds")
+    _check_seeds(seeds)
+    plan = spec.rerun(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
+    mode: Mode = "online" if online else "offline"
+    folder = out / plan.name
+    done = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
+    return outcome.report(folder, done)
+
+
+def report(
+    runs: tyro.conf.Positional[tuple[Path, ...]],
+    out: Path | None = None,
+    target: float | None = None,
+    best_epoch: bool = False,
+    watch: bool = False,
+    serve: bool = False,
+) -> int:
+    """Report what the runs of a sweep mean: figures, results.csv, report.md and one index.html.
+
+    Args:
+        runs: the sweep's folder, such as runs/quickstart; several are compared.
+        out: where the report goes (default: reports/NAME, or reports/NAME-NAME).
+        target: test accuracy in percent to draw a line at, such as 99.4 (default: what the sweep
+            file's description sets).
+        best_epoch: draw the mistakes of each run's best epoch, too, as published studies do.
+        watch: write it again as runs end, until all that are planned have.
+        serve: do so until Ctrl-C, and serve the page to browsers on this machine, where it keeps
+            itself up to date.
+    """
+    from study.report.figures import rendering
+
+    _check_percent(target)
+    if not runs:
+        raise UsageError("report: give the folder of a sweep, such as runs/quickstart")
+    out = out or Path("reports") / "-".join(folder.resolve().name for folder in runs)
+    with rendering.side_by_side():  # whose processes start while these are imported
+        from study.report import page
+
+        if watch or serve:
+            return _watch(runs, out, target, best_epoch, serve)
+        index = page.write(
+            runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch
+        )
+        print(index, flush=True)  # it can be opened; the pdfs follow
+    return 0
+
+
+def _watch(
+    runs: tuple[Path, ...], out: Path, target: float | None, best_epoch: bool, serve: bool
+) -> int:
+    """Write a report again as runs end, and perhaps serve it."""
+    import contextlib
+    import time
+
+    from study.report import serve as serving
+    from study.report.watch import Watch
+
+    watch = Watch(runs, out, target, best_epoch)
+    with serving.serve(watch) if serve else contextlib.nullcontext(watch.index) as address:
+        print(f"{address}  (Ctrl-C ends)", flush=True)
+        try:
+            for progress in watch.run(until_done=not serve):
+                print(f"{time.strftime('%H:%M:%S')}  {progress.words}", flush=True)
+        except KeyboardInterrupt:
+            return output.end(f"stopped; {watch.index} is as of the last look", 130)
+    return 0
+
+
+def agent(
+    sweep: tyro.conf.Positional[str],
+    pack: int = 8,
+    count: int | None = None,
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Train what the W&B server of a sweep suggests, several runs at once in this process. `wandb
+    agent SWEEP` trains them one after another.
+
+    Args:
+        sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
+        pack: runs at most that are suggested, then trained, at once.
+        count: end after so many runs (default: with the sweep).
+        device: cpu, cuda, cuda:1, mps (default: the best there is).
+        threads: threads on a CPU.
+    """
+    from study.tracking import assigned, pack_agent
+
+    _check_at_least_one(pack=pack, count=count, threads=threads)
+    outcome = pack_agent.run(sweep, pack, count, device, threads)
+    print(
+        f"{sweep}: {outcome.trained} runs trained ({outcome.stopped} stopped by the server),"
+        f" {len(outcome.failed)} failed"
+    )
+    if outcome.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    if outcome.signal:
+        return output.end("preempted: another agent goes on with its runs", assigned.PREEMPTED)
+    return 1 if outcome.failed else 0
+
+
+def sync(
+    folders: tyro.conf.Positional[tuple[Path, ...]],
+    device: str | None = None,
+    threads: int = 1,
+) -> int:
+    """Complete W&B runs from the run folders on this machine: upload what the server lacks, and
+    train runs that were killed to their end.
+
+    Args:
+        folders: folders of sweeps, such as runs/NAME, or of single runs.
+        device: cpu, cuda, cuda:1, mps (default: the best there is).
+        threads: threads on a CPU.
+    """
+    from study.tracking import sync as syncing
+
+    _check_at_least_one(threads=threads)
+    if not folders:
+        raise UsageError("sync: give the folder of a sweep, such as runs/quickstart, or of a run")
+    outcome = syncing.sync(folders, device, threads)
+    for run, why in outcome.left.items():
+        print(f"left: {run}: {why}", file=sys.stderr)
+    print(
+        f"{outcome.uploaded} runs uploaded, {outcome.continued} trained to their end,"
+        f" {outcome.complete} were complete, {len(outcome.left)} left"
+    )
+    if outcome.signal:
+        raise KeyboardInterrupt
+    return 1 if outcome.left else 0
+
+
+def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
+    """Make run folders of a W&B sweep's runs; again, fetch only what has changed.
+
+    Args:
+        sweep: ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it.
+        out: where the sweep's folder is made.
+    """
+    from study import planned
+    from study.sweep import spec
+    from study.tracking import pull as pulling
+
+    pulled = pulling.pull(sweep, out)
+    try:
+        planned.write(pulled.folder, spec.parse(pulled.sweep, pulled.folder.name).plan())
+    except UsageError as error:
+        print(f"what the sweep has planned is not known here: {error}", file=sys.stderr)
+    for run, why in pulled.refused.items():
+        print(f"left out: {run}: {why}", file=sys.stderr)
+    for line in pulled.skipped + pulled.set_aside:
+        print(line, file=sys.stderr)
+    print(
+        f"{pulled.folder}: {pulled.fetched} runs fetched, {pulled.unchanged} unchanged"
+        + (f", {len(pulled.refused)} left out" if pulled.refused else "")
+        + (
+            f"; {pulled.duplicates} of a configuration that another has"
+            if pulled.duplicates
+            else ""
+        )
+    )
+    return 0
+
+
+def publish(
+    runs: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    target: float | None = None,
+    project: str | None = None,
+) -> int:
+    """Publish a sweep's report on W&B, as a Report and a saved workspace; again, the same ones are
+    updated. Runs that W&B does not have yet are uploaded first.
+
+    Args:
+        runs: the sweep's folder, such as runs/quickstart.
+        out: where the report goes on this machine (default: reports/NAME).
+        target: test accuracy in percent to draw a line at, such as 99.4 (default: what the sweep
+            file's description sets).
+        project: ENTITY/PROJECT on W&B (default: where the runs are).
+    """
+    from study.tracking import publish as publishing
+
+    _check_percent(target)
+    out = out or Path("reports") / runs.resolve().name
+    published = publishing.publish(runs, out, target, project)
+    if published.uploaded:
+        print(f"{runs}: {published.uploaded} runs uploaded")
+    print(published.report)
+    print(published.workspace)
+    return 0
+
+
+def explain(out: Path = Path("reports/explain")) -> int:
+    """Explain batch, layer, group and instance norm by an example: figures and a spreadsheet.
+
+    Args:
+        out: where the figures and normalization.xlsx go.
+    """
+    from study.report.explain import figure as explaining
+
+    for figure in explaining.write(out):
+        print(out / f"{figure.name}.png")
+    print(out / explaining.WORKBOOK)
+    return 0
+
+
+def _check_at_least_one(**options: int | None) -> None:
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise UsageError(f"--{name}={value}: allowed is a whole number at least 1")
+
+
+def _check_seeds(words: str) -> None:
+    field, faults = FIELDS["seed"].at("--seeds"), Faults()
+    for word in words.split(","):
+        faults.attempt(field.parse, word)
+    faults.check()
+
+
+def _check_percent(target: float | None) -> None:
+    if target is not None and not 0 <= target <= 100:
+        raise UsageError(f"target={target:g}: allowed is a number at least 0 and at most 100")
+
+
+def _describe(run: Run) -> str:
+    summary = run.summary
+    return (
+        f"{run.state}  test accuracy {summary['test_accuracy_last']:.2f}"
+        f" (best {summary['test_accuracy_best']:.2f}), {summary['parameters']:,} parameters"
+    )
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (check, train, sweep, rerun, agent, sync, pull, report, publish, explain)
+}
