@@ -60,9 +60,9 @@ class Config:
     """the images: digits (1,797 scans, no download), mnist, fashion_mnist, cifar10, cifar100, or
     own:NAME for NAME.npz in STUDY_DATA"""
     network: str = setting("mnist_7684", Choices(tuple(PLANS), BACKBONES), shapes_network=True)
-    """a published network, such as mnist_7684, or ours, mnist_7848 (named after their parameters;
-    study/plans.py lists them), or a timm backbone with BatchNorm, such as resnet18, whose norms are
-    swapped"""
+    """a published network, such as mnist_7684, or ours, mnist_7848 and cifar_45808 (named after
+    their parameters; study/plans.py lists them), or a timm backbone with BatchNorm, such as
+    resnet18, whose norms are swapped"""
     norm: Literal["batch", "layer", "group", "instance", "none"] = setting(
         "batch", shapes_network=True
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 class Conv:
     """A convolution to `channels`, with the plan's norm, activation and dropout unless `bare`.
 
+    `depthwise`: each channel is convolved by itself, so that there are as many as before.
     `save_skip` saves its output after the activation, and `add_skip` adds it before the norm.
     """
 
     channels: int
     kernel: int = 3
     bare: bool = False
+    depthwise: bool = False
     dropout: bool = True
     save_skip: bool = False
     add_skip: bool = False
@@ -90,5 +92,18 @@ PLANS = {
          Conv(32, save_skip=True), Conv(32), Conv(32, add_skip=True)),
         order=("norm", "relu", "dropout"),
         size=32, channels=3, padding=True, bias=True, whole_channels=True,
+    ),
+    "cifar_45808": Plan(  # ours: a 3x3 convolution in two, as MobileNets do (arXiv 1704.04861)
+        (Conv(24), Conv(24, depthwise=True), POOL,
+         Conv(64, 1, save_skip=True),
+         Conv(64, depthwise=True), Conv(64, 1, add_skip=True, save_skip=True),
+         Conv(64, depthwise=True), Conv(64, 1, add_skip=True, save_skip=True),
+         Conv(64, depthwise=True), Conv(64, 1, add_skip=True), POOL,
+         Conv(80, 1, save_skip=True),
+         Conv(80, depthwise=True), Conv(80, 1, add_skip=True, save_skip=True),
+         Conv(80, depthwise=True), Conv(80, 1, add_skip=True, save_skip=True),
+         Conv(80, depthwise=True), Conv(80, 1, add_skip=True)),
+        order=("norm", "relu", "dropout"),
+        size=32, channels=3, padding=True,
     ),
 }  # fmt: skip

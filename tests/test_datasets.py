@@ -284,7 +284,7 @@ def test_images_too_small_for_a_network_are_refused_by_name(mine):
         networks.build(Config(dataset="own:mine"))
     assert str(error.value) == (
         "network=mnist_7684: takes images of at least 20x20, own:mine has 12x12; allowed there are"
-        " cifar_48178"
+        " cifar_48178, cifar_45808"
     )
     networks.build(Config(dataset="own:mine", network="cifar_48178"))
     with pytest.raises(UsageError, match=r"img_size=19: .* at least 20 pixels"):

@@ -77,9 +77,10 @@ class Network(nn.Module):
                 size //= 2
                 continue
             padding = spec.kernel // 2 if plan.padding else 0
+            parts = channels if spec.depthwise else 1
             conv = nn.Conv2d(
                 copies * channels, copies * spec.channels, spec.kernel,
-                padding=padding, bias=plan.bias, groups=copies,
+                padding=padding, bias=plan.bias, groups=copies * parts,
             )  # fmt: skip
             channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
             after = {

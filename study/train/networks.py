@@ -187,7 +187,9 @@ def _describe(module: nn.Module) -> str:
     match module:
         case nn.Conv2d():
             height, width = module.kernel_size
-            return f"{kind}({module.in_channels}, {module.out_channels}, {height}x{width})"
+            depthwise = ", depthwise" if module.groups == module.in_channels > 1 else ""
+            channels = f"{module.in_channels}, {module.out_channels}"
+            return f"{kind}({channels}, {height}x{width}{depthwise})"
         case nn.GroupNorm():
             return f"{kind}({module.num_groups}, {module.num_channels})"
         case nn.BatchNorm2d():

@@ -16,6 +16,7 @@ TOTALS = {
     "mnist_9680": 9680,
     "mnist_9802": 9802,
     "cifar_48178": 48178,
+    "cifar_45808": 45808,
 }
 
 
@@ -80,6 +81,7 @@ CONVOLUTIONS = {
     "mnist_9680": [144, 2304, 2304, 2304, 2304, 160],
     "mnist_9802": [90, 1620, 180, 1440, 2880, 200, 2880, 320],
     "cifar_48178": [448, 2320, 136, 2336, 9248, 9248, 528, 4640, 9248, 9248, 330],
+    "cifar_45808": [648, 216, 1536, *[576, 4096] * 3, 5120, *[720, 6400] * 3, 800],
 }
 
 
@@ -162,6 +164,19 @@ def test_the_residuals_of_cifar_48178():
     y3 = torch.relu(f[11].norm(y1 + f[11].conv(block(f[10], y1))))
     expected = network.head(y3.mean((2, 3), keepdim=True)).flatten(1)
     torch.testing.assert_close(network(x), expected)
+
+
+def test_a_depthwise_convolution_sees_its_own_channel_alone():
+    built = networks.build(config("cifar_45808"))
+    conv = built.features[4].conv
+    x = torch.randn(1, 64, 16, 16)
+    changed = x.clone()
+    changed[:, 7] += 1
+    differ = (conv(x) != conv(changed)).any(dim=(0, 2, 3))
+    assert differ.nonzero().flatten().tolist() == [7]
+    layers = networks.parameter_table(config("cifar_45808"))["layers"]
+    [table] = [layer for layer in layers if layer["layer"] == "features.4.conv"]
+    assert table["type"] == "Conv2d(64, 64, 3x3, depthwise)"
 
 
 def test_every_network_reads_every_data_set():

@@ -102,8 +102,9 @@ def test_a_pack_leaves_the_loops_weights(norm, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "network", ["mnist_7848", "mnist_8008", "mnist_9680", "mnist_9802", "cifar_48178"]
-)  # fmt: skip
+    "network",
+    ["mnist_7848", "mnist_8008", "mnist_9680", "mnist_9802", "cifar_48178", "cifar_45808"],
+)
 def test_so_does_a_pack_of_each_network(network, tmp_path):
     configs = pack_of(precision="float64", network=network, epochs=1, augment="rotate7")[:2]
     for run, expected in zip(*both_ways(configs, tmp_path), strict=True):
