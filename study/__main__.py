@@ -18,23 +18,29 @@ TRAINING = ("train", "sweep", "rerun", "agent", "sync")  # commands that go on w
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, and return the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    with output.lasting():
-        try:
-            return _run(arguments)
-        except UsageError as error:
-            return output.end(error, 2)
-        except RunError as error:
-            return output.end(error, 1)
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            return output.end(f"{error.filename}: no path can be so long: give a shorter one", 2)
-        except KeyboardInterrupt:
-            trains = arguments and arguments[0] in TRAINING
-            how = "goes on from the last whole epoch" if trains else "begins again"
-            return output.end(f"stopped; the same command {how}", 130)
-        except SystemExit as stop:  # --help
-            return stop.code if isinstance(stop.code, int) else 0
+    with output.lasting() as printed:
+        code = _end(arguments)
+    return code or int(printed.lost)
+
+
+def _end(arguments: list[str]) -> int:
+    """Run a command to its end, whatever that is."""
+    try:
+        return _run(arguments)
+    except UsageError as error:
+        return output.end(error, 2)
+    except RunError as error:
+        return output.end(error, 1)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return output.end(f"{error.filename}: no path can be so long: give a shorter one", 2)
+    except KeyboardInterrupt:
+        trains = arguments and arguments[0] in TRAINING
+        how = "goes on from the last whole epoch" if trains else "begins again"
+        return output.end(f"stopped; the same command {how}", 130)
+    except SystemExit as stop:  # --help
+        return stop.code if isinstance(stop.code, int) else 0
 
 
 def _run(arguments: list[str]) -> int:

@@ -54,6 +54,9 @@ def check_history(rows: list[Any], config: Config) -> None:
         if not (isinstance(row["epoch"], int) and before < row["epoch"] <= config.epochs):
             raise ValueError(f"epoch {row['epoch']} after epoch {before} of {config.epochs}")
         before = row["epoch"]
+    validated = sum("val/accuracy" in row for row in rows)
+    if validated not in (0, len(rows)):
+        raise ValueError(f"val/accuracy in {validated} of {len(rows)} epochs only")
 
 
 def check_summary(content: Any, history: list[Any]) -> None:
@@ -77,6 +80,7 @@ def check_summary(content: Any, history: list[Any]) -> None:
     for name, due in scores(history).items():
         if name not in summary:
             raise ValueError(f"{summary['state']}, but without {name}")
+        _check_figure(name, summary[name])
         if not math.isclose(summary[name], due, rel_tol=1e-5, abs_tol=1e-3):
             raise ValueError(f"{name} is {summary[name]:g}, by the history {due:g}")
 

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,14 @@ def test_who_reads_what_is_printed_has_no_part_in_it(words, tmp_path):
     line = f"set -o pipefail; {shlex.quote(sys.executable)} -m study {words}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_what_could_not_be_printed_is_a_failure():
+    command = [sys.executable, "-m", "study", "--version"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "No space left on device" in done.stderr
 
 
 def test_a_folder_that_is_gone_is_told_as_that(tmp_path):

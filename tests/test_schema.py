@@ -5,6 +5,7 @@ import pytest
 from study import runs
 from study.config import Config
 from study.errors import DamagedError
+from study.report import progress
 from tests.conftest import write_run
 from tests.damage import DAMAGES
 
@@ -59,6 +60,19 @@ def test_a_summary_that_contradicts_its_history_is_damaged(tmp_path, name, value
     runs.write_summary(run.path, run.summary | {name: value})
     with pytest.raises(DamagedError, match="history"):
         runs.read(run.path)
+
+
+@pytest.mark.parametrize("value", [None, "gone"])
+def test_a_validated_run_has_a_validation_accuracy_each_epoch(tmp_path, value):
+    run = write_run(tmp_path / "run", Config(dataset="digits", holdout=100, epochs=3))
+    first = dict(run.history[0])
+    first |= {"val/accuracy": None} if value is None else {}
+    if value == "gone":
+        del first["val/accuracy"]
+    runs.write_history(run.path, [first, *run.history[1:]])
+    with pytest.raises(DamagedError, match="val/accuracy"):
+        runs.read(run.path)
+    assert progress.read([tmp_path]).states[runs.FINISHED] == 0
 
 
 @pytest.mark.parametrize("state", [runs.STOPPED, runs.FAILED, runs.RUNNING])

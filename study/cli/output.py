@@ -1,7 +1,6 @@
 """What a command prints and logs, which is a view of its work and never ends it."""
 
 import contextlib
-import io
 import logging
 import os
 import sys
@@ -11,61 +10,81 @@ from typing import Any, TextIO, cast
 from study import escape
 
 
-class _Lasting:
-    """A stream whose reader may leave and whose disk may be full: the rest is then dropped."""
+class Lasting:
+    """A stream that takes all text, whose reader may leave and whose disk may be full.
+
+    dropped: whether something is left out since then; lost: whether it should have been kept.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
+        self.dropped = self.lost = False
 
     def write(self, words: str) -> int:
-        try:
-            return self.stream.write(words)
-        except OSError as error:
-            self._drop(error)
-            return len(words)
+        if not self.dropped:
+            try:
+                self._write(words)
+            except OSError as error:
+                self._drop(error)
+        return len(words)
 
     def flush(self) -> None:
-        try:
-            self.stream.flush()
-        except OSError as error:
-            self._drop(error)
+        if not self.dropped:
+            try:
+                self.stream.flush()
+            except OSError as error:
+                self._drop(error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
+    def _write(self, words: str) -> None:
+        try:
+            self.stream.write(words)
+        except UnicodeEncodeError:
+            encoding = self.stream.encoding or "ascii"
+            self.stream.write(words.encode(encoding, "backslashreplace").decode(encoding))
+
     def _drop(self, error: OSError) -> None:
-        with contextlib.suppress(io.UnsupportedOperation):  # it is no file
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.stream.fileno())
+        self.dropped = True
+        with contextlib.suppress(OSError, AttributeError):  # it is no file
+            number = self.stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)  # for what it holds, and writes at exit
+            os.dup2(nowhere, number)
             os.close(nowhere)
         if not isinstance(error, BrokenPipeError):  # `study ... | head` is no fault
-            end(f"what is printed cannot be written ({error.strerror}), and is left out", 1)
+            self.lost = True
+            tell(f"what is printed cannot be written ({error.strerror}), and is left out")
 
 
 @contextlib.contextmanager
-def lasting() -> Iterator[None]:
+def lasting() -> Iterator[Lasting]:
     """Let nothing that is printed meanwhile end the work: not `| head`, nor a full disk, nor a
-    stream that is closed from the beginning."""
+    stream that is closed from the beginning. Yield what is printed to in place of stdout."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # or a file of ours took its place
         pass
     os.close(number)
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w") as nowhere:
-        sys.stdout, sys.stderr = (
-            cast(TextIO, _Lasting(stream or nowhere)) for stream in (sys.stdout, sys.stderr)
-        )
+        out, err = (Lasting(stream or nowhere) for stream in before)
+        sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
         try:
-            yield
+            yield out
+            out.flush()
+            err.flush()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
             sys.stdout, sys.stderr = before
 
 
-def end(message: Any, code: int) -> int:
-    """Print why a command ends, each line under our name, and return its exit code."""
+def tell(message: Any) -> None:
+    """Print a message to stderr, each line under our name."""
     for line in str(message).splitlines():
         print(escape.printable(f"study: {line}"), file=sys.stderr)
+
+
+def end(message: Any, code: int) -> int:
+    """Tell why a command ends, and return its exit code."""
+    tell(message)
     return code
 
 

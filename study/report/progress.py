@@ -185,6 +185,7 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
         history = list(itertools.takewhile(bool, map(_row, body.splitlines())))
         state = summary.get("state") if isinstance(summary, dict) else None
         if state in DONE:  # then all is written, and a report leaves it out where it is damaged
+            history = runs.read_history(path)
             schema.check_history(history, config)
             schema.check_summary(summary, history)
     except (ValueError, OSError):

@@ -44,6 +44,29 @@ def test_the_work_goes_on_where_nothing_can_be_printed(name, stream, monkeypatch
         assert told == ""
 
 
+def test_letters_that_a_stream_does_not_have_are_written_as_escapes(monkeypatch):
+    with io.TextIOWrapper(io.BytesIO(), encoding="latin-1") as printed:
+        monkeypatch.setattr(sys, "stdout", printed)
+        with output.lasting():
+            print("café 実験")
+        assert printed.buffer.getvalue() == b"caf\xe9 \\u5b9f\\u9a13\n"
+
+
+def test_a_stream_that_is_no_file_is_dropped_once(monkeypatch, capsys):
+    class Full(io.StringIO):
+        def write(self, words):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    open_before = len(os.listdir("/proc/self/fd")) if Path("/proc").exists() else None
+    with output.lasting() as printed:
+        for _ in range(5):
+            print("x")
+        if open_before:
+            assert len(os.listdir("/proc/self/fd")) <= open_before + 1  # os.devnull
+    assert printed.lost and len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_a_stream_that_is_closed_from_the_beginning_is_none(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     with output.lasting():

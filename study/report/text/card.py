@@ -155,7 +155,8 @@ def _cost(shown: Sequence[Variant], family: Sequence[Variant]) -> str:
     if np.isfinite(seconds).all():
         unit, one = ("min", 60) if max(seconds) >= 120 else ("s", 1)
         low, high = (f"{end / one:.0f}" for end in (min(seconds), max(seconds)))
-        words.append(f"{_range(low, high)} {unit} to train a run")
+        of = " of any variant" if len(shown) < len(family) else ""
+        words.append(f"{_range(low, high)} {unit} to train a run{of}")
     return f"{', '.join(words)}." if words else ""
 
 
