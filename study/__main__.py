@@ -16,7 +16,8 @@ TRAINING = ("train", "sweep", "rerun", "agent", "sync")  # commands that go on w
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command, and return the exit code: 0, 1 for failed runs, 2 for a user's mistake."""
+    """Run a command, and return the exit code: 0, 1 for failed runs or where what it printed was
+    lost, 2 for a user's mistake."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with output.lasting() as printed:
         code = _end(arguments)
