@@ -37,6 +37,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return augment.usable_cores() + 1
 
 
+LONG = ("test_agent.py", "test_local.py")  # whose tests take longest, most of it waiting
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long tests first, so that none is left to one worker at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Banks are shared by the tests of a process, and never the user's."""
