@@ -14,8 +14,8 @@ import tyro
 
 from study import escape
 from study.cli import output
-from study.config import FIELDS, Config
-from study.errors import Faults, UsageError
+from study.config import Config
+from study.errors import UsageError
 from study.labels import labels
 from study.runs import Run
 
@@ -162,8 +162,7 @@ def rerun(
     config = runs.read(run).config
     if any(word.partition("=")[0] == "seed" for word in set):
         raise UsageError("--set seed: allowed is --seeds, which takes a rerun's seeds")
-    _check_seeds(seeds)
-    plan = spec.rerun(config, f"{run.resolve().parent.name}-again", [f"seed={seeds}", *set])
+    plan = spec.rerun(config, f"{run.resolve().parent.name}-again", seeds, set)
     mode: Mode = "online" if online else "offline"
     folder = out / plan.name
     done = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
@@ -369,13 +368,6 @@ def _check_at_least_one(**options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < 1:
             raise UsageError(f"--{name}={value}: allowed is a whole number at least 1")
-
-
-def _check_seeds(words: str) -> None:
-    field, faults = FIELDS["seed"].at("--seeds"), Faults()
-    for word in words.split(","):
-        faults.attempt(field.parse, word)
-    faults.check()
 
 
 def _check_percent(target: float | None) -> None:

@@ -181,13 +181,13 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
     """Read a run as it was at a time; None where that cannot be read."""
     try:
         config, summary = runs.read_config(path), runs.read_summary(path)
-        body = (path / runs.HISTORY).read_bytes() if (path / runs.HISTORY).exists() else b""
-        history = list(itertools.takewhile(bool, map(_row, body.splitlines())))
         state = summary.get("state") if isinstance(summary, dict) else None
         if state in DONE:  # then all is written, and a report leaves it out where it is damaged
             history = runs.read_history(path)
             schema.check_history(history, config)
             schema.check_summary(summary, history)
+        else:
+            history = _read_so_far(path / runs.HISTORY)
     except (ValueError, OSError):
         return None
     times = [time for name, time, _ in stamp if name != runs.SUMMARY]
@@ -197,6 +197,12 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
         summary if state in (*DONE, FAILED, RUNNING) else {},
         max(times, default=0) / 1e9,
     )
+
+
+def _read_so_far(path: Path) -> list[dict[str, Any]]:
+    """The epochs in a history that is being written, up to a torn line."""
+    body = path.read_bytes() if path.exists() else b""
+    return list(itertools.takewhile(bool, map(_row, body.splitlines())))
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -172,8 +172,9 @@ def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
     return sweep
 
 
-def rerun(config: Config, name: str, replacements: Iterable[str]) -> Sweep:
-    """Return a grid of one configuration; `replacements` (name=value[,value ...]) replace settings.
+def rerun(config: Config, name: str, seeds: str, replacements: Iterable[str]) -> Sweep:
+    """Return a grid of one configuration over seeds (`1,2,3`); `replacements` (name=value[,value
+    ...]) replace settings.
 
     Raises:
         UsageError: a setting that is not allowed.
@@ -181,6 +182,7 @@ def rerun(config: Config, name: str, replacements: Iterable[str]) -> Sweep:
     parameters = {
         name: space.choice(name, [value]) for name, value in config.non_defaults().items()
     }
+    parameters["seed"] = _values("seed", seeds, "--seeds")
     parameters |= _replacements(replacements)
     sweep = Sweep(name, "study", "grid", parameters)
     _check_configs(sweep)
@@ -331,10 +333,15 @@ def _replacement(setting: str) -> tuple[str, Parameter]:
     if name == VARIANT:
         return name, space.choice(name, [words])
     check_names([name], "--set ")
-    field, faults = FIELDS[name].at(f"--set {name}"), Faults()
+    return name, _values(name, words, f"--set {name}")
+
+
+def _values(name: str, words: str, place: str) -> Parameter:
+    """Parse `1,2,3` into a parameter and its values. place: where they stand, for messages."""
+    field, faults = FIELDS[name].at(place), Faults()
     values = [faults.attempt(field.parse, word) for word in words.split(",")]
     faults.check()
-    return name, space.choice(name, values)
+    return space.choice(name, values)
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server
