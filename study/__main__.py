@@ -1,7 +1,7 @@
 """`study`: runs a command, and makes an exit code and a line of whatever ends it.
 
 A user's mistake is one line, each of a file's is, and exit code 2. What takes long to import is
-imported while Ctrl-C is told in a line, too.
+imported within main, so that Ctrl-C meanwhile is one line, too.
 """
 
 import errno

@@ -54,7 +54,7 @@ class Lasting:
             os.close(nowhere)
         if not isinstance(error, BrokenPipeError):  # `study ... | head` is no fault
             self.lost = True
-            tell(f"what is printed cannot be written ({error.strerror}), and is left out")
+            print_error(f"what is printed cannot be written ({error.strerror}), and is left out")
 
 
 @contextlib.contextmanager
@@ -76,15 +76,15 @@ def lasting() -> Iterator[Lasting]:
             sys.stdout, sys.stderr = before
 
 
-def tell(message: Any) -> None:
+def print_error(message: Any) -> None:
     """Print a message to stderr, each line under our name."""
     for line in str(message).splitlines():
         print(escape.printable(f"study: {line}"), file=sys.stderr)
 
 
 def end(message: Any, code: int) -> int:
-    """Tell why a command ends, and return its exit code."""
-    tell(message)
+    """Print why a command ends, and return its exit code."""
+    print_error(message)
     return code
 
 
