@@ -13,29 +13,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from study import datasets
+from study import datasets, extension
 from study.errors import Faults, UsageError
-from study.fields import (
-    BACKBONES,
-    Choices,
-    Effect,
-    Field,
-    Range,
-    Unlisted,
-    brief,
-    fields_of,
-    find_nearest,
-    nearest,
-    setting,
-    text,
-    typed,
-)
+from study.fields import Choices, Effect, Field, Range, Unlisted, fields_of, setting
 from study.plans import PLANS
+from study.values import brief, find_nearest, nearest, text, typed
 
 log = logging.getLogger(__name__)
 
 # A run must be readable where its data set is not, so the file is looked at when data are loaded.
 OWN_DATASETS = Unlisted(datasets.OWN_WORDS, datasets.is_own)
+BACKBONES = Unlisted(
+    "timm's backbones, with what STUDY_IMPORT registers",
+    lambda name: name in extension.backbone_names(),
+    extension.backbone_names,
+)
 STEPS = Effect("schedule=step", lambda c: c["schedule"] == "step")
 SGD = Effect("optimizer=sgd", lambda c: c["optimizer"] == "sgd")
 MOMENTUM = Effect(

@@ -1,68 +1,14 @@
 """What one setting allows: its type, its choices or its range, and how it is read and written."""
 
 import dataclasses
-import difflib
-import functools
-import importlib
 import math
-import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import yaml
 
-from study.errors import UsageError, describe
-
-# What YAML calls the types of its values, for messages.
-TYPES = {
-    str: "text",
-    bool: "a boolean",
-    int: "a whole number",
-    float: "a float",
-    list: "a list",
-    dict: "a mapping",
-    type(None): "no value",
-}
-
-
-MOST_QUOTED = 80  # characters of a value that a message shows
-
-
-def find_nearest(
-    word: Any, known: Iterable[str], aliases: Mapping[str, str] | None = None
-) -> str | None:
-    """Return the known word that an unknown one probably means; None where none is near.
-
-    aliases: other names of known words, in lower case with `_`.
-    """
-    known, word = list(known), str(word).lower()
-    alias = (aliases or {}).get(word.replace("-", "_").replace(" ", "_"))
-    if alias in known:
-        return alias
-    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
-
-
-def nearest(
-    word: Any,
-    known: Iterable[str],
-    allowed: Iterable[str] = (),
-    aliases: Mapping[str, str] | None = None,
-) -> str:
-    """Return a hint for an unknown word: the nearest known one, or else those allowed (all)."""
-    known = list(known)
-    near = find_nearest(word, known, aliases)
-    return f"did you mean {near}?" if near else f"allowed are {', '.join(allowed or known)}"
-
-
-def one_of(
-    name: str, value: Any, allowed: Iterable[str], aliases: Mapping[str, str] | None = None
-) -> str:
-    """Return a message for a value that is none of these words, with the nearest."""
-    allowed = list(allowed)
-    near = find_nearest(value, allowed, aliases)
-    hint = f" (did you mean {near}?)" if near else ""
-    return f"{name}={quoted(value)}: allowed are {', '.join(allowed)}{hint}"
+from study.errors import UsageError
+from study.values import brief, find_nearest, number, one_of, quoted, text, typed
 
 
 class Range(NamedTuple):
@@ -285,46 +231,6 @@ def _yaml_advice(value: str) -> str:
     return f"; YAML reads {value} as text: write {float(mantissa)!r}{power}"
 
 
-@functools.cache
-def import_extension() -> None:
-    """Import the module that STUDY_IMPORT names, once, so that it can register models with timm.
-
-    The current folder is searched last. Only the environment names it, so that neither a sweep
-    file nor a server can have code imported.
-
-    Raises:
-        UsageError: it cannot be imported.
-    """
-    name = os.environ.get("STUDY_IMPORT")
-    if not name:
-        return
-    if os.getcwd() not in sys.path:  # Python adds it for `python -m study`, not for `study`
-        sys.path.append(os.getcwd())
-    try:
-        importlib.import_module(name)
-    except Exception as error:
-        raise UsageError(
-            f"STUDY_IMPORT={name}: cannot be imported ({describe(error)}); it names a Python module"
-            " in the current folder or installed"
-        ) from error
-
-
-@functools.cache
-def _timm_names() -> tuple[str, ...]:
-    """The names of timm's backbones. Its import takes seconds, so it waits until one is needed."""
-    import timm
-
-    import_extension()
-    return tuple(timm.list_models())
-
-
-BACKBONES = Unlisted(
-    "timm's backbones, with what STUDY_IMPORT registers",
-    lambda name: name in _timm_names(),
-    _timm_names,
-)
-
-
 def fields_of(config: type) -> dict[str, Field]:
     """Read the fields of Config by name."""
     fields, hints = {}, get_type_hints(config)
@@ -339,36 +245,3 @@ def fields_of(config: type) -> dict[str, Field]:
             field.name, kind, listed, unlisted, limits, field.default, **metadata
         )
     return fields
-
-
-def number(value: float) -> str:
-    """The shortest text that reads back as the number: 20, 0.05, 2.5e-5."""
-    if isinstance(value, int) or (math.isfinite(value) and value == int(value) < 1e15):
-        return str(int(value))
-    mantissa, _, exponent = repr(float(value)).partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
-
-
-def text(value: Any) -> str:
-    """A setting's value as a sweep YAML would show it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return number(value) if isinstance(value, (int, float)) else str(value)
-
-
-def brief(words: str) -> str:
-    """Shorten what a message quotes, so that the rest of the message is seen."""
-    if len(words) <= MOST_QUOTED:
-        return words
-    return f"{words[:MOST_QUOTED]}... ({len(words)} characters)"
-
-
-def quoted(value: Any) -> str:
-    """A value where a word is allowed, for messages: as it stands, or with its type."""
-    return brief(value) if isinstance(value, str) else typed(value)
-
-
-def typed(value: Any) -> str:
-    """A value with its type, for messages where the type is what is wrong: '10' (text)."""
-    shown = repr(value) if isinstance(value, (str, float)) else text(value)
-    return f"{brief(shown)} ({TYPES.get(type(value), type(value).__name__)})"

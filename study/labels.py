@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from study.config import FIELDS, NORM_LABELS, Config
-from study.fields import number, text
+from study.values import number, text
 
 # Fields whose values need no name before them in a label.
 SPEAKING = ("dataset", "network", "optimizer", "schedule", "precision", "augment")

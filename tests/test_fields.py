@@ -7,7 +7,7 @@ import yaml
 
 from study.config import FIELDS
 from study.errors import UsageError
-from study.fields import Range, Unlisted, check_whole, finite, nearest, number, text
+from study.fields import Range, Unlisted, check_whole, finite
 
 
 def refusal(name: str, value) -> str:
@@ -92,19 +92,6 @@ def test_a_word_of_the_command_line_is_read_as_its_field(name, word, value):
 def test_a_word_that_is_none_is_refused(name, word):
     with pytest.raises(UsageError, match=f"{name}={word}: allowed"):
         FIELDS[name].parse(word)
-
-
-def test_the_hint_is_the_nearest_word_or_all():
-    assert nearest("grop", ["group", "layer"]) == "did you mean group?"
-    assert nearest("zzz", ["group", "layer"]) == "allowed are group, layer"
-    assert nearest("zzz", ["group", "layer"], ["group"]) == "allowed are group"
-
-
-def test_numbers_are_short_and_read_back():
-    for value in (20, 0.05, 2.5e-5, 1e-6, 1e300, 1 / 3, 10**20):
-        assert float(number(value)) == value
-    assert [number(x) for x in (2.5e-5, 1e-4, 20.0, 1e-6)] == ["2.5e-5", "0.0001", "20", "1e-6"]
-    assert [text(x) for x in (True, 0.5, "batch")] == ["true", "0.5", "batch"]
 
 
 def test_a_finite_number_fits_a_float():

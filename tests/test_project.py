@@ -24,9 +24,9 @@ def test_conda_users_get_the_same_dependencies():
 
 # Imports point to the left: docs/extending.md says what stands where.
 ORDER = (
-    "errors", "escape", "fields", "files", "forks", "own_data", "datasets", "plans", "config",
-    "labels", "planned", "schema", "runs", "train", "report", "tracking", "sweep", "cli",
-    "__main__",
+    "errors", "escape", "values", "fields", "files", "forks", "own_data", "datasets", "plans",
+    "extension", "config", "labels", "planned", "schema", "runs", "train", "report", "tracking",
+    "sweep", "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
     "stats", "contrasts", "words", "variants", "grouping", "axis", "effects", "results", "text",
@@ -36,6 +36,7 @@ REPORT_ORDER = (
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.
 TESTED_ELSEWHERE = {
     "study.cli.commands": "test_main.py",
+    "study.extension": "train/test_backbones.py",
     "study.own_data": "test_datasets.py",
     "study.plans": "train/test_networks.py",
     "study.report.explain": "report/explain/test_explain.py",

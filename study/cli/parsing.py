@@ -13,7 +13,7 @@ import tyro
 
 from study.config import ALIASES
 from study.errors import UsageError
-from study.fields import find_nearest, nearest
+from study.values import find_nearest, nearest
 
 
 def parse(arguments: list[str], commands: Mapping[str, Callable[..., int]]) -> Callable[[], int]:

@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.ticker import MaxNLocator
 
 from study.config import FIELDS
-from study.fields import number, text
 from study.report.variants import Study
+from study.values import number, text
 
 SCALED = {"l1", "weight_decay", "lr", "batch_size"}  # whose ratios count, not their differences
 LOG_RATIO = 10  # largest to smallest value from which such an axis is logarithmic

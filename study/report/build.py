@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from study import files
-from study.fields import text
 from study.labels import slug
 from study.report import effects, progress, results, rows
 from study.report.axis import varying
@@ -59,6 +58,7 @@ from study.report.text.pairs import Pair
 from study.report.text.search import Search
 from study.report.variants import TEST, Study, Variant
 from study.runs import FINISHED
+from study.values import text
 
 CURVES = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")  # drawn of every study
 

@@ -18,11 +18,11 @@ import numpy as np
 from scipy import special
 
 from study.config import NORM_LABELS, Config
-from study.fields import text
 from study.report import contrasts, stats
 from study.report.axis import Axis, varying
 from study.report.stats import Interval
 from study.report.variants import Study, Variant
+from study.values import text
 
 MOST_FACTORS = 6
 

@@ -12,11 +12,11 @@ from typing import Any
 from study import planned, runs
 from study.config import FIELDS, Config
 from study.errors import DamagedError, UsageError
-from study.fields import number
 from study.labels import labels, slug
 from study.planned import Plan
 from study.report.variants import Study, Variant
 from study.runs import FINISHED, Run
+from study.values import number
 
 log = logging.getLogger(__name__)
 

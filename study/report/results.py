@@ -5,10 +5,10 @@ from typing import Any
 
 from study import datasets
 from study.config import FIELDS
-from study.fields import text
 from study.report import stats
 from study.report.variants import TEST, Study, Variant
 from study.runs import FAILED, FINISHED, STOPPED
+from study.values import text
 
 SETTINGS = tuple(name for name in FIELDS if name != "seed")
 LONG = 2 * stats.LATE  # epochs from which the last five say how low a trained network falls

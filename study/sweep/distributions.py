@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from study.errors import UsageError
-from study.fields import text
+from study.values import text
 
 Quantile = Callable[[float], float]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.errors import Faults, UsageError
-from study.fields import Range, check_number, check_whole, nearest, one_of, text, typed
+from study.fields import Range, check_number, check_whole
+from study.values import nearest, one_of, text, typed
 
 BRACKETS = ("min_iter", "max_iter", "s")
 KEYS = ("type", *BRACKETS, "eta", "strict")

@@ -6,8 +6,9 @@ from typing import Any
 
 from study import planned
 from study.errors import Faults, UsageError
-from study.fields import check_number, nearest, one_of, text
+from study.fields import check_number
 from study.planned import Metric
+from study.values import nearest, one_of, text
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ from optuna.distributions import (
 
 from study.config import FIELDS, VARIANT, check_names, guess_name, parse_variant
 from study.errors import Faults, UsageError
-from study.fields import Field, Range, check_number, nearest, number, text, typed
+from study.fields import Field, Range, check_number
 from study.sweep.distributions import ALLOWED, KEYS, QUANTILES
 from study.train import seeds
+from study.values import nearest, number, text, typed
 
 log = logging.getLogger(__name__)
 

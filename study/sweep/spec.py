@@ -15,12 +15,13 @@ from typing import Any
 from study import planned
 from study.config import COUPLED, FIELDS, VARIANT, Config, check_names
 from study.errors import Faults, UsageError
-from study.fields import check_whole, nearest, one_of, text
+from study.fields import check_whole
 from study.planned import Metric, Plan
 from study.sweep import hyperband, objective, space, yaml_file
 from study.sweep.grid import Grid
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import Parameter
+from study.values import nearest, one_of, text
 
 METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.

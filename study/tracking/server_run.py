@@ -15,8 +15,9 @@ from typing import Any
 from study import datasets, files, planned, runs, schema
 from study.config import FIELDS, VARIANT, Config
 from study.errors import DamagedError, UsageError, first_line
-from study.fields import finite, text
+from study.fields import finite
 from study.tracking import logger
+from study.values import text
 
 MOST_MB = 64  # of a file, also unpacked; ours have a few
 MOST_STEPS = 1_000_000  # of a history; ours has a step an epoch

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from study import datasets
+from study import datasets, extension
 from study.config import Config
 from study.errors import UsageError, first_line
-from study.fields import import_extension
 from study.plans import PLANS
 from study.train import norms
 from study.train.blocks import Network
@@ -43,7 +42,7 @@ def build(config: Config) -> nn.Module:
             " (allowed here: channel, none)"
         )
     spec = datasets.spec(config.dataset)
-    import_extension()  # in a worker the names were not asked for
+    extension.load()  # in a worker the names were not asked for
     options: dict[str, Any] = {"drop_rate": config.dropout} if config.dropout else {}
     try:
         network = timm.create_model(

@@ -14,8 +14,8 @@ from torch import Tensor
 from study import datasets
 from study.config import Config
 from study.datasets import DatasetSpec
-from study.fields import number
 from study.train import networks
+from study.values import number
 
 
 def scales(config: Config, parameters: Sequence[Tensor]) -> list[float]:

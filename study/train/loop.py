@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from study import files, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
-from study.fields import number
 from study.runs import Run
 from study.train import (
     augment,
@@ -42,6 +41,7 @@ from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.predictions import BestEpoch, Predictions
 from study.train.usage import Usage
+from study.values import number
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from study import fields, files, runs
+from study import extension, files, runs
 from study.config import FIELDS, Config
 from study.errors import UsageError
 from study.labels import labels
@@ -188,7 +188,7 @@ def test_an_extension_that_cannot_be_imported_is_named(content, cause, tmp_path,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("STUDY_IMPORT", "my_nets")
-    fields.import_extension.cache_clear()
+    extension.load.cache_clear()
     with pytest.raises(UsageError, match=f"^STUDY_IMPORT=my_nets: cannot.*{cause}") as refused:
-        fields.import_extension()
+        extension.load()
     assert "\n" not in str(refused.value)

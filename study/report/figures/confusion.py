@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.fields import number
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Variant
 from study.report.words import count
+from study.values import number
 
 STYLE = drawing.STYLE | {"axes.grid": False}
 DARK = 0.6  # of the greatest cell, from which words on a cell are white

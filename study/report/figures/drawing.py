@@ -17,8 +17,8 @@ from matplotlib.ticker import AutoLocator, LogFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from study import escape, files
-from study.fields import number
 from study.report.figures import rendering
+from study.values import number
 
 if TYPE_CHECKING:  # else they would hold up the processes that import this to render
     from matplotlib.typing import RcKeyType  # matplotlib 3.9 has none

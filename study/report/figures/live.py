@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from study import planned
-from study.fields import text
 from study.report.axis import Axis, varying
 from study.report.figures import curves, response, styles, tradeoff
 from study.report.figures.curves import Curve
@@ -23,6 +22,7 @@ from study.report.figures.limits import contenders, perfect_value
 from study.report.figures.styles import Style
 from study.report.stats import Interval
 from study.report.variants import TEST, Study
+from study.values import text
 
 Window = tuple[float, float]  # the limits of the vertical axis
 Trace = dict[str, Any]

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study import runs
-from study.fields import number
 from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing, response, styles, weights
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.response import Point
 from study.report.variants import Study, Variant
+from study.values import number
 
 HEADER = ("label", "l1", "seeds", "mean", "low", "high")
 

@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.fields import number
 from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import contenders, limits
 from study.report.variants import TEST, Study, Variant
 from study.report.words import percent
+from study.values import number
 
 COSTS = {"parameters": "parameters"}
 

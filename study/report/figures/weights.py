@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from study import runs
 from study.errors import describe
-from study.fields import number
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.variants import Study
+from study.values import number
 
 log = logging.getLogger(__name__)
 

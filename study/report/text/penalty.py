@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.config import Config
-from study.fields import number
 from study.labels import labels
 from study.planned import Metric
 from study.report import contrasts
 from study.report.contrasts import Contrast
 from study.report.variants import Study, Variant
 from study.report.words import format_p
+from study.values import number
 
 SEVERAL = 2  # lambdas above 0 from which there is a largest
 

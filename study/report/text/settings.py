@@ -1,10 +1,10 @@
 """The settings of the variants of several sweeps, whose labels say what differs in each alone."""
 
 from study.config import FIELDS
-from study.fields import text
 from study.report.axis import title_of, varying
 from study.report.text.table import Table
 from study.report.variants import Study
+from study.values import text
 
 
 def table(study: Study) -> Table | None:

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from study.config import FIELDS, Config
-from study.fields import text
 from study.planned import Step
 from study.report import stats
 from study.report.text.table import Table
 from study.report.variants import TEST, Study, Variant
 from study.report.words import percent
+from study.values import text
 
 HEADER = (
     "step", "what", "changed", "target", "parameters", "seeds", "last", "best", "last-five minimum",

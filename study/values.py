@@ -1,0 +1,87 @@
+"""How a value is written in a sweep file, and how a message shows a wrong one."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# What YAML calls the types of its values, for messages.
+TYPES = {
+    str: "text",
+    bool: "a boolean",
+    int: "a whole number",
+    float: "a float",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "no value",
+}
+MOST_QUOTED = 80  # characters of a value that a message shows
+
+
+def number(value: float) -> str:
+    """The shortest text that reads back as the number: 20, 0.05, 2.5e-5."""
+    if isinstance(value, int) or (math.isfinite(value) and value == int(value) < 1e15):
+        return str(int(value))
+    mantissa, _, exponent = repr(float(value)).partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def text(value: Any) -> str:
+    """A setting's value as a sweep YAML would show it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def brief(words: str) -> str:
+    """Shorten what a message quotes, so that the rest of the message is seen."""
+    if len(words) <= MOST_QUOTED:
+        return words
+    return f"{words[:MOST_QUOTED]}... ({len(words)} characters)"
+
+
+def quoted(value: Any) -> str:
+    """A value where a word is allowed, for messages: as it stands, or with its type."""
+    return brief(value) if isinstance(value, str) else typed(value)
+
+
+def typed(value: Any) -> str:
+    """A value with its type, for messages where the type is what is wrong: '10' (text)."""
+    shown = repr(value) if isinstance(value, (str, float)) else text(value)
+    return f"{brief(shown)} ({TYPES.get(type(value), type(value).__name__)})"
+
+
+def find_nearest(
+    word: Any, known: Iterable[str], aliases: Mapping[str, str] | None = None
+) -> str | None:
+    """Return the known word that an unknown one probably means; None where none is near.
+
+    aliases: other names of known words, in lower case with `_`.
+    """
+    known, word = list(known), str(word).lower()
+    alias = (aliases or {}).get(word.replace("-", "_").replace(" ", "_"))
+    if alias in known:
+        return alias
+    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+
+
+def nearest(
+    word: Any,
+    known: Iterable[str],
+    allowed: Iterable[str] = (),
+    aliases: Mapping[str, str] | None = None,
+) -> str:
+    """Return a hint for an unknown word: the nearest known one, or else those allowed (all)."""
+    known = list(known)
+    near = find_nearest(word, known, aliases)
+    return f"did you mean {near}?" if near else f"allowed are {', '.join(allowed or known)}"
+
+
+def one_of(
+    name: str, value: Any, allowed: Iterable[str], aliases: Mapping[str, str] | None = None
+) -> str:
+    """Return a message for a value that is none of these words, with the nearest."""
+    allowed = list(allowed)
+    near = find_nearest(value, allowed, aliases)
+    hint = f" (did you mean {near}?)" if near else ""
+    return f"{name}={quoted(value)}: allowed are {', '.join(allowed)}{hint}"

@@ -1,0 +1,31 @@
+"""How a value is written in a sweep file, and how a message shows a wrong one."""
+
+from study.values import brief, nearest, number, one_of, quoted, text, typed
+
+
+def test_the_hint_is_the_nearest_word_or_all():
+    assert nearest("grop", ["group", "layer"]) == "did you mean group?"
+    assert nearest("zzz", ["group", "layer"]) == "allowed are group, layer"
+    assert nearest("zzz", ["group", "layer"], ["group"]) == "allowed are group"
+
+
+def test_numbers_are_short_and_read_back():
+    for value in (20, 0.05, 2.5e-5, 1e-6, 1e300, 1 / 3, 10**20):
+        assert float(number(value)) == value
+    assert [number(x) for x in (2.5e-5, 1e-4, 20.0, 1e-6)] == ["2.5e-5", "0.0001", "20", "1e-6"]
+    assert [text(x) for x in (True, 0.5, "batch")] == ["true", "0.5", "batch"]
+
+
+def test_a_wrong_value_is_shown_with_its_type_and_shortened():
+    assert [typed(x) for x in ("10", 10.0, None, [1])] == [
+        "'10' (text)", "10.0 (a float)", "null (no value)", "[1] (a list)",
+    ]  # fmt: skip
+    assert [quoted(x) for x in ("grop", 3)] == ["grop", "3 (a whole number)"]
+    assert brief(80 * "x") == 80 * "x" and brief(81 * "x") == 80 * "x" + "... (81 characters)"
+
+
+def test_the_message_of_a_word_that_is_none_of_these():
+    assert one_of("norm", "grop", ["group", "layer"]) == (
+        "norm=grop: allowed are group, layer (did you mean group?)"
+    )
+    assert one_of("norm", 3, ["group"]) == "norm=3 (a whole number): allowed are group"
