@@ -35,7 +35,7 @@ class Metric:
     """The objective of a sweep: the best value of `name` over a run's history.
 
     target: the value at which the sweep ends, or None. (The repr identifies a search: see
-    Search.study_name before renaming anything.)
+    Search._space before renaming anything.)
     """
 
     name: str

@@ -12,7 +12,7 @@ from study.config import Config
 from study.report import grouping
 from study.report.text import search as search_text
 from study.sweep import spec, trials
-from study.sweep.search import Search
+from study.sweep.methods import search_of
 from tests.conftest import write_run
 from tests.damage import BYTES, DAMAGES
 
@@ -130,7 +130,7 @@ def test_runs_that_a_torn_journal_does_not_know_are_found_and_not_said_to_be_tra
 ):
     (tmp_path / "mine.yaml").write_text(SEARCH)
     plan = spec.read(tmp_path / "mine.yaml")
-    search = Search(plan, tmp_path / "runs/mine")
+    search = search_of(plan, tmp_path / "runs/mine")
     trial = search.ask()
     run = write_run(tmp_path / "runs/mine" / runs.name(trial.config), trial.config)
     search.complete(trial, run)
@@ -148,7 +148,7 @@ def test_a_finished_sweep_on_a_read_only_disk_has_nothing_to_do(body, mounted, t
     (tmp_path / "mine.yaml").write_text(body)
     plan = spec.read(tmp_path / "mine.yaml")
     out = mounted("size=4m")
-    search = Search(plan, out / "mine")
+    search = search_of(plan, out / "mine")
     for _ in range(plan.run_cap or 3):
         trial = search.ask()
         search.complete(trial, write_run(out / "mine" / runs.name(trial.config), trial.config))

@@ -76,13 +76,8 @@ class JobQueue:
         self.after_packs.extend(tasks)
 
     def count_epochs(self) -> int:
-        """Count the epochs ahead, at most: nobody knows which run a search will resume."""
-        configs = self.search.pending(self.count)
-        epochs = sum(config.epochs for config in configs)
-        if self.search.is_grid:
-            folders = [self.out / runs.name(config) for config in configs]
-            epochs -= sum(map(runs.count_epochs, folders))
-        return epochs
+        """Count the epochs of training ahead, at most."""
+        return self.search.count_epochs(self.count)
 
     def _pack_size(self, config: Config, device: str) -> int:
         """Return how many such runs are trained at once, at most an even share of the devices."""

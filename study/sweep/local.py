@@ -23,8 +23,8 @@ from study.config import Config
 from study.errors import UsageError
 from study.sweep import leases, trials
 from study.sweep.jobs import JobQueue
+from study.sweep.methods import search_of
 from study.sweep.progress import Progress
-from study.sweep.search import Search
 from study.sweep.spec import Sweep
 from study.sweep.worker import PRELOAD, Message, Worker
 from study.tracking import client, marks
@@ -93,7 +93,7 @@ def run(
                 if outcome := _find_finished(sweep, out, limit, mode, search_seed):
                     return outcome
                 raise
-        search = Search(sweep, out, seed=search_seed, storage=storage)
+        search = search_of(sweep, out, seed=search_seed, storage=storage)
         pending = search.pending(limit)
         unlogged = _unlogged(search.configs_done_here(), out, mode)
         outcome = Outcome(existing=search.existing)
@@ -136,7 +136,7 @@ def _find_finished(
         journal = Path(home) / trials.JOURNAL
         if (out / trials.JOURNAL).is_file():
             shutil.copyfile(out / trials.JOURNAL, journal)
-        search = Search(sweep, out, seed=seed, storage=journal)
+        search = search_of(sweep, out, seed=seed, storage=journal)
         left = search.pending(limit) and not search.is_target_reached()
         if left or _unlogged(search.configs_done_here(), out, mode):
             return None

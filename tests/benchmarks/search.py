@@ -21,7 +21,7 @@ from study import runs
 from study.config import Config
 from study.report import stats
 from study.sweep import bayes, spec
-from study.sweep.search import Search
+from study.sweep.methods import search_of
 
 NAMES = ("dropout", "label_smoothing", "momentum", "gamma", "weight_decay")
 BEST = 0.6573  # of the sixth
@@ -59,7 +59,7 @@ def best_found(method: str, seed: int, count: int) -> float:
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "known.yaml"
         path.write_text(YAML.format(method=method, runs=count))
-        search, best = Search(spec.read(path), Path(home), seed=seed), 0.0
+        search, best = search_of(spec.read(path), Path(home), seed=seed), 0.0
         while trial := search.ask():
             value = accuracy(trial.config)
             history = [{"epoch": 1, "val/accuracy": value}]

@@ -11,8 +11,7 @@ import pytest
 from tqdm import tqdm
 
 from study import files, forks, planned, runs
-from study.sweep import jobs, local, spec, worker
-from study.sweep import search as search_of
+from study.sweep import jobs, local, methods, spec, worker
 from study.tracking import marks
 from study.train import loop
 from tests.conftest import without_times
@@ -257,7 +256,7 @@ def test_an_interrupt_is_one_line(sweep, tmp_path):
 
 def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path):
     plan = spec.read(sweep, ["seed=" + ",".join(map(str, range(25))), "norm=batch"])
-    search = search_of.Search(plan, tmp_path / "out")
+    search = methods.search_of(plan, tmp_path / "out")
     queue = jobs.JobQueue(search, tmp_path / "out", 0, plan.configs[:3])
     queue.log_after_pack(queue._tasks(plan.configs[3:]))
     sizes = []

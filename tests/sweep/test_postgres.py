@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from study.sweep import spec
-from study.sweep.search import Search
+from study.sweep.methods import search_of
 from tests.sweep.test_search import RANDOM, work
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -78,7 +78,7 @@ def database(driver, tmp_path):
 
 def train(path: Path, folder: Path, storage: str, dies: bool) -> None:
     """A worker on a machine of its own, which may be killed while it holds two runs."""
-    search = Search(spec.read(path), folder, storage=storage)
+    search = search_of(spec.read(path), folder, storage=storage)
     if dies:
         work(search, 1)
         search.ask(), search.ask()
@@ -89,7 +89,7 @@ def train(path: Path, folder: Path, storage: str, dies: bool) -> None:
 def test_four_workers_one_killed_train_each_configuration_once(database, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(RANDOM.replace("run_cap: 16", f"run_cap: {RUNS}"))
-    Search(spec.read(path), tmp_path / "first", storage=database).close()
+    search_of(spec.read(path), tmp_path / "first", storage=database).close()
     context = multiprocessing.get_context("fork")
     workers = [
         context.Process(target=train, args=(path, tmp_path / str(i), database, i == 0))
@@ -100,7 +100,7 @@ def test_four_workers_one_killed_train_each_configuration_once(database, tmp_pat
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [-signal.SIGKILL, 0, 0, 0]
-    search = Search(spec.read(path), tmp_path / "last", storage=database)
+    search = search_of(spec.read(path), tmp_path / "last", storage=database)
     work(search)  # what the killed one held, should the others have ended before it
     done = [t.user_attrs["run"] for t in search.store.trials() if t.state.name == "COMPLETE"]
     assert len(done) == len(set(done)) == RUNS

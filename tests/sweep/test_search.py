@@ -20,6 +20,7 @@ from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
 from study.sweep import bayes, leases, local, spec, storages, trials
 from study.sweep.jobs import JobQueue
+from study.sweep.methods import search_of
 from study.sweep.search import Search
 from study.train import packing
 
@@ -78,22 +79,22 @@ def work(search: Search, count: int | None = None) -> list:
 
 
 def test_one_seed_draws_one_sequence_and_a_restart_goes_on(sweep, tmp_path):
-    first = work(Search(sweep(), tmp_path / "a"))
+    first = work(search_of(sweep(), tmp_path / "a"))
     assert len(first) == len(set(first)) == 16
-    again = work(Search(sweep(), tmp_path / "b"), 5)
-    again += work(Search(sweep(), tmp_path / "b"), 7)
-    search = Search(sweep(), tmp_path / "b")
+    again = work(search_of(sweep(), tmp_path / "b"), 5)
+    again += work(search_of(sweep(), tmp_path / "b"), 7)
+    search = search_of(sweep(), tmp_path / "b")
     assert search.existing == 12
     assert search.ask() is not None  # and the command is killed while it trains
     search.store.release_expired()
     search.close()
-    again += work(Search(sweep(), tmp_path / "b"))
+    again += work(search_of(sweep(), tmp_path / "b"))
     assert again == first
-    assert work(Search(sweep(), tmp_path / "c", seed=1), 3) != first[:3]
+    assert work(search_of(sweep(), tmp_path / "c", seed=1), 3) != first[:3]
 
 
 def test_the_gaussian_process_finds_what_is_good(sweep, tmp_path):
-    found = work(Search(sweep(), tmp_path / "a"))
+    found = work(search_of(sweep(), tmp_path / "a"))
     chosen, random = found[10:], found[:10]
     assert np.mean([accuracy(c) for c in chosen]) > np.mean([accuracy(c) for c in random]) + 1
     assert max(map(accuracy, found)) == max(map(accuracy, chosen))
@@ -101,14 +102,14 @@ def test_the_gaussian_process_finds_what_is_good(sweep, tmp_path):
 
 def test_random_draws_need_no_metric(sweep, tmp_path):
     body = RANDOM.replace("metric: {name: val/accuracy, goal: maximize}\n", "")
-    assert len(work(Search(sweep(body), tmp_path / "a"))) == 16
+    assert len(work(search_of(sweep(body), tmp_path / "a"))) == 16
 
 
 def test_a_longer_search_goes_on_and_another_begins_anew(sweep, tmp_path):
-    first = work(Search(sweep(RANDOM.replace("16", "3")), tmp_path / "a"))
-    longer = Search(sweep(RANDOM.replace("16", "5")), tmp_path / "a")
+    first = work(search_of(sweep(RANDOM.replace("16", "3")), tmp_path / "a"))
+    longer = search_of(sweep(RANDOM.replace("16", "5")), tmp_path / "a")
     assert longer.existing == 3 and len(work(longer)) == 2
-    other = Search(sweep(RANDOM, "dropout=0.1"), tmp_path / "a")
+    other = search_of(sweep(RANDOM, "dropout=0.1"), tmp_path / "a")
     assert other.existing == 0
     assert not {c.dropout for c in first} & {c.dropout for c in work(other)}
 
@@ -118,7 +119,7 @@ def test_a_search_without_end_is_refused(sweep, tmp_path):
     with pytest.raises(UsageError, match="run_cap"):
         local.run(endless, tmp_path / "a")
     assert not (tmp_path / "a").exists()
-    assert len(Search(endless, tmp_path / "a").pending(4)) == 4
+    assert len(search_of(endless, tmp_path / "a").pending(4)) == 4
 
 
 TEARS = {
@@ -138,17 +139,17 @@ TEARS = {
 
 @pytest.mark.parametrize(("kind", "tear"), TEARS.items(), ids=TEARS)
 def test_of_a_damaged_journal_counts_what_stands_before(sweep, tmp_path, monkeypatch, kind, tear):
-    first = work(Search(sweep(RANDOM), tmp_path / "a"))
+    first = work(search_of(sweep(RANDOM), tmp_path / "a"))
     journal = tmp_path / "a" / trials.JOURNAL
     body = tear(journal.read_bytes())
     journal.write_bytes(body)
     monkeypatch.setattr(trials.TrialStore, "_is_alive", lambda *_: False)  # it was another process
     try:
-        search = Search(sweep(RANDOM), tmp_path / "a")
+        search = search_of(sweep(RANDOM), tmp_path / "a")
     except DamagedError as error:  # records that no line shows; the remedy works
         assert "move it away and run" in str(error) and "\n" not in str(error)
         journal.unlink()
-        search = Search(sweep(RANDOM), tmp_path / "a")
+        search = search_of(sweep(RANDOM), tmp_path / "a")
     else:
         kept = (tmp_path / "a" / f"{trials.JOURNAL}.damaged").read_bytes() if body else b""
         assert kept == body
@@ -164,18 +165,18 @@ def test_a_small_space_ends_when_it_is_searched(sweep, tmp_path):
     body = RANDOM.replace(
         "{distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-2}", "{value: 0}"
     )
-    search = Search(sweep(body, "dropout=0,0.1"), tmp_path / "a")
+    search = search_of(sweep(body, "dropout=0,0.1"), tmp_path / "a")
     assert len(work(search)) == 6  # batch, and group of 2 and of 4, with and without dropout
     assert "every configuration" in search.end_reason()
     assert files.read_json(tmp_path / "a" / runs.SEARCH)["exhausted"]
-    again = Search(search.sweep, tmp_path / "b")
+    again = search_of(search.sweep, tmp_path / "b")
     assert len(work(again, 5)) == 5
     assert not files.read_json(tmp_path / "b" / runs.SEARCH)["exhausted"]
 
 
 def test_a_target_ends_the_search(sweep, tmp_path):
     body = RANDOM.replace("goal: maximize", "goal: maximize, target: 96.9")
-    search = Search(sweep(body), tmp_path / "a", seed=2)
+    search = search_of(sweep(body), tmp_path / "a", seed=2)
     found = work(search)
     assert len(found) < 16
     assert accuracy(found[-1]) >= 96.9 > max(map(accuracy, found[:-1]))
@@ -183,7 +184,7 @@ def test_a_target_ends_the_search(sweep, tmp_path):
 
 
 def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_path):
-    search = Search(sweep(), tmp_path / "a")
+    search = search_of(sweep(), tmp_path / "a")
     work(search, 10)
     trial = search.ask()
     search.fail(trial, "loss is NaN")
@@ -192,13 +193,13 @@ def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_
     asked = [search.ask().config for _ in range(2)]
     assert trial.config not in asked
     search.close()
-    later = Search(sweep(), tmp_path / "a")
+    later = search_of(sweep(), tmp_path / "a")
     assert later.ask().config == trial.config
     assert set(work(later)) >= set(asked)
 
 
 def test_what_is_in_flight_is_taken_into_account(sweep, tmp_path):
-    one, two = Search(sweep(), tmp_path / "a"), Search(sweep(), tmp_path / "a")
+    one, two = search_of(sweep(), tmp_path / "a"), search_of(sweep(), tmp_path / "a")
     work(one, 10)
     trials = [one.ask(), two.ask(), one.ask()]
     assert len({trial.config for trial in trials}) == 3
@@ -209,7 +210,7 @@ def test_what_is_in_flight_is_taken_into_account(sweep, tmp_path):
 
 
 def test_a_stopped_run_counts_with_its_best(sweep, tmp_path):
-    search = Search(
+    search = search_of(
         sweep(BAYES + "early_terminate: {type: hyperband, min_iter: 1, eta: 2}\n"), tmp_path
     )
     for value in (90.0, 95.0):
@@ -242,7 +243,7 @@ def test_the_target_of_a_grid_is_reached_by_its_runs_and_its_metric_alone(
     out, high = tmp_path / "a", TARGET.replace("0.5", "0.03")
 
     def search(metric: str, *settings: str) -> Search:
-        return Search(sweep(GRID + metric, *settings), out, storage=storage)
+        return search_of(sweep(GRID + metric, *settings), out, storage=storage)
 
     assert len(work(search("", "seed=1,2"))) == 4  # whose trials hold no metric
     assert len(work(search(high, "seed=1,2,3"))) == 2
@@ -254,16 +255,16 @@ def test_the_target_of_a_grid_is_reached_by_its_runs_and_its_metric_alone(
     assert not other.is_target_reached() and other.count_remaining() == 2
     assert len(work(other, 1)) == 1 and other.ask() is None
     assert "test/loss 0.5, is reached" in other.end_reason()
-    late = Search(other.sweep, tmp_path / "far", storage=storage)
+    late = search_of(other.sweep, tmp_path / "far", storage=storage)
     assert late.is_target_reached() == database  # by the store alone
 
 
 def test_of_a_grid_a_run_whose_folder_is_gone_has_reached_no_target(sweep, tmp_path):
-    assert len(work(Search(sweep(GRID + TARGET), tmp_path))) == 1
+    assert len(work(search_of(sweep(GRID + TARGET), tmp_path))) == 1
     [folder] = (path.parent for path in tmp_path.glob("*/summary.json"))
-    assert Search(sweep(GRID + TARGET), tmp_path).is_target_reached()
+    assert search_of(sweep(GRID + TARGET), tmp_path).is_target_reached()
     shutil.rmtree(folder)
-    assert len(work(Search(sweep(GRID + TARGET), tmp_path))) == 1
+    assert len(work(search_of(sweep(GRID + TARGET), tmp_path))) == 1
 
 
 def test_folders_that_are_not_of_the_grid_are_left_alone(sweep, tmp_path):
@@ -275,13 +276,13 @@ def test_folders_that_are_not_of_the_grid_are_left_alone(sweep, tmp_path):
         (folder / "summary.json").write_text('{"state": "finished"}')
     other = Config(seed=77)
     (tmp_path / f"batch_s0_{3}").rename(tmp_path / runs.name(other))
-    search = Search(sweep(GRID), tmp_path)
+    search = search_of(sweep(GRID), tmp_path)
     assert search.existing == 0 and search.configs_done_here() == []
     assert search.count_remaining() == len(search.pending(None)) == 6
 
 
 def test_two_commands_share_a_grid(sweep, tmp_path):
-    one, two = Search(sweep(GRID), tmp_path), Search(sweep(GRID), tmp_path)
+    one, two = search_of(sweep(GRID), tmp_path), search_of(sweep(GRID), tmp_path)
     trials = [(search, search.ask()) for _ in range(3) for search in (one, two)]
     assert [t.config for _, t in trials] == one.sweep.configs
     assert one.ask() is None and one.count_by_other_workers() == 3
@@ -295,7 +296,7 @@ def test_a_pack_is_drawn_in_one_look_at_the_trials(sweep, tmp_path, monkeypatch)
     """A look for each run would take the square of their number."""
     seeds = "seed: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9]}"
     grid = sweep(f"method: grid\nparameters:\n  {seeds}\n")
-    search, looks = Search(grid, tmp_path / "out"), []
+    search, looks = search_of(grid, tmp_path / "out"), []
     trials_of = search.store.trials
     monkeypatch.setattr(search.store, "trials", lambda: looks.append(1) or trials_of())
     first = search.ask_many(5, lambda config: config.seed != 2)
@@ -321,23 +322,23 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize(("body", "count"), [(GRID, 6), (RANDOM, 16)])
 def test_a_run_whose_folder_is_gone_is_trained_again(sweep, tmp_path, body, count, damage):
-    assert len(work(Search(sweep(body), tmp_path))) == count
+    assert len(work(search_of(sweep(body), tmp_path))) == count
     gone = sorted(path for path in tmp_path.glob("*/summary.json"))[0]
     damage(gone)
-    search, other = Search(sweep(body), tmp_path), Search(sweep(body), tmp_path)
+    search, other = search_of(sweep(body), tmp_path), search_of(sweep(body), tmp_path)
     assert (search.existing, search.count_remaining(), search.count_by_other_workers()) == (
         count - 1,
         1,
         0,
     )
     assert [runs.name(c) for c in work(search)] == [gone.parent.name]
-    assert work(other) == work(Search(sweep(body), tmp_path)) == []
+    assert work(other) == work(search_of(sweep(body), tmp_path)) == []
 
 
 def test_runs_of_another_machine_are_not_looked_for_here(sweep, tmp_path):
     storage = f"sqlite:///{tmp_path}/search.db"
-    work(Search(sweep(RANDOM), tmp_path / "far", storage=storage), 10)
-    near = Search(sweep(RANDOM), tmp_path / "near", storage=storage)
+    work(search_of(sweep(RANDOM), tmp_path / "far", storage=storage), 10)
+    near = search_of(sweep(RANDOM), tmp_path / "near", storage=storage)
     assert near.existing == 10 and near.configs_done_here() == []
     assert len(work(near)) == 6
 
@@ -345,13 +346,13 @@ def test_runs_of_another_machine_are_not_looked_for_here(sweep, tmp_path):
 def test_a_pack_of_a_bayes_search_leaves_it_something_to_learn_from(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "default_size", lambda *_: 64)
     for body, asked in ((BAYES, 10), (RANDOM, 16)):
-        search = Search(sweep(body), tmp_path / body.split()[1])
+        search = search_of(sweep(body), tmp_path / body.split()[1])
         JobQueue(search, tmp_path, 16, []).next_training(0)
         assert len(search.asked) == asked
 
 
 def _die_holding_two(path, folder, storage) -> None:
-    search = Search(spec.read(path), folder, storage=storage)
+    search = search_of(spec.read(path), folder, storage=storage)
     work(search, 2)
     search.ask(), search.ask()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -361,7 +362,7 @@ def _die_holding_two(path, folder, storage) -> None:
 def test_a_killed_worker_frees_what_it_held(sweep, tmp_path, database):
     storage = f"sqlite:///{tmp_path}/search.db" if database else None
     plan = sweep(RANDOM)
-    living = Search(plan, tmp_path / "a", storage=storage)
+    living = search_of(plan, tmp_path / "a", storage=storage)
     work(living, 2)
     arguments = (tmp_path / "mine.yaml", tmp_path / "a", storage)
     process = multiprocessing.get_context("fork").Process(target=_die_holding_two, args=arguments)
@@ -380,19 +381,19 @@ def test_the_lock_of_a_killed_command_is_broken(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr(storages, "STALE", 3)
     monkeypatch.chdir(tmp_path)
     out = Path("runs/mine")  # as the command line gives it
-    Search(sweep(RANDOM), out).close()
+    search_of(sweep(RANDOM), out).close()
     held = JournalFileOpenLock(str(out / trials.JOURNAL))
     held.acquire()  # and never released
-    search = Search(sweep(RANDOM), out)
+    search = search_of(sweep(RANDOM), out)
     assert search.ask() is not None
     search.close()
 
 
 def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
-    far = Search(sweep(GRID), tmp_path)
+    far = search_of(sweep(GRID), tmp_path)
     far.store.owner["machine"] = "another"
     trial = far.ask()
-    near = Search(sweep(GRID), tmp_path)
+    near = search_of(sweep(GRID), tmp_path)
     assert near.ask().config != trial.config
     later = leases.time.time() + leases.LEASE
     monkeypatch.setattr(leases.time, "time", lambda: later + 1)
@@ -403,7 +404,7 @@ def test_elsewhere_the_lease_counts(sweep, tmp_path, monkeypatch):
 
 
 def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_path, monkeypatch):
-    search = Search(sweep(RANDOM), tmp_path)
+    search = search_of(sweep(RANDOM), tmp_path)
     trial = search.ask()
 
     def full(*_):
@@ -415,7 +416,7 @@ def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_pa
     search.close()
     monkeypatch.undo()
     search.store.release_expired()  # this process lives: it is its own
-    assert Search(sweep(RANDOM), tmp_path).count_by_other_workers() == 1
+    assert search_of(sweep(RANDOM), tmp_path).count_by_other_workers() == 1
 
 
 @pytest.mark.parametrize(
@@ -430,7 +431,7 @@ def test_a_record_that_cannot_be_written_ends_the_search_in_a_line(sweep, tmp_pa
 )
 def test_a_database_that_cannot_be_is_refused(sweep, tmp_path, url, message):
     with pytest.raises(UsageError, match=message) as refused:
-        Search(sweep(), tmp_path, storage=url)
+        search_of(sweep(), tmp_path, storage=url)
     assert "secret" not in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -441,8 +442,8 @@ def test_the_name_of_a_study_never_changes(sweep, tmp_path):
     )
     body += "  batch_size: {distribution: int_uniform, min: 16, max: 64}\n"
     body += "early_terminate: {type: hyperband, min_iter: 3}\n"
-    assert Search(sweep(body), tmp_path).study_name() == "mine bayes 99c75b3b78"
-    assert Search(sweep(GRID), tmp_path).study_name() == "mine grid 44136fa355"
+    assert search_of(sweep(body), tmp_path).study_name() == "mine bayes 99c75b3b78"
+    assert search_of(sweep(GRID), tmp_path).study_name() == "mine grid 44136fa355"
 
 
 def test_what_we_rely_on_in_optuna(tmp_path):
@@ -463,7 +464,7 @@ def test_what_we_rely_on_in_optuna(tmp_path):
 
 
 def test_runs_that_another_command_trains_meanwhile_add_up(sweep, tmp_path):
-    one, two = Search(sweep(GRID), tmp_path), Search(sweep(GRID), tmp_path)
+    one, two = search_of(sweep(GRID), tmp_path), search_of(sweep(GRID), tmp_path)
     trained = [0, 0]
     for turn in itertools.cycle([0, 1, 1]):
         count = len(work((one, two)[turn], 1))

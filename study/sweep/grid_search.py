@@ -1,0 +1,84 @@
+"""A grid in progress: every configuration once, in the file's order. Folders say what is done."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from study import runs
+from study.config import Config
+from study.sweep.search import Search, Suggestion, aim
+from study.sweep.trials import Trial
+
+
+class GridSearch(Search):
+    """See Search. The trials are those of all grids, and of all metrics, that the file has had, so
+    that only those of the grid as it stands now count."""
+
+    def study_name(self) -> str:
+        return self._study_name(self._space() if self.sweep.hyperband else {})
+
+    def pending(self, limit: int | None) -> list[Config]:
+        left = (config for config in self.sweep.grid if runs.name(config) not in self.done)
+        return list(itertools.islice(left, limit))
+
+    def count_epochs(self, limit: int) -> int:
+        configs = self.pending(limit)
+        done = sum(runs.count_epochs(self.out / runs.name(config)) for config in configs)
+        return sum(config.epochs for config in configs) - done
+
+    def configs_done_here(self) -> list[Config]:
+        return [runs.read_config(self.out / name) for name in sorted(self.done_here)]
+
+    def report(self, trial: Trial, row: Mapping[str, float]) -> bool:
+        # The store of a grid holds epochs for hyperband alone.
+        return self.sweep.hyperband is not None and super().report(trial, row)
+
+    def _names(self) -> set[str]:  # of many configurations few have folders
+        return {path.parent.name for path in self.out.glob(f"*/{runs.CONFIG}")}
+
+    def _has(self, name: str, config: Config) -> bool:
+        return runs.name(config) == name and config in self.sweep.grid
+
+    def _reaches_target(self, trial: FrozenTrial) -> bool:
+        known = trial.user_attrs
+        return (
+            super()._reaches_target(trial)
+            and self.sweep.metric is not None
+            and known.get("aim") == aim(self.sweep.metric)
+            and self._has(known["run"], Config(**known["config"]))
+            and (self.store.is_database or runs.is_done(self.out / known["run"]))
+        )
+
+    def _taken(self) -> set[str]:
+        # In a journal a complete trial says nothing: the folder beside it does.
+        states = {TrialState.RUNNING}
+        if self.store.is_database:
+            states.add(TrialState.COMPLETE)
+        return {
+            t.user_attrs["run"]
+            for t in self.store.trials()
+            if t.state in states and Config(**t.user_attrs["config"]) in self.sweep.grid
+        }
+
+    def _count_untaken(self) -> int:
+        return len(self.sweep.grid) - len(self._taken() | self.done | self.asked)
+
+    def _suggestions(
+        self, count: int, accept: Callable[[Config], bool] | None
+    ) -> Iterator[Suggestion]:
+        if self.is_target_reached():
+            return
+        taken = self._taken() | self.done | self.asked
+        for number, config in enumerate(self.sweep.grid):
+            name = runs.name(config)
+            if name in taken or (accept and not accept(config)):
+                continue
+            if runs.is_done(self.out / name):  # by another command, since this one began
+                self.done.add(name)
+                continue
+            yield Suggestion(config, number, {})
+
+    def _limits(self, name: str) -> dict[str, Any]:
+        return {"limit": None, "repeat": not self.store.is_database}
