@@ -103,7 +103,14 @@ class Config:
     batch_size: int = setting(128, Range(1))
     """images in a batch; the last, partial batch is kept"""
     augment: Literal[
-        "none", "rotate7", "rotate7_mean", "jitter_rotate7", "affine", "slant8", "crop_flip"
+        "none",
+        "rotate7",
+        "rotate7_mean",
+        "jitter_rotate7",
+        "affine",
+        "slant8",
+        "crop_flip",
+        "crop_flip_reflect",
     ] = setting("none")
     """augmentation of the training images, by albumentations"""
     label_smoothing: float = setting(0.0, Range(0, 1, below=True), per_model=True)

@@ -50,7 +50,7 @@ def limit() -> float:
 
 # Policy -> albumentations' transforms and their settings ("size": the images' own). Interpolation
 # 0 is nearest neighbour, as of torchvision's RandomRotation, which the published studies used;
-# 1 is bilinear. Border mode 0 fills with `fill`.
+# 1 is bilinear. Border mode 0 fills with `fill`, 4 by reflection.
 POLICIES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "rotate7": [("Rotate", {"limit": 7, "interpolation": 0, "border_mode": 0, "fill": 0, "p": 1})],
     # As rotate7 done after normalizing, whose 0 in the corners is the mean of MNIST.
@@ -81,6 +81,11 @@ POLICIES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "crop_flip": [
         ("Pad", {"padding": 4, "border_mode": 0, "fill": 0, "p": 1}),
+        ("RandomCrop", {"height": "size", "width": "size", "p": 1}),
+        ("HorizontalFlip", {"p": 0.5}),
+    ],
+    "crop_flip_reflect": [  # a black border changes the statistics that a norm of one image takes
+        ("Pad", {"padding": 4, "border_mode": 4, "p": 1}),
         ("RandomCrop", {"height": "size", "width": "size", "p": 1}),
         ("HorizontalFlip", {"p": 0.5}),
     ],

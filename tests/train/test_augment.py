@@ -98,6 +98,16 @@ def test_an_epoch_mixes_the_copies_and_a_run_sees_each_once():
     assert (other != epochs[0]).any()
 
 
+def test_a_border_is_black_or_a_reflection():
+    """A light image gets dark borders from the one, and none from the other."""
+    light = np.full((32, 32, 3), 200, np.uint8)
+    for policy, dark in {"crop_flip": True, "crop_flip_reflect": False}.items():
+        transform = augment._compose(policy, 32)
+        copies = [transform(image=light)["image"] for _ in range(20)]
+        assert any((copy == 0).any() for copy in copies) == dark
+        assert {copy.shape for copy in copies} == {light.shape}
+
+
 def test_a_longer_run_extends_the_bank(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
     augment.prepare(Config(augment="crop_flip", epochs=1))
