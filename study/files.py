@@ -1,8 +1,7 @@
-"""Write files atomically, read and write JSON, lock a folder."""
+"""Write files atomically; read and write JSON."""
 
 import contextlib
 import errno
-import fcntl
 import functools
 import io
 import itertools
@@ -13,11 +12,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 from study.errors import DamagedError, RunError, UsageError
 
-LOCK = ".lock"
 PROBE = ".probe"
 DAMAGED = ".damaged"  # ends the name of what was found damaged and set aside
 TEMPORARY = ".tmp"  # the end of the name of a file that is being written
@@ -87,7 +85,7 @@ def _replacing(path: Path, meant: Path | None = None) -> Iterator[IO[bytes]]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(_write_error(path, error, meant)) from error
+        raise RunError(write_error(path, error, meant)) from error
     finally:
         if temporary:  # still there only if something went wrong
             temporary.unlink(missing_ok=True)
@@ -127,7 +125,7 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
             f"{path}: is gone, deleted or moved by another program: run the command again"
         ) from error
     except OSError as error:
-        raise RunError(_write_error(path, error)) from error
+        raise RunError(write_error(path, error)) from error
 
 
 def link(path: Path, target: Path) -> None:
@@ -142,7 +140,7 @@ def link(path: Path, target: Path) -> None:
         temporary.symlink_to(os.path.relpath(target, path.parent))
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(_write_error(path, error)) from error
+        raise RunError(write_error(path, error)) from error
 
 
 def place_aside(path: Path, ending: str = DAMAGED) -> Path:
@@ -163,10 +161,12 @@ def move(path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
     except OSError as error:
-        raise RunError(_write_error(target, error)) from error
+        raise RunError(write_error(target, error)) from error
 
 
-def _write_error(path: Path, error: OSError, meant: Path | None = None) -> str:
+def write_error(path: Path, error: OSError, meant: Path | None = None) -> str:
+    """Return the message for a path that cannot be written. meant: what it helps to choose another
+    place for, else the path."""
     reason = error.strerror or str(error)
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(path.parent).free / 1e6
@@ -185,6 +185,12 @@ def _choice(path: Path) -> str:
     if path.is_relative_to(agents_folder().absolute()):
         return "--out (of W&B agents: STUDY_RUNS)"
     return "--out"
+
+
+def clear(folder: Path) -> None:
+    """Remove the files that processes were writing in a folder as they died."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 @functools.cache
@@ -243,93 +249,3 @@ def check_writable(folder: Path, meant: Path | None = None) -> None:
     finally:
         with contextlib.suppress(OSError):
             (folder / PROBE).unlink()
-
-
-@contextlib.contextmanager
-def claim(folder: Path, busy: str = "another process is training this run") -> Iterator[None]:
-    """Lock a folder while working in it, and clear what killed processes left half-written there.
-    The operating system frees the lock of a dead process.
-
-    busy: what is so where it is locked, for the message.
-
-    Raises:
-        UsageError: another process has locked it, or it cannot be written.
-    """
-    with _open_lock(folder) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(f"{folder}: {busy}; wait for it") from error
-        try:
-            _clear(folder)
-            check_writable(folder)
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                # Nothing was written, so leave no empty folder behind.
-                if [entry.name for entry in folder.iterdir()] == [LOCK]:
-                    (folder / LOCK).unlink()
-                    folder.rmdir()
-
-
-@contextlib.contextmanager
-def share(folder: Path) -> Iterator[bool]:
-    """Work in a folder together with other commands; yield whether this one came to it alone. Then
-    what killed processes left half-written there is cleared.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    with _open_lock(folder) as lock:
-        alone = False
-        with contextlib.suppress(OSError):  # others are there, or this file system has no locks
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-            _clear(folder)
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        check_writable(folder)
-        yield alone
-
-
-@contextlib.contextmanager
-def alone_with(path: Path) -> Iterator[None]:
-    """Read a file and write it again while no other command does so, by a lock beside it. (Where
-    there can be none, on a file system without locks say, do without.)"""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, UsageError):
-            lock = stack.enter_context(_open_lock(path.parent, f".{path.name}{LOCK}"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def is_in_use(folder: Path) -> bool:
-    """Whether a command works in a folder, by its lock; not where that cannot be known."""
-    with contextlib.suppress(OSError):
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(folder / LOCK, flags), "rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
-            except BlockingIOError:
-                return True
-    return False
-
-
-def _clear(folder: Path) -> None:
-    """Remove the files that processes were writing as they died."""
-    for path in folder.glob(f".*{TEMPORARY}"):
-        path.unlink(missing_ok=True)
-
-
-def _open_lock(folder: Path, name: str = LOCK) -> BinaryIO:
-    """Open a lock in a folder, which is made. Nothing is written to it, nor to what a link in its
-    place leads to."""
-    path = folder / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR):
-            raise UsageError(f"{path}: is no file: remove it and run the command again") from error
-        raise UsageError(_write_error(folder, error)) from error
-    return open(descriptor, "rb")

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from study import files
+from study import files, locks
 from study.config import Config
 from study.errors import DamagedError, UsageError, describe
 from study.fields import finite
@@ -255,7 +255,7 @@ def write(folder: Path, plan: Plan) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    with files.alone_with(folder / FILE):  # or of two commands one would lose its plan
+    with locks.edit(folder / FILE):  # or of two commands one would lose its plan
         _add(folder, plan)
 
 

@@ -1,11 +1,6 @@
 import errno
 import io
-import multiprocessing
-import os
-import signal
 import stat
-import subprocess
-import sys
 
 import pytest
 
@@ -84,78 +79,6 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
         files.check_writable(tmp_path / "file")
     files.check_writable(tmp_path / "folder")
     assert list((tmp_path / "folder").iterdir()) == []
-
-
-def _lock_and_die(folder):
-    with files.claim(folder):
-        os._exit(0)
-
-
-def test_the_lock_of_a_dead_process_is_free(tmp_path):
-    process = multiprocessing.get_context("fork").Process(target=_lock_and_die, args=(tmp_path,))
-    process.start()
-    process.join()
-    assert (tmp_path / files.LOCK).exists()
-    with files.claim(tmp_path):
-        files.write_text(tmp_path / "text", "")
-
-
-@pytest.mark.parametrize("kind", ["link", "dangling", "folder"])
-def test_a_lock_that_is_no_file_is_refused_and_what_a_link_leads_to_is_left_alone(kind, tmp_path):
-    run, target = tmp_path / "run", tmp_path / "precious"
-    run.mkdir()
-    lock = run / files.LOCK
-    lock.mkdir() if kind == "folder" else lock.symlink_to(target)
-    if kind == "link":
-        target.write_text("precious")
-    for enter in (files.claim, files.share):
-        with pytest.raises(UsageError, match=r"\.lock: is no file: remove it and run"), enter(run):
-            pass
-    assert target.exists() == (kind == "link") and (kind != "link" or target.read_text())
-    lock.rmdir() if kind == "folder" else lock.unlink()
-    with files.claim(run):  # the remedy
-        files.write_text(run / "file", "")
-
-
-def test_a_folder_is_in_use_while_a_command_works_in_it(tmp_path):
-    assert not files.is_in_use(tmp_path / "none") and not files.is_in_use(tmp_path)
-    for enter in (files.claim, files.share):
-        with enter(tmp_path):
-            assert files.is_in_use(tmp_path)
-        assert not files.is_in_use(tmp_path)
-        with enter(tmp_path):  # asking has locked nothing
-            pass
-    (tmp_path / files.LOCK).unlink()
-    os.mkfifo(tmp_path / files.LOCK)
-    assert not files.is_in_use(tmp_path)
-
-
-def test_what_a_killed_process_was_writing_is_cleared_by_who_locks_the_folder(tmp_path):
-    begun = subprocess.run(
-        [sys.executable, "-c", KILLED_WRITE, str(tmp_path)], capture_output=True, text=True
-    )
-    assert begun.returncode == -signal.SIGKILL, begun.stderr
-    [left] = [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-    with files.claim(tmp_path):
-        assert not left.exists()
-    left.touch()
-    with files.share(tmp_path) as alone:
-        assert alone and not left.exists()
-        left.touch()  # as if this command were writing it
-        with files.share(tmp_path) as second:
-            assert not second and left.exists()
-    assert (tmp_path / "file").read_text() == "whole"
-
-
-KILLED_WRITE = """
-import os, signal, sys
-from pathlib import Path
-from study import files
-path = Path(sys.argv[1]) / "file"
-files.write_text(path, "whole")
-files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-files.write_text(path, "other")
-"""
 
 
 def test_what_does_not_fit_the_cache_names_its_variable(tmp_path, monkeypatch):

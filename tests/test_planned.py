@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from study import files, planned
+from study import files, locks, planned
 from study.errors import DamagedError, UsageError
 from study.planned import Metric, Plan, Step
 from study.sweep import spec
@@ -85,7 +85,7 @@ def test_a_plan_is_written_where_there_are_no_locks(command, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
     assert len(command().configs) == 6
 
 

@@ -85,17 +85,6 @@ def test_nan_never_reaches_a_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_folder_is_locked_and_removed_if_nothing_was_written(tmp_path):
-    folder = tmp_path / "run"
-    refused = pytest.raises(UsageError, match="another process is training this run")
-    with files.claim(folder), refused, files.claim(folder):
-        pass
-    assert not folder.exists()
-    with files.claim(folder):
-        files.write_json(folder / "summary.json", {})
-    assert (folder / "summary.json").exists()
-
-
 def test_a_full_disk_fails_the_run_in_one_line(mounted, command):
     folder = mounted("size=200k")
     (folder / "other").write_bytes(b"\0" * 100_000)

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from study import files, planned, runs, schema
+from study import files, locks, planned, runs, schema
 from study.config import Config
 from study.errors import DamagedError, UsageError
 from study.labels import labels
@@ -134,7 +134,7 @@ def _total(folder: Path, plan: Plan | None, by_config: dict[Config, _Seen]) -> i
     if plan.configs:
         return len({*plan.configs, *by_config})
     # A command that works on it may search another space.
-    exhausted = _is_exhausted(folder) and not files.is_in_use(folder)
+    exhausted = _is_exhausted(folder) and not locks.is_in_use(folder)
     return len(by_config) if exhausted else plan.run_cap
 
 
@@ -149,7 +149,7 @@ def _is_exhausted(folder: Path) -> bool:
 def _has_all(folder: Path, total: int | None, count: int) -> bool:
     """Whether a sweep has all its runs; where nobody knows how many those are, whether no command
     works on it, which may be between two."""
-    return not files.is_in_use(folder) if total is None else count >= total
+    return not locks.is_in_use(folder) if total is None else count >= total
 
 
 def _read_plan(folder: Path) -> Plan | None:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from study import files, forks, planned, runs
+from study import forks, locks, planned, runs
 from study.config import Config
 from study.errors import UsageError
 from study.sweep import leases, trials
@@ -88,7 +88,7 @@ def run(
     with contextlib.ExitStack() as stack:
         if storage is None:
             try:
-                stack.enter_context(_share(out))
+                stack.enter_context(locks.share(out, checkpoint.clear))
             except UsageError:
                 if outcome := _find_finished(sweep, out, limit, mode, search_seed):
                     return outcome
@@ -99,7 +99,7 @@ def run(
         outcome = Outcome(existing=search.existing)
         if pending or unlogged:
             if storage is not None:
-                stack.enter_context(_share(out))
+                stack.enter_context(locks.share(out, checkpoint.clear))
             networks.build_each(pending)
             planned.write(out, sweep.plan())
             forks.context(PRELOAD)  # its server imports while the data are prepared
@@ -116,15 +116,6 @@ def run(
         outcome.by_other_workers = search.count_by_other_workers()
         outcome.remaining, outcome.end_reason = search.count_remaining(), search.end_reason()
         return outcome
-
-
-@contextlib.contextmanager
-def _share(out: Path) -> Iterator[None]:
-    """Work in the sweep's folder; where no other command does, clear what killed ones left."""
-    with files.share(out) as alone:
-        if alone:
-            checkpoint.clear(out)
-        yield
 
 
 def _find_finished(

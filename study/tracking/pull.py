@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import files, runs
+from study import files, locks, runs
 from study.errors import RunError, UsageError, describe, first_line
 from study.tracking import client, server_run
 
@@ -57,7 +57,7 @@ def pull(path: str, out: Path) -> Pulled:
                 f"{path}: the server gives no list of its runs ({first_line(error)}): pull again"
             ) from error
         pulled = Pulled(_folder(out, str(content.get("name") or sweep_id), path), content)
-        with files.claim(pulled.folder, "another command is working in it"):
+        with locks.claim(pulled.folder, "another command is working in it"):
             _Pull(path, pulled, wandb_runs).run()
     return pulled
 

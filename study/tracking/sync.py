@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import files, runs
+from study import locks, runs
 from study.errors import RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import client, logger, marks, packs, service, stored
@@ -159,7 +159,7 @@ def _why_left(run: Run, on_server: Any) -> str:
 def _why_busy(run: Run) -> str:
     """Return who else is at work in a run's folder, or ""."""
     try:
-        with files.claim(run.path):
+        with locks.claim(run.path):
             return ""
     except UsageError as error:  # another process is training it
         return str(error).removeprefix(f"{run.path}: ")

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from study import files, runs
+from study import locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.runs import Run
@@ -209,7 +209,7 @@ def train(
     folder, callback = Path(folder), callback or Callback()
     picked = devices.pick(device)
     devices.prepare(picked, config, threads)
-    with files.claim(folder):
+    with locks.claim(folder):
         if done := recovery.find_done(config, folder, callback):
             return done
         with recording_failure(folder, config, picked):

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study import files, runs
+from study import locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.train import checkpoint, loop, recovery, results
@@ -38,7 +38,7 @@ class Member:
             UsageError: the folder is another process's or another run's, or cannot be written.
             RunError: what is damaged in it cannot be set aside.
         """
-        claims.enter_context(files.claim(self.folder))
+        claims.enter_context(locks.claim(self.folder))
         self.ended = recovery.find_done(self.config, self.folder, self.callback) is not None
 
     def begin(self) -> None:

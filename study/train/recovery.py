@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from study import datasets, files, runs, schema
+from study import datasets, files, locks, runs, schema
 from study.config import Config
 from study.errors import DamagedError, UsageError
 from study.runs import Run
@@ -100,7 +100,7 @@ def _set_aside(folder: Path, why: str, callback: Callback, keep: Collection[str]
     command reads. The folder stays, and its lock."""
     place = files.place_aside(folder)
     for entry in list(folder.iterdir()):
-        if entry.name != files.LOCK and entry.name not in keep:
+        if entry.name != locks.LOCK and entry.name not in keep:
             files.move(entry, place / entry.name)
     goes_on = any((folder / name).exists() for name in keep)
     how = "from the last whole epoch" if goes_on else "from the start"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from study import files, planned, runs
+from study import files, locks, planned, runs
 from study.config import Config
 from study.planned import Metric, Plan
 from study.report import progress
@@ -114,7 +114,7 @@ def test_a_search_of_every_configuration_is_done_before_its_limit(made, tmp_path
     found = progress.read([folder])
     assert found.is_done
     assert found.words == "2 of 2 planned runs finished, 0 running, 0 failed, 0 to come."
-    with files.share(folder):
+    with locks.share(folder):
         assert not progress.read([folder]).is_done
 
 
@@ -123,7 +123,7 @@ def test_a_search_without_a_limit_is_not_done_while_a_command_works_on_it(made, 
     made(Config(lr=0.1), curve(98.0))
     plan(folder, method="random")
     assert progress.read([folder]).total is None
-    with files.share(folder):  # as `study sweep` does, here between two runs
+    with locks.share(folder):  # as `study sweep` does, here between two runs
         assert not progress.read([folder]).is_done
         (folder / planned.FILE).unlink()
         assert not progress.read([folder]).is_done

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from study import files, planned, runs
+from study import files, locks, planned, runs
 from study.errors import UsageError
 from study.report.grouping import collect
 from study.tracking import pull, server_run
@@ -228,7 +228,7 @@ def test_two_pulls_never_write_into_one_folder(client, tmp_path):
     folder = pull.pull(sweep.path, tmp_path / "runs").folder
     before = sorted(folder.rglob("*"))
     with (
-        files.claim(folder),
+        locks.claim(folder),
         pytest.raises(UsageError, match=rf"{folder}: another command is working in it; wait"),
     ):
         pull.pull(sweep.path, tmp_path / "runs")

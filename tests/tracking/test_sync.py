@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from study import files, runs
+from study import locks, runs
 from study.config import Config
 from study.errors import RunError
 from study.tracking import logger, marks, packs, sync
@@ -108,7 +108,7 @@ def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(
 
     def find_and_take(*found):
         incomplete = find(*found)
-        others.enter_context(files.claim(trained[0]))
+        others.enter_context(locks.claim(trained[0]))
         return incomplete
 
     def group_and_open(self, found):
@@ -138,7 +138,7 @@ def test_a_run_opened_a_moment_ago_is_waited_for_then_trained_or_left(
     def wait_and_lock(paths, signals):
         monkeypatch.setattr(sync, "OPENING", 1)
         wait(paths, signals)
-        others.enter_context(files.claim(alive[0]))
+        others.enter_context(locks.claim(alive[0]))
 
     monkeypatch.setattr(sync, "_await_locks", wait_and_lock)
     with contextlib.ExitStack() as others:

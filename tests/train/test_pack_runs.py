@@ -12,7 +12,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from study import files, runs
+from study import files, locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.train import checkpoint, data, loop, pack_runs, packing, results
@@ -427,14 +427,14 @@ def test_a_damaged_checkpoint_of_one_is_set_aside_and_it_starts_anew(tiny_pack, 
 
 def test_a_folder_that_cannot_be_worked_in_fails_its_run_alone(tiny_pack, tmp_path):
     busy, odd, good = folders = [tmp_path / name for name in ("busy", "odd", "good")]
-    (odd / files.LOCK).mkdir(parents=True)
+    (odd / locks.LOCK).mkdir(parents=True)
     callbacks = [Stops() for _ in folders]
-    with files.claim(busy):
+    with locks.claim(busy):
         first, second, third = pack_runs.train(tiny_pack, folders, callbacks=callbacks)
         assert isinstance(first, RunError) and f"{busy}: another process is training" in str(first)
         with pytest.raises(UsageError, match="another process is training"):
             pack_runs.train(tiny_pack[:1], [busy])  # as the loop says it of one
-    assert isinstance(second, RunError) and f"{odd / files.LOCK}: is no file" in str(second)
+    assert isinstance(second, RunError) and f"{odd / locks.LOCK}: is no file" in str(second)
     assert third.done and [callback.begun for callback in callbacks] == [[], [], [0]]
     assert not any(runs.holds_run(folder) for folder in (busy, odd))
 

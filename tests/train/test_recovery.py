@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from study import files, runs
+from study import locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.train import checkpoint, loop, networks, recovery
@@ -60,10 +60,10 @@ def begin(folder: Path, epochs: int) -> None:
 def test_a_damaged_folder_is_set_aside_whole(folder, damage):
     damage(folder)
     before, listener = contents(folder), Listener()
-    with files.claim(folder):
+    with locks.claim(folder):
         assert recovery.find_done(CONFIG, folder, listener) is None
     aside = folder.with_name(f"{folder.name}.damaged")
-    assert contents(aside) == {n: b for n, b in before.items() if n != files.LOCK}
+    assert contents(aside) == {n: b for n, b in before.items() if n != locks.LOCK}
     assert (aside / runs.WANDB).is_dir() and not folder.exists()
     [line] = listener.warnings
     assert "is damaged (" in line and f"set aside as {aside.name}, and trained again" in line
@@ -72,7 +72,7 @@ def test_a_damaged_folder_is_set_aside_whole(folder, damage):
 def test_folders_set_aside_are_numbered_and_no_command_reads_them(folder):
     for _ in range(3):
         (folder / runs.SUMMARY).write_text("[]")
-        with files.claim(folder):
+        with locks.claim(folder):
             assert recovery.find_done(CONFIG, folder, Listener()) is None
         write_run(folder, CONFIG)
     names = sorted(path.name.removeprefix(folder.name) for path in folder.parent.iterdir())
@@ -122,7 +122,7 @@ def test_a_run_with_a_damaged_checkpoint_starts_anew(folder, damage):
     begin(folder, 1)
     damage(folder)
     before, listener = (folder / runs.CHECKPOINT).read_bytes(), Listener()
-    with files.claim(folder):
+    with locks.claim(folder):
         assert recovery.find_done(CONFIG, folder, listener) is None
         assert recovery.find_checkpoint(CONFIG, folder, checkpoint.CPU, listener) is None
     aside = folder.with_name(f"{folder.name}.damaged")
