@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,7 @@ from study.__main__ import main
 from study.config import Config
 from study.report.figures import drawing, rendering
 from study.tracking import marks
-from study.train import augment, data, loop, results
+from study.train import data, loop, results
 from tests.machines import machine, server  # noqa: F401 (fixtures)
 
 if not torch.cuda.is_available():
@@ -34,7 +35,7 @@ SWEEPS = sorted(
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores, for when a test waits; each takes 25 processor seconds to
     import, to collect and to start its server of forks."""
-    return augment.usable_cores() + 1
+    return joblib.cpu_count() + 1
 
 
 LONG = ("test_agent.py", "test_local.py")  # whose tests take longest, most of it waiting

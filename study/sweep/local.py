@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import joblib
 import torch
 from tqdm import tqdm
 
@@ -105,7 +106,7 @@ def run(
             forks.context(PRELOAD)  # its server imports while the data are prepared
             _prepare_data(pending)
             names = _device_names(device)
-            cores = augment.usable_cores() // threads or 1
+            cores = joblib.cpu_count() // threads or 1
             slots = workers or (cores if names == ["cpu"] else _gpu_slots(sweep, names))
             slots = min(slots, len(pending) + len(unlogged))
             queue = JobQueue(search, out, len(pending), unlogged, devices=names, threads=threads,

@@ -31,7 +31,7 @@ from study.train.callback import Callback
 # the data sets, the first figure, and wandb's first run, import lazily.
 PRELOAD = ["study.sweep.worker", "sklearn.datasets", "sklearn.model_selection",
            "matplotlib.figure", "matplotlib.backends.backend_agg",
-           "wandb", "wandb.sdk.launch"]  # fmt: skip
+           "wandb", "wandb.sdk.launch", "study.sweep.preload"]  # fmt: skip
 UNLOGGED = "no W&B run was written"
 
 

@@ -18,6 +18,7 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from tqdm import tqdm
 
@@ -123,13 +124,16 @@ def opencv_version() -> str:
     return " or ".join(dict.fromkeys(found)) or "unknown"
 
 
+@functools.cache
+def albumentations_version() -> str:
+    """Return albumentations' version, without its import, which takes longer than an epoch."""
+    return importlib.metadata.version("albumentations")
+
+
 def folder(dataset: str, policy: str) -> Path:
     """Return the bank's folder. Its name has a hash of all that the copies depend on: the policy's
-    settings, the versions of albumentations and OpenCV and, of one's own data set, the file.
-
-    The versions are read without importing albumentations, which takes longer than a small epoch.
-    """
-    versions = f"{importlib.metadata.version('albumentations')} OpenCV {opencv_version()}"
+    settings, the versions of albumentations and OpenCV and, of one's own data set, the file."""
+    versions = f"{albumentations_version()} OpenCV {opencv_version()}"
     definition = f"{versions} {POLICIES[policy]}"
     if datasets.is_own(dataset):  # the files of the others are always the same
         definition += f" {datasets.spec(dataset).files}"
@@ -151,11 +155,6 @@ def augmented(dataset: str, policy: str, copy: int) -> np.ndarray:
         transform.set_random_seed(seeds.derive(seeds.BANK, purpose, copy, i) % 2**32)
         result[i] = transform(image=np.ascontiguousarray(image))["image"].transpose(2, 0, 1)
     return result
-
-
-def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare(config: Config) -> None:
@@ -193,7 +192,7 @@ def prepare(config: Config) -> None:
                 make(copy)
                 bar.update()
             return
-        with forks.pool(usable_cores()) as pool:
+        with forks.pool(joblib.cpu_count()) as pool:
             try:
                 for future in as_completed([pool.submit(make, copy) for copy in missing]):
                     future.result()
@@ -211,11 +210,11 @@ def epoch_images(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarra
     """
     if config.augment == "none":
         return dataset.train.images
-    copies = epoch_copies(config, dataset, epoch)
+    copies, bank = epoch_copies(config, dataset, epoch), folder(config.dataset, config.augment)
     result = np.empty_like(dataset.train.images)
     for copy in range(config.epochs):
         chosen = np.flatnonzero(copies == copy)
-        result[chosen] = _load(config, copy)[dataset.train_indices[chosen]]
+        result[chosen] = _load(bank, copy)[dataset.train_indices[chosen]]
     return result
 
 
@@ -242,12 +241,13 @@ def copies(config: Config, dataset: data.Dataset) -> Iterator[np.ndarray]:
     if config.augment == "none":
         yield dataset.train.images
         return
+    bank = folder(config.dataset, config.augment)
     for copy in range(config.epochs):
-        yield _load(config, copy)[dataset.train_indices]
+        yield _load(bank, copy)[dataset.train_indices]
 
 
-def _load(config: Config, copy: int) -> np.ndarray:
-    return np.load(_path(folder(config.dataset, config.augment), copy), mmap_mode="r")
+def _load(bank: Path, copy: int) -> np.ndarray:
+    return np.load(_path(bank, copy), mmap_mode="r")
 
 
 def _path(bank: Path, copy: int) -> Path:

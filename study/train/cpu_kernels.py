@@ -145,6 +145,7 @@ def dropped(count: int, p: float, generator: torch.Generator | None = None) -> T
     while last < count:
         gaps = draw(size, np.float32)
         gaps *= -1 / math.log1p(-p)
+        np.minimum(gaps, count, out=gaps)  # past the end already; where p is tiny, past an int64
         steps = gaps.astype(np.int64)
         steps += 1
         steps[0] += last

@@ -206,6 +206,7 @@ def train(
         RunError: the run ended before its time; its summary has the cause, and its checkpoint the
             last whole epoch, from which the next call goes on.
     """
+    provenance.look_up()
     folder, callback = Path(folder), callback or Callback()
     picked = devices.pick(device)
     devices.prepare(picked, config, threads)

@@ -75,6 +75,7 @@ def train(
         UsageError: a setting or a data file cannot be used; of a single run also its folder.
             Nothing was trained.
     """
+    provenance.look_up()
     picked = devices.pick(device)
     devices.prepare(picked, configs[0], threads)
     callbacks = callbacks or [Callback() for _ in configs]

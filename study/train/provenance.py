@@ -18,7 +18,8 @@ PACKAGES = ("norm-study", "torch", "torchvision", "timm", "albumentations", "num
 def collect(
     device: torch.device, *, threads: int, path: str, pack: int, kernels: str = ""
 ) -> dict[str, Any]:
-    """Return the provenance of a run that has just ended, for its summary.
+    """Return the provenance of a run that has just ended, for its summary. Commit and versions are
+    those of `look_up`.
 
     path: loop or pack. pack: the number of runs that trained together. kernels: triton where
     the network of kernels ran, else those of batch norm and dropout (see cpu_kernels).
@@ -34,6 +35,13 @@ def collect(
         "git_commit": git_commit(),
         "versions": versions(),
     }
+
+
+def look_up() -> None:
+    """Look the commit and the versions up, once a process and its forks, as their code is imported:
+    by the end of a run the files may be others."""
+    git_commit()
+    versions()
 
 
 @functools.cache
@@ -53,6 +61,7 @@ def git_commit() -> str | None:
         return None
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Return Python's version and those of the packages that a run's numbers depend on."""
     by_package = {"python": platform.python_version(), "opencv": augment.opencv_version()}

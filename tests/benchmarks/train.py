@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import joblib
 import torch
 import tyro
 import yaml
@@ -176,7 +177,7 @@ def _loader_trial(plan: Plan) -> dict[int, float]:
 
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        counts = [0, *(2**power for power in range(augment.usable_cores().bit_length()))]
+        counts = [0, *(2**power for power in range(joblib.cpu_count().bit_length()))]
         return {n: pool.submit(plain.epoch_seconds, plan.first(), n).result() for n in counts}
 
 
@@ -241,7 +242,7 @@ def _machine(plan: Plan) -> dict[str, Any]:
     device = devices.pick()
     return {
         "device": devices.name(device),
-        "cores": augment.usable_cores(),
+        "cores": joblib.cpu_count(),
         "processor": platform.processor() or platform.machine(),
         "versions": provenance.versions(),
         "floor": floor(plan.config(), device),

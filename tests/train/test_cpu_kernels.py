@@ -25,6 +25,12 @@ def test_each_value_is_dropped_with_its_probability_and_independently(p):
     assert abs(share[: count // 2].mean() - p) < 5 * error * 2**0.5  # the first as the last
 
 
+@pytest.mark.parametrize("p", [1e-7, 1e-19, 1e-30, 5e-324])
+def test_a_tiny_probability_drops_next_to_nothing_and_ends(p, recwarn):
+    places = cpu_kernels.dropped(1000, p, torch.Generator().manual_seed(1))
+    assert len(places) <= 1 and not recwarn.list
+
+
 def test_places_are_found_to_the_end_where_the_first_draw_was_too_short(monkeypatch):
     monkeypatch.setattr("study.train.cpu_kernels.math.sqrt", lambda _: -0.3)
     places = [

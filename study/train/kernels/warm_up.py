@@ -6,10 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import joblib
 import triton
 from tqdm import tqdm
-
-from study.train.augment import usable_cores
 
 
 def warm_up(launches: Iterable[tuple]) -> None:
@@ -18,7 +17,7 @@ def warm_up(launches: Iterable[tuple]) -> None:
     mode = getattr(triton, "AsyncCompileMode", None)  # not in older releases: one after the other
     bar = tqdm(total=0, desc="compiling GPU kernels, once", unit="", disable=None, delay=1)
     begun: list[Future] = []
-    with bar, ThreadPoolExecutor(usable_cores()) as threads:
+    with bar, ThreadPoolExecutor(joblib.cpu_count()) as threads:
 
         def submit(work: Callable[[], Any]) -> Future:
             begun.append(threads.submit(work))
