@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from study import files, locks
-from study.config import Config
-from study.errors import DamagedError, UsageError, describe
+from study.config import FIELDS, VARIANT, Config, check_names
+from study.errors import DamagedError, Faults, UsageError, describe
 from study.fields import finite
+from study.grid import Grid
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ FILE = "sweep.json"
 MOST = 10_000  # planned configurations that are expanded; of a larger grid the first
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 METRICS = tuple(f"{part}/{measure}" for part in PARTS for measure in ("loss", "accuracy"))
-Grid = dict[str, list[Any]]  # parameter -> its values, in the file's order
+Values = dict[str, list[Any]]  # parameter -> its values, in the file's order
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Plan:
     method: str
     metric: Metric | None
     definition: str
-    grids: tuple[Grid, ...] = ()
+    grids: tuple[Values, ...] = ()
     run_cap: int | None = None
     target: float | None = None
     steps: tuple[Step, ...] = ()
@@ -143,15 +144,33 @@ class Plan:
                 return configs
         return []
 
-    def _expand(self, grid: Grid) -> list[Config]:
-        configs: dict[Config, None] = {}
-        for row in itertools.islice(itertools.product(*grid.values()), MOST):
-            try:
-                configs[Config.from_sweep(dict(zip(grid, row)), quiet=True)] = None
-            except UsageError as error:
-                why = "; ".join(str(error).splitlines())
-                log.warning("%s: what is planned and not allowed here is left out: %s", FILE, why)
-        return list(configs)[: self.run_cap]
+    def _expand(self, values: Values) -> Iterable[Config]:
+        allowed = {name: _allowed(name, given) for name, given in values.items()}
+        if not all(allowed.values()):
+            return []
+        return itertools.islice(Grid(allowed, self.run_cap, refused=_leave_out), MOST)
+
+
+def _allowed(name: str, values: Iterable[Any]) -> list[Any]:
+    """Return the values of a parameter that are allowed here."""
+    faults, allowed = Faults(), []
+    for value in values:
+        canonical = faults.attempt(_canonical, name, value)
+        allowed += [] if canonical is None else [canonical]
+    for fault in faults.lines:
+        _leave_out(fault)
+    return allowed
+
+
+def _canonical(name: str, value: Any) -> Any:
+    if name == VARIANT:
+        return value
+    check_names([name])
+    return FIELDS[name].canonical(value)
+
+
+def _leave_out(why: str) -> None:
+    log.warning("%s: what is planned and not allowed here is left out: %s", FILE, why)
 
 
 def description_targets(description: str) -> tuple[float | None, tuple[Step, ...]]:

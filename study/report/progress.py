@@ -97,7 +97,7 @@ def read(folders: Sequence[Path]) -> Progress:
 
 
 def _read_sweep(folder: Path) -> Progress:
-    plan = _read_plan(folder)
+    plan = _read_plan(folder, stamp(folder, (planned.FILE,)))
     stamps = {path: stamp(path, SEEN) for path in _run_folders(folder)}
     found = {path: run for path, at in stamps.items() if (run := _read_run(path, at))}
     by_config: dict[Config, _Seen] = {}
@@ -152,7 +152,9 @@ def _has_all(folder: Path, total: int | None, count: int) -> bool:
     return not locks.is_in_use(folder) if total is None else count >= total
 
 
-def _read_plan(folder: Path) -> Plan | None:
+@functools.lru_cache
+def _read_plan(folder: Path, stamp: Stamp) -> Plan | None:
+    """Read a plan as it was at a time: its configurations are expanded once."""
     with contextlib.suppress(DamagedError):
         return planned.read(folder)
     return None

@@ -16,9 +16,9 @@ from study import planned
 from study.config import COUPLED, FIELDS, VARIANT, Config, check_names
 from study.errors import Faults, UsageError
 from study.fields import check_whole
+from study.grid import Grid
 from study.planned import Metric, Plan
 from study.sweep import hyperband, objective, space, yaml_file
-from study.sweep.grid import Grid
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import Parameter
 from study.values import nearest, one_of, text

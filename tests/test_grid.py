@@ -6,7 +6,7 @@ import pytest
 
 from study.config import Config
 from study.errors import UsageError
-from study.sweep.grid import Grid
+from study.grid import Grid
 
 VALUES = {
     "lr": [0.1, 0.2, 0.1],
@@ -68,3 +68,13 @@ def test_all_combinations_that_are_not_allowed_are_told():
     assert len(str(error.value).splitlines()) == 2
     assert "norm_affine=element: needs norm=layer" in str(error.value)
     assert "holdout=5" in str(error.value)
+
+
+def test_what_is_not_allowed_is_refused_or_left_out():
+    values = {"variant": ["norm=batch groups=2", "norm=group groups=2"], "seed": [1, 2]}
+    with pytest.raises(UsageError, match="groups=2: has no effect"):
+        Grid(values)
+    told = []
+    grid = Grid(values, refused=told.append)
+    assert [config.seed for config in grid] == [1, 2] and len(grid) == 2
+    assert {config.norm for config in grid} == {"group"} and len(told) == 1

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from study.config import COUPLED, VARIANT, Config
@@ -16,13 +16,20 @@ class Grid(Collection[Config]):
     Only settings that are checked together have to be combined to check all: their combinations
     are the `bases`. Each takes every value of the other settings.
 
-    values: canonical values of each parameter; cap: the most configurations, or None.
+    values: canonical values of each parameter; cap: the most configurations, or None; refused:
+    called with each combination's fault, in place of an error.
 
     Raises:
         UsageError: combinations that are not allowed.
     """
 
-    def __init__(self, values: Mapping[str, Sequence[Any]], cap: int | None = None) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Sequence[Any]],
+        cap: int | None = None,
+        *,
+        refused: Callable[[str], Any] | None = None,
+    ) -> None:
         self.values = {name: tuple(dict.fromkeys(v)) for name, v in values.items()}
         self.cap = cap
         self.coupled = [name for name in values if name == VARIANT or name in COUPLED]
@@ -30,18 +37,24 @@ class Grid(Collection[Config]):
         self.first = {name: self.values[name][0] for name in self.free}
         # By the values of the coupled parameters; the first of those that come to the same.
         self.bases: dict[tuple[Any, ...], Config] = {}
-        self._make_bases()
+        faults = self._make_bases(quiet=refused is not None)
+        if refused is None:
+            faults.check()
+        else:
+            for fault in faults.lines:
+                refused(fault)
         self.made: list[Config] = []
         self.rest = itertools.islice(self._make(), cap)
 
-    def _make_bases(self) -> None:
+    def _make_bases(self, quiet: bool) -> Faults:
         faults, known = Faults(), set()
         for row in itertools.product(*(self.values[name] for name in self.coupled)):
-            base = faults.attempt(Config.from_sweep, self.first | dict(zip(self.coupled, row)))
+            settings = self.first | dict(zip(self.coupled, row))
+            base = faults.attempt(Config.from_sweep, settings, quiet=quiet)
             if base and base not in known:
                 known.add(base)
                 self.bases[row] = base
-        faults.check()
+        return faults
 
     def _make(self) -> Iterator[Config]:
         places = [list(self.values).index(name) for name in self.coupled]
