@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.errors import UsageError
-from study.sweep.local import Outcome
+from study.sweep.outcome import Outcome
 
 if TYPE_CHECKING:
     from study.report.variants import Study, Variant

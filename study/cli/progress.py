@@ -30,7 +30,7 @@ class ProgressBar(Callback):
         self.bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.2f}", refresh=False)
         self.bar.update(done - self.bar.n)
 
-    def epoch(self, row: dict[str, float]) -> bool:
+    def epoch(self, row: dict[str, float]) -> None:
         self._close()
         scores = "  ".join(
             f"{key.replace('/', ' ')} {row[key]:.{2 if 'accuracy' in key else 4}f}"
@@ -41,7 +41,6 @@ class ProgressBar(Callback):
             f"epoch {row['epoch']:>3}/{self.epochs}  {scores}  lr {row['lr']:.3g}"
             f"  {row['seconds']:.1f} s"
         )
-        return False
 
     def _close(self) -> None:
         if self.bar is not None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -9,12 +10,22 @@ from optuna.trial import FrozenTrial, TrialState
 from study import runs
 from study.config import Config
 from study.sweep.search import Search, Suggestion, aim
+from study.sweep.spec import Sweep
 from study.sweep.trials import Trial
 
 
 class GridSearch(Search):
     """See Search. The trials are those of all grids, and of all metrics, that the file has had, so
-    that only those of the grid as it stands now count."""
+    that only those of the grid as it stands now count.
+
+    planned: by the name of a run, whether it is in the grid.
+    """
+
+    def __init__(
+        self, sweep: Sweep, out: Path, *, seed: int = 0, storage: Path | str | None = None
+    ) -> None:
+        self.planned: dict[str, bool] = {}
+        super().__init__(sweep, out, seed=seed, storage=storage)
 
     def study_name(self) -> str:
         return self._study_name(self._space() if self.sweep.hyperband else {})
@@ -31,9 +42,9 @@ class GridSearch(Search):
     def configs_done_here(self) -> list[Config]:
         return [runs.read_config(self.out / name) for name in sorted(self.done_here)]
 
-    def report(self, trial: Trial, row: Mapping[str, float]) -> bool:
-        # The store of a grid holds epochs for hyperband alone.
-        return self.sweep.hyperband is not None and super().report(trial, row)
+    def report(self, trial: Trial, row: Mapping[str, float]) -> None:
+        if self.sweep.hyperband:  # the store of a grid holds epochs for it alone
+            super().report(trial, row)
 
     def _names(self) -> set[str]:  # of many configurations few have folders
         return {path.parent.name for path in self.out.glob(f"*/{runs.CONFIG}")}
@@ -47,7 +58,7 @@ class GridSearch(Search):
             super()._reaches_target(trial)
             and self.sweep.metric is not None
             and known.get("aim") == aim(self.sweep.metric)
-            and self._has(known["run"], Config(**known["config"]))
+            and self._is_planned(**known)
             and (self.store.is_database or runs.is_done(self.out / known["run"]))
         )
 
@@ -56,11 +67,14 @@ class GridSearch(Search):
         states = {TrialState.RUNNING}
         if self.store.is_database:
             states.add(TrialState.COMPLETE)
-        return {
-            t.user_attrs["run"]
-            for t in self.store.trials()
-            if t.state in states and Config(**t.user_attrs["config"]) in self.sweep.grid
-        }
+        trials = [t.user_attrs for t in self.store.trials() if t.state in states]
+        return {known["run"] for known in trials if self._is_planned(**known)}
+
+    def _is_planned(self, run: str, config: Mapping[str, Any], **_: Any) -> bool:
+        """Whether a trial's run is in the grid, looked up once a run: it never changes."""
+        if run not in self.planned:
+            self.planned[run] = self._has(run, Config(**config))
+        return self.planned[run]
 
     def _count_untaken(self) -> int:
         return len(self.sweep.grid) - len(self._taken() | self.done | self.asked)

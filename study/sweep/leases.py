@@ -1,4 +1,4 @@
-"""Whose a trial is, and until when: a worker leases the trial that it trains."""
+"""Leases: which worker owns the trial that it trains, and until when."""
 
 import os
 import socket

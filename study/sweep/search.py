@@ -32,7 +32,7 @@ class Search(abc.ABC):
 
     By the names of runs: `leased`, the trials that this command trains now; `asked`, all that it
     has asked for; `done`, those trained; `done_here`, those trained that are in this machine's
-    folder; `done_before`, those trained at the start.
+    folder; `done_before`, those trained at the start; `histories`, see _read_histories.
 
     Raises:
         UsageError: a database that cannot be used, or a damaged journal.
@@ -47,6 +47,7 @@ class Search(abc.ABC):
         self.store.release_expired()
         self.leased: dict[str, Trial] = {}
         self.asked: set[str] = set()
+        self.histories: dict[str, list[float]] = {}
         self.done_here, self.reached_here = self._find_done(self._names())
         self._start_with(self.done_here)
 
@@ -190,20 +191,29 @@ class Search(abc.ABC):
 
     # What became of it.
 
-    def report(self, trial: Trial, row: Mapping[str, float]) -> bool:
-        """Store an epoch of a run, and return whether the run stops there."""
-        metric, hyperband = self.sweep.metric, self.sweep.hyperband
-        if metric is None or metric.name not in row:
+    def report(self, trial: Trial, row: Mapping[str, float]) -> None:
+        """Store an epoch of a run."""
+        metric = self.sweep.metric
+        if metric is not None and metric.name in row:
+            self.store.report(trial, int(row["epoch"]), row[metric.name])
+            self.histories.clear()
+
+    def stops(self, trial: Trial) -> bool:
+        """Return whether a run stops after the epoch that it has reported."""
+        if not self.sweep.hyperband:
             return False
-        self.store.report(trial, int(row["epoch"]), row[metric.name])
-        if not hyperband or row["epoch"] >= trial.config.epochs:
-            return False
-        sign = -1 if metric.maximize else 1
-        histories = {  # a run's latest trial has all its epochs, also those before a resume
+        if not self.histories:  # read once for the runs that have reported together
+            self._read_histories()
+        history = self.histories.get(runs.name(trial.config), [])
+        return self.sweep.hyperband.stops(history, self.histories.values())
+
+    def _read_histories(self) -> None:
+        """Read the metric of each epoch of each run, as hyperband wants it: smaller is better."""
+        sign = -1 if self.sweep.maximizes else 1
+        self.histories = {  # a run's latest trial has all its epochs, also those before a resume
             t.user_attrs["run"]: [v * sign for _, v in sorted(t.intermediate_values.items())]
             for t in self.store.trials()
         }
-        return hyperband.stops(histories[runs.name(trial.config)], histories.values())
 
     def complete(self, trial: Trial, run: runs.Run) -> None:
         """End the trial of a run that finished or stopped early."""

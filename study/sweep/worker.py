@@ -73,8 +73,9 @@ class Job:
 class Message(NamedTuple):
     """What a worker reports of a run of its job.
 
-    kind: begin, batch, epoch, warning or end; run: its index; content: the history, figures of a
-    batch, an epoch's row, a text, or the cause of a failure (None where the run is whole).
+    kind: begin, batch, epoch, ask, warning or end; run: its index; content: the history, figures of
+    a batch, an epoch's row, None (whether it is to stop is asked), a text, or the cause of a
+    failure (None where the run is whole).
     """
 
     kind: str
@@ -83,10 +84,16 @@ class Message(NamedTuple):
 
 
 class PipeCallback(Callback):
-    """Sends the progress of a run through a pipe, and receives whether it is to stop."""
+    """Sends the progress of a run through a pipe, and receives whether it is to stop.
 
-    def __init__(self, pipe: Connection, index: int, stoppable: bool) -> None:
-        self.pipe, self.index, self.stoppable = pipe, index, stoppable
+    shown: the batches reported, of all runs of the job: those that train together are as far, and
+    one tells for all.
+    """
+
+    def __init__(
+        self, pipe: Connection, index: int, stoppable: bool, shown: set[tuple[int, int]]
+    ) -> None:
+        self.pipe, self.index, self.stoppable, self.shown = pipe, index, stoppable, shown
 
     def warn(self, message: str) -> None:
         self.pipe.send(Message("warning", self.index, message))
@@ -95,12 +102,18 @@ class PipeCallback(Callback):
         self.pipe.send(Message("begin", self.index, history))
 
     def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
-        if self.index == 0:  # the other runs of a pack are as far
-            self.pipe.send(Message("batch", 0, (epoch, done / steps, loss, accuracy)))
+        if (epoch, done) not in self.shown:
+            self.shown.add((epoch, done))
+            self.pipe.send(Message("batch", self.index, (epoch, done / steps, loss, accuracy)))
 
-    def epoch(self, row: dict[str, float]) -> bool:
+    def epoch(self, row: dict[str, float]) -> None:
         self.pipe.send(Message("epoch", self.index, row))
-        return self.pipe.recv() if self.stoppable else False
+
+    def stops(self) -> bool:
+        if not self.stoppable:
+            return False
+        self.pipe.send(Message("ask", self.index, None))
+        return self.pipe.recv()
 
 
 class Worker:
@@ -109,7 +122,8 @@ class Worker:
     trials: a search's trial for each run, or None; metric: the sweep's own; running: the indices of
     the runs without an end; began: the indices of those that it trains, and did not find done;
     trained: the runs that it has trained; epochs: how far its runs are in the epoch that they
-    train, all together; text: its line, empty until it trains.
+    train, all together; text: its line, empty until it trains; shown: the epoch that it shows the
+    end of.
     """
 
     def __init__(
@@ -123,7 +137,7 @@ class Worker:
         context = forks.context(PRELOAD)
         self.job, self.trials, self.slot, self.line = job, trials, slot, line
         self.metric, self.score = metric, ""
-        self.epochs, self.text = 0.0, ""
+        self.epochs, self.text, self.shown = 0.0, "", 0
         self.running = set(range(len(job.tasks)))
         self.began: set[int] = set()
         self.trained: list[Task] = []
@@ -149,10 +163,9 @@ class Worker:
         return [message]
 
     def reply(self, stops: bool) -> None:
-        """Send a run that waits after its epoch whether it stops there."""
-        if self.job.stoppable:
-            with contextlib.suppress(OSError):  # it died meanwhile: its end is received next
-                self.pipe.send(stops)
+        """Send a run that has asked whether it stops."""
+        with contextlib.suppress(OSError):  # it died meanwhile: its end is received next
+            self.pipe.send(stops)
 
     def kill(self) -> None:
         self.process.terminate()
@@ -163,8 +176,9 @@ class Worker:
             epoch, share, loss, accuracy = message.content
             self.epochs = share * len(self.running)
             self._show(epoch, f" ({share:.0%})  loss {loss:.4f}  accuracy {accuracy:.2f}")
-        elif message.kind == "epoch" and message.run == 0:
+        elif message.kind == "epoch" and message.content["epoch"] != self.shown:
             self.epochs, row = 0.0, message.content
+            self.shown = row["epoch"]
             # Whoever watches may choose by what is shown.
             metric = self.metric or default_metric("val/accuracy" in row)
             self.score = f"  {metric.title} {metric.format(row[metric.name])}"
@@ -224,7 +238,8 @@ def _train(job: Job, pipe: Connection) -> list[str | None]:
 
 
 def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:
-    callbacks = [PipeCallback(pipe, index, job.stoppable) for index in range(len(job.tasks))]
+    shown: set[tuple[int, int]] = set()
+    callbacks = [PipeCallback(pipe, k, job.stoppable, shown) for k in range(len(job.tasks))]
     configs, folders = [t.config for t in job.tasks], [t.folder for t in job.tasks]
     options: dict[str, Any] = {"device": job.device, "threads": job.threads}
     if len(job.tasks) == 1:

@@ -167,6 +167,7 @@ class WandbCallback(Callback):
 
     def __init__(self, run: AssignedRun, check: Callable[[], None]) -> None:
         self.run, self.check = run, check
+        self.stopping = False
 
     def begin(self, history: list[dict[str, float]]) -> None:
         self.check()  # loading data may have taken a while
@@ -175,14 +176,18 @@ class WandbCallback(Callback):
     def batch(self, *_: Any) -> None:
         self.check()
 
-    def epoch(self, row: dict[str, float]) -> bool:
+    def epoch(self, row: dict[str, float]) -> None:
         last = self._is_last(row)
         if not last:
             self.check()
-        stops = self.run.stop_requested.is_set()  # read once: another thread may set it meanwhile
-        if not (last or stops):
+        self.stopping = (
+            self.run.stop_requested.is_set()
+        )  # once: another thread may set it meanwhile
+        if not (last or self.stopping):
             self._log([row])
-        return stops
+
+    def stops(self) -> bool:
+        return self.stopping
 
     def _log(self, rows: list[dict[str, float]]) -> None:
         """Log rows; where wandb's service is lost, `end` logs them."""

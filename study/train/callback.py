@@ -18,6 +18,10 @@ class Callback:
     def batch(self, epoch: int, done: int, steps: int, loss: float, accuracy: float) -> None:
         """Called within an epoch: `done` of `steps` batches, mean loss and accuracy (%) so far."""
 
-    def epoch(self, row: dict[str, float]) -> bool:
-        """Called after an epoch, with its line of the history. Return True to stop the run here."""
+    def epoch(self, row: dict[str, float]) -> None:
+        """Called after an epoch, with its line of the history."""
+
+    def stops(self) -> bool:
+        """Asked after an epoch whether the run stops here; of runs that train together, once
+        `epoch` was called for all."""
         return False

@@ -8,10 +8,8 @@ The data stay in memory as uint8 tensors on the device. On a CPU a run uses one 
 same Config then gives the same numbers to the bit.
 """
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +19,12 @@ from torch.nn import functional as F
 
 from study import locks, runs
 from study.config import Config
-from study.errors import RunError, UsageError, describe
 from study.runs import Run
 from study.train import (
     augment,
     data,
     devices,
+    failures,
     l1,
     networks,
     optimizer,
@@ -41,7 +39,6 @@ from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 from study.train.predictions import BestEpoch, Predictions
 from study.train.usage import Usage
-from study.values import number
 
 EVALUATION_BATCH = 500
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -100,7 +97,7 @@ class Training:
                     self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row |= usage.row()
-        check_finite(row, self.config)
+        failures.check_finite(row, self.config)
         self.history.append(row)
         return row
 
@@ -213,7 +210,7 @@ def train(
     with locks.claim(folder):
         if done := recovery.find_done(config, folder, callback):
             return done
-        with recording_failure(folder, config, picked):
+        with failures.recording(folder, config, picked):
             training = Training(config, picked)
             _begin(training, folder, callback)
             state = _train_epochs(training, folder, callback)
@@ -235,7 +232,8 @@ def _train_epochs(training: Training, folder: Path, callback: Callback) -> str:
         row = training.epoch(callback)
         training.checkpoint().write(folder / runs.CHECKPOINT)
         runs.append_history(folder, row)
-        if callback.epoch(row) and row["epoch"] < training.config.epochs:
+        callback.epoch(row)
+        if callback.stops() and row["epoch"] < training.config.epochs:
             return runs.STOPPED
     return runs.FINISHED
 
@@ -258,74 +256,9 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
     )
 
 
-def check_finite(row: dict[str, float], config: Config) -> None:
-    """Check a line of the history.
-
-    Raises:
-        RunError: a loss in it is infinite or no number; the message names the settings that are
-            high, or those that may be.
-    """
-    for name, value in row.items():
-        if not math.isfinite(value):
-            terms = _set_terms(config)
-            named = ", ".join(f"{n} {number(v)}" for n, v in {"lr": row["lr"], **terms}.items())
-            raise RunError(
-                f"{name} became {value:g} in epoch {row['epoch']} ({named}):"
-                f" lower {' or '.join(_high(config) or ['lr', *terms])}"
-            )
-
-
-def _set_terms(config: Config) -> dict[str, float]:
-    """Return the settings other than lr by which training may diverge, where they are set."""
-    return {name: value for name in ("l1", "weight_decay") if (value := getattr(config, name))}
-
-
-def _high(config: Config) -> list[str]:
-    """Return the settings that are far above what trains.
-
-    A step shrinks or moves each weight by lr * weight_decay and by lr * l1 (at most): common are
-    2.5e-5 and less, and from 2 on weight decay alone diverges.
-    """
-    high = [name for name, value in _set_terms(config).items() if config.lr * value > 0.01]
-    return ["lr"] * (config.lr > 1) + high
-
-
 def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Mean cross-entropy and accuracy in percent."""
     return {
         f"{name}/loss": F.cross_entropy(logits, labels).item(),
         f"{name}/accuracy": 100 * (logits.argmax(1) == labels).double().mean().item(),
     }
-
-
-@contextlib.contextmanager
-def recording_failure(folder: Path, config: Config, device: torch.device) -> Iterator[None]:
-    """Write into the summary why a run failed, also where the cause is an error of ours."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:
-        failure = as_failure(error, config, device)
-        cause = str(failure) if failure else describe(error)
-        runs.write_failure(folder, config, cause)
-        if failure:
-            raise failure from error
-        raise
-
-
-def as_failure(error: Exception, config: Config, device: torch.device) -> RunError | None:
-    """Return the error as one with a remedy where its cause is outside the code, else None."""
-    if isinstance(error, RunError):
-        return error
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        where = "memory" if device.type == "cpu" else "GPU memory"
-        return RunError(
-            f"out of {where} on {device}: lower batch_size (now {config.batch_size}) or"
-            " --workers, or free what else uses it"
-        )
-    if isinstance(error, OSError):
-        return RunError(
-            f"{error.filename or ''}: {error.strerror or error}: run it again".lstrip(": ")
-        )
-    return None

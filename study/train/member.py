@@ -8,7 +8,7 @@ from pathlib import Path
 from study import locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.train import checkpoint, loop, recovery, results
+from study.train import checkpoint, failures, recovery, results
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
 
@@ -68,7 +68,7 @@ class Member:
     def add(self, row: dict[str, float]) -> None:
         """Take an epoch's line, or fail by it."""
         try:
-            loop.check_finite(row, self.config)
+            failures.check_finite(row, self.config)
         except RunError as failure:
             self.fail(failure)
             return

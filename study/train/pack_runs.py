@@ -19,6 +19,7 @@ from study.train import (
     augment,
     data,
     devices,
+    failures,
     loop,
     packing,
     provenance,
@@ -93,11 +94,11 @@ def train(
                 member.failure, member.ended = RunError(str(error)), True
         data.load(configs[0])
         augment.prepare(configs[0])
-        going = [member for member in members if not member.ended]
-        if going:
-            count = packing.count_packs(going[0].config, len(going), picked, share)
+        active = [member for member in members if not member.ended]
+        if active:
+            count = packing.count_packs(active[0].config, len(active), picked, share)
             for k in range(count):  # as even as can be
-                _train_members(going[k::count], picked, threads)
+                _train_members(active[k::count], picked, threads)
     return [member.failure or runs.read(member.folder) for member in members]
 
 
@@ -106,10 +107,10 @@ def _train_members(members: Sequence[Member], device: torch.device, threads: int
     for member in members:
         if not member.ended:
             member.begin()
-    while going := [member for member in members if not member.ended]:
-        reached = sorted({len(member.history) for member in going})
-        until = reached[1] if len(reached) > 1 else going[0].config.epochs
-        behind = [member for member in going if len(member.history) == reached[0]]
+    while active := [member for member in members if not member.ended]:
+        reached = sorted({len(member.history) for member in active})
+        until = reached[1] if len(reached) > 1 else active[0].config.epochs
+        behind = [member for member in active if len(member.history) == reached[0]]
         _train_or_halve(behind, until, device, threads)
 
 
@@ -119,7 +120,7 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
         _train_pack(members, until, device, threads)
         return
     except Exception as error:
-        failure = loop.as_failure(error, members[0].config, device)
+        failure = failures.remedied(error, members[0].config, device)
         full = isinstance(error, (torch.OutOfMemoryError, MemoryError))
         if failure is None:  # an error in the code
             for member in [member for member in members if not member.ended]:
@@ -134,8 +135,8 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
             member.restore()
         half = (len(left) + 1) // 2
         for part in (left[:half], left[half:]):
-            if going := [member for member in part if not member.ended]:
-                _train_or_halve(going, until, device, threads)
+            if active := [member for member in part if not member.ended]:
+                _train_or_halve(active, until, device, threads)
         return
     for member in left:
         member.fail(failure)
@@ -143,20 +144,20 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
 
 def _train_pack(members: list[Member], until: int, device: torch.device, threads: int) -> None:
     """Train members that are at the same epoch until another, or their ends."""
-    going = members
+    active = members
     shared = PackCheckpoint([member.folder for member in members])
-    way = {"threads": threads, "path": "pack", "pack": len(members)}
+    origin = {"threads": threads, "path": "pack", "pack": len(members)}
     try:
         devices.reset_peak_memory(device)
-        pack = Pack([m.config for m in going], [m.state for m in going], device)
-        way |= {"kernels": "triton"} if pack.kernels else {}
-        if going[0].history:
-            _save(pack, going, shared)
-        shared.link([member.folder for member in going])
-        while going and len(going[0].history) < until:
-            going = _train_epoch(pack, going, shared, way)
-        if going and until == going[0].config.epochs:
-            _finish(pack, going, range(len(going)), runs.FINISHED, way)
+        pack = Pack([m.config for m in active], [m.state for m in active], device)
+        origin |= {"kernels": "triton"} if pack.kernels else {}
+        if active[0].history:
+            _save(pack, active, shared)
+        shared.link([member.folder for member in active])
+        while active and len(active[0].history) < until:
+            active = _train_epoch(pack, active, shared, origin)
+        if active and until == active[0].config.epochs:
+            _finish(pack, active, range(len(active)), runs.FINISHED, origin)
     finally:
         shared.leave([member.folder for member in members])
     for member in members:
@@ -165,7 +166,7 @@ def _train_pack(members: list[Member], until: int, device: torch.device, threads
 
 
 def _train_epoch(
-    pack: Pack, members: list[Member], shared: PackCheckpoint, way: dict[str, Any]
+    pack: Pack, members: list[Member], shared: PackCheckpoint, origin: dict[str, Any]
 ) -> list[Member]:
     """Train an epoch and save it; return the members that neither fail by it nor stop after it."""
     rows = pack.epoch(len(members[0].history) + 1, [member.callback for member in members])
@@ -180,13 +181,12 @@ def _train_epoch(
             runs.append_history(member.folder, member.history[-1])
         except RunError as failure:
             member.fail(failure)
-    stopped = [
-        k
-        for k, member in enumerate(members)
-        if not member.ended and member.callback.epoch(member.history[-1])
-    ]
+    for member in members:
+        if not member.ended:
+            member.callback.epoch(member.history[-1])
+    stopped = [k for k, m in enumerate(members) if not m.ended and m.callback.stops()]
     if len(members[0].history) < members[0].config.epochs:
-        _finish(pack, members, stopped, runs.STOPPED, way)
+        _finish(pack, members, stopped, runs.STOPPED, origin)
     return _select(pack, members)
 
 
@@ -198,10 +198,10 @@ def _save(pack: Pack, members: Sequence[Member], shared: PackCheckpoint) -> None
 
 def _select(pack: Pack, members: list[Member]) -> list[Member]:
     """Go on with the members that have not ended."""
-    going = [k for k, member in enumerate(members) if not member.ended]
-    if 0 < len(going) < len(members):
-        pack.select(going)
-    return [members[k] for k in going]
+    active = [k for k, member in enumerate(members) if not member.ended]
+    if 0 < len(active) < len(members):
+        pack.select(active)
+    return [members[k] for k in active]
 
 
 def _finish(
@@ -209,16 +209,16 @@ def _finish(
     members: Sequence[Member],
     positions: Sequence[int],
     state: str,
-    way: dict[str, Any],
+    origin: dict[str, Any],
 ) -> None:
-    """Write the files of their end for the members at these positions. way: see provenance.
+    """Write the files of their end for the members at these positions. origin: see provenance.
 
     One whose files cannot be written fails alone.
     """
     if not positions:
         return
     probabilities = pack.test_probabilities()
-    source = provenance.collect(pack.device, **way)
+    source = provenance.collect(pack.device, **origin)
     state_dict = pack.state()[0] | pack.average_state()
     for k in positions:
         member = members[k]

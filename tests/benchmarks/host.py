@@ -46,9 +46,8 @@ class Clock(Callback):
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def epoch(self, row: dict[str, float]) -> bool:
+    def epoch(self, row: dict[str, float]) -> None:
         self.ends.append(time.process_time())
-        return False
 
 
 def measure(models: int, epochs: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ from study import planned
 from study.cli import outcome
 from study.config import Config
 from study.planned import Metric, Plan
-from study.sweep.local import Outcome
+from study.sweep.outcome import Outcome
 from tests.report.conftest import made  # noqa: F401 (a fixture)
 
 

@@ -105,9 +105,10 @@ def test_a_gpu_has_two_workers_but_of_a_search_that_learns(sweep):
     grid = spec.read(sweep)
     sweep.write_text(SEARCH)
     bayes = spec.read(sweep)
-    assert local._gpu_slots(grid, ["cuda:0", "cuda:1"]) == 4
-    assert local._gpu_slots(bayes, ["cuda:0", "cuda:1"]) == 2
-    assert local._gpu_slots(grid, ["mps"]) == 1
+    assert local._count_slots(grid, ["cuda:0", "cuda:1"], 3) == 4
+    assert local._count_slots(bayes, ["cuda:0", "cuda:1"], 3) == 2
+    assert local._count_slots(grid, ["mps"], 3) == 1
+    assert local._count_slots(grid, ["cpu"], 3) == 3
 
 
 def test_a_packed_search_gives_each_configuration_once(search, tmp_path, command):
@@ -212,16 +213,16 @@ def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_
     assert files.read_json(folder / "search.json")["runs"] == expected
 
 
-def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path):
+@pytest.mark.parametrize(("rates", "pack"), [("0.05, 1.0e-6", None), ("1.0e-6, 0.05", 2)])
+def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path, rates, pack):
+    """In a pack also one that comes before those that it is behind."""
     body = SEARCH.replace(
         "{distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-4}", "{value: 0}"
     )
     body = body.replace("val/accuracy, goal: maximize", "train/loss, goal: minimize")
-    body = body.replace("bayes", "grid").replace(
-        "lr: {value: 0.05}", "lr: {values: [0.05, 1.0e-6]}"
-    )
+    body = body.replace("bayes", "grid").replace("lr: {value: 0.05}", f"lr: {{values: [{rates}]}}")
     search.write_text(body + "early_terminate: {type: hyperband, min_iter: 2, eta: 3}\n")
-    outcome = local.run(spec.read(search), tmp_path / "out", workers=1)
+    outcome = local.run(spec.read(search), tmp_path / "out", workers=1, pack=pack)
     assert (outcome.trained, outcome.stopped, outcome.remaining) == (2, 1, 0)
     states = {run.config.lr: (run.state, len(run.history)) for run in runs.find(tmp_path / "out")}
     assert states == {0.05: (runs.FINISHED, 5), 1e-6: (runs.STOPPED, 2)}

@@ -8,7 +8,7 @@ from study.config import Config
 from study.planned import Metric
 from study.sweep import progress, worker
 from study.sweep.progress import Progress
-from study.sweep.worker import Job, Message, Task, Worker
+from study.sweep.worker import Job, Message, PipeCallback, Task, Worker
 
 
 @pytest.fixture
@@ -93,6 +93,25 @@ def test_a_pack_is_as_far_as_all_its_runs(clock, made, capfd):
     # 0.75 of 12 epochs in 7.5 s
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("[1] BN, seed 1 and 2 more: epoch 1/4") and "(2 min left)" in last
+
+
+def test_a_pack_goes_on_telling_how_far_it_is_when_its_first_run_has_ended(made):
+    pack = made(count=3)
+    sent = []
+    pipe, shown = SimpleNamespace(send=sent.append), set()
+    first, *others = (PipeCallback(pipe, index, False, shown) for index in range(3))
+    for callback in (first, *others):
+        callback.batch(1, 5, 10, 1.5, 60.0)
+    assert [message.run for message in sent] == [0]  # for all
+    for callback in others:
+        callback.batch(2, 5, 10, 1.2, 70.0)
+    assert [message.run for message in sent] == [0, 1]
+    for message in sent:
+        pack._show_message(message)
+    assert "epoch 2/4 (50%)  loss 1.2000  accuracy 70.00" in pack.text
+    for index, accuracy in ((1, 81.0), (2, 60.0)):
+        pack._show_message(Message("epoch", index, {"epoch": 2, "test/accuracy": accuracy}))
+    assert pack.text.endswith("epoch 2/4  test accuracy 81.00")
 
 
 def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd):

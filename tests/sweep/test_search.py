@@ -215,10 +215,12 @@ def test_a_stopped_run_counts_with_its_best(sweep, tmp_path):
     )
     for value in (90.0, 95.0):
         trial = search.ask()
-        assert not search.report(trial, {"epoch": 1, "val/accuracy": value})
+        search.report(trial, {"epoch": 1, "val/accuracy": value})
+        assert not search.stops(trial)
         search.complete(trial, ended(tmp_path, trial))
     bad = search.ask()
-    assert search.report(bad, {"epoch": 1, "val/accuracy": 80.0})
+    search.report(bad, {"epoch": 1, "val/accuracy": 80.0})
+    assert search.stops(bad)
     search.complete(bad, ended(tmp_path, bad, runs.STOPPED, best=80.0))
     last = search.store.trials()[-1]
     assert last.value == 80.0 and last.user_attrs["state"] == runs.STOPPED

@@ -112,11 +112,13 @@ def test_the_callback_logs_each_epoch_but_the_last_and_stops_when_asked():
     callback.begin(rows[:1])  # a resumed run
     callback.batch(2, 1, 10, 0.5, 90.0)
     assert len(checks) == 2
-    assert callback.epoch(rows[1]) is False
-    assert callback.epoch(rows[2]) is False  # the last: `complete` logs it, with the tables
+    for row in rows[1:]:  # the last one is logged by `complete`, with the tables
+        callback.epoch(row)
+        assert not callback.stops()
     assert run.wandb_run.rows == rows[:2]  # as they are
     run.stop_requested.set()
-    assert callback.epoch({"epoch": 2}) is True
+    callback.epoch({"epoch": 2})
+    assert callback.stops()
     assert run.wandb_run.rows == rows[:2]
 
 

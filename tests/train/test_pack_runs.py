@@ -182,7 +182,9 @@ class Stops(Callback):
 
     def epoch(self, row):
         self.rows.append(row)
-        return row["epoch"] == self.after
+
+    def stops(self):
+        return self.rows[-1]["epoch"] == self.after
 
 
 def test_one_that_stops_early_is_whole_and_leaves_the_others_theirs(tmp_path):

@@ -42,7 +42,6 @@ class Cut(Callback):
     def epoch(self, row):
         if row["epoch"] == self.after:
             raise KeyboardInterrupt
-        return False
 
 
 @pytest.fixture

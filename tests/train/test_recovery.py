@@ -27,10 +27,9 @@ class Listener(Callback):
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 
-    def epoch(self, row: dict) -> bool:
+    def epoch(self, row: dict) -> None:
         if row["epoch"] == 1:
             self.after_first()
-        return False
 
 
 @pytest.fixture(scope="module")
