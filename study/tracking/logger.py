@@ -18,7 +18,7 @@ from study import files, runs
 from study.config import FIELDS, NORM_LABELS, Config
 from study.errors import RunError, UsageError, first_line
 from study.runs import Run
-from study.tracking import client
+from study.tracking import client, service
 from study.tracking.agent_api import Suggestion
 
 TAG = "norm-study"  # of every run of ours
@@ -90,7 +90,9 @@ def _init(settings: Mapping[str, Any], **options: Any) -> Any:
             settings=wandb.Settings(**(prompt | dict(settings))),
             **options,
         )
-    except wandb.errors.Error as error:
+    except Exception as error:
+        if not service.is_refusal(error):
+            raise
         client.account()  # this error does not say whether it is the key, or no server answers
         raise RunError(
             f"the W&B run cannot be opened ({first_line(error)}): check that you may write to its"

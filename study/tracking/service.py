@@ -17,6 +17,16 @@ def is_lost(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or type(error).__name__ == "HandleAbandonedError"
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether wandb raised the error because a run cannot be opened."""
+    import wandb
+
+    # wandb keeps ServerResponseError private: of a run, say, that it could not open before in this
+    # process, and calls in use from then on.
+    known = isinstance(error, wandb.errors.Error)
+    return known or type(error).__name__ == "ServerResponseError"
+
+
 def restarts() -> int:
     """Return how often this process has replaced its service: a run belongs to one of them."""
     return _restarts
