@@ -144,8 +144,8 @@ def link(path: Path, target: Path) -> None:
 
 
 def place_aside(path: Path, ending: str = DAMAGED) -> Path:
-    """Return the free place beside a file or folder for what readers are to leave out: its name
-    with an ending, which a number follows where that name is taken: NAME.damaged-2."""
+    """Return an unused name beside a file or folder, under which readers ignore it: its own with
+    an ending, which a number follows where that is taken: NAME.damaged-2."""
     numbers = itertools.chain([""], (f"-{copy}" for copy in itertools.count(2)))
     places = (path.with_name(f"{path.name}{ending}{number}") for number in numbers)
     return next(place for place in places if not place.exists())

@@ -1,8 +1,8 @@
 """What the files of a run folder hold: a check for the content of each, as it was decoded.
 
-A folder may come from anywhere: a disk that was full, a copy that was cut, another program. Who
-has read it through these checks meets no missing key, no text for a number and no shape that is
-not as written. Every check raises a ValueError that says what is wrong.
+A folder may come from anywhere: a disk that was full, a copy that was cut, another program. After
+these checks no key is missing, and every value has its type and its shape. Every check raises a
+ValueError that says what is wrong.
 """
 
 import math

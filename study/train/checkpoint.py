@@ -1,11 +1,11 @@
 """A run after a whole epoch, as a file: the loop and a pack go on from each other's.
 
-Where what is when: `checkpoint.pt` in a run's folder is the run's own, or, while a pack trains the
-run, a symbolic link to the pack's, a hidden file beside the folders (PackCheckpoint). That one file
-holds all runs of the pack and is replaced by one rename an epoch, so that a kill, at any moment,
-leaves them all at one epoch. A run that leaves the pack gets a file of its own (`detach`): at once
-where the pack ends, with the next command where it was killed. The last to leave removes the
-pack's.
+Where a checkpoint is: `checkpoint.pt` in a run's folder is the run's own, or, while a pack trains
+the run, a symbolic link to the pack's, a hidden file beside the folders (PackCheckpoint). That one
+file holds all runs of the pack and is replaced by one rename an epoch, so that a kill, at any
+moment, leaves them all at one epoch. A run that leaves the pack gets a file of its own (`detach`):
+at once where the pack ends, with the next command where it was killed. The last to leave removes
+the pack's.
 
 A file ends with the checksum of what stands before it, in which a flipped bit shows.
 """

@@ -1,8 +1,8 @@
 """Batch norm and dropout on a CPU, in place of torch's own.
 
-Networks of ten channels suit torch's badly: its batch norm goes through a map ten values at a time,
-and its dropout draws a number for each value, a third of a step. Here batch norm does the same
-arithmetic on wide rows, and dropout draws a number for each value that it drops.
+Torch's are a poor fit for networks of ten channels: its batch norm goes through a map ten values at
+a time, and its dropout draws a number for each value, a third of a step. Here batch norm does the
+same arithmetic on wide rows, and dropout draws a number for each value that it drops.
 """
 
 import math

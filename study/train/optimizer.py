@@ -36,7 +36,7 @@ class Optimizer:
         state: State,
         lr: Coefficient,
     ) -> None:
-        """Update parameters and state in place, once; the gradients are used up.
+        """Update parameters and state in place, once; the gradients are overwritten.
 
         No value comes back to the host, so that a CUDA graph can record it.
         """

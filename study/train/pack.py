@@ -309,8 +309,8 @@ class Pack:
             torch.cuda.empty_cache()
 
     def try_out(self) -> None:
-        """Train on a whole batch and evaluate on one, as far as memory goes; what comes of it is
-        nothing to go on with."""
+        """Train on a whole batch and evaluate on one, to see whether the memory suffices. The pack
+        is of no use afterwards."""
         size = self.configs[0].batch_size
         order, copies = self.batches.of_epoch(1)
         self.network.train()

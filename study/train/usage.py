@@ -8,7 +8,7 @@ from study.train import devices
 
 
 class Usage:
-    """Counts from its making on."""
+    """Time and memory since it was made."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
