@@ -174,19 +174,32 @@ def seeds_for(half_width: float, deviation: float) -> float:
 
 
 def images_error(one: Sequence[ArrayLike], two: Sequence[ArrayLike], images: int) -> float:
-    """The standard error, in points, that the test images give the mean difference of two models.
+    """The standard error, in points, that the choice of test images gives the mean difference of
+    two models, beside the error over seeds; 0 where it does not show beside that. See
+    images_variance."""
+    return float(np.sqrt(np.maximum(images_variance(one, two, images), 0)))
 
-    one, two: for each common seed the indices of the images that the model got wrong. At one seed
-    it is that of McNemar's test (1947, Psychometrika 12): images that both get right, or both get
-    wrong, count nothing. NaN without a seed, or with a single image.
+
+def images_variance(one: Sequence[ArrayLike], two: Sequence[ArrayLike], images: int) -> float:
+    """The square of images_error, without bias, and so by chance below 0.
+
+    one, two: for each common seed the indices of the images that the model got wrong. NaN below two
+    seeds, which are needed to tell what images do from what runs do, or two images.
+
+    The component of variance of images in a table of images x seeds, which are both drawn at random
+    (Searle, Casella and McCulloch 1992, Variance Components, chapter 4): docs/statistics.md.
     """
-    if not one or images < 2:
+    seeds = len(one)
+    if seeds < 2 or images < 2:
         return np.nan
-    score = np.zeros(images)
-    for wrong_one, wrong_two in zip(one, two):
-        score[np.asarray(wrong_one, dtype=int)] -= 1 / len(one)
-        score[np.asarray(wrong_two, dtype=int)] += 1 / len(one)
-    return float(100 * score.std(ddof=1) / np.sqrt(images))
+    score = np.zeros((seeds, images))  # by how many points `one` is ahead on an image
+    for row, wrong_one, wrong_two in zip(score, one, two):
+        row[np.asarray(wrong_one, dtype=int)] -= 100
+        row[np.asarray(wrong_two, dtype=int)] += 100
+    score -= score.mean(axis=1, keepdims=True)  # how far seeds are ahead is the seeds' own
+    by_image = score.mean(axis=0)
+    flips = ((score - by_image) ** 2).sum() / (images - 1) / (seeds - 1)
+    return float((by_image.var(ddof=1) - flips / seeds) / images)
 
 
 def chance_of_at_most(count: int, figures: int) -> float:

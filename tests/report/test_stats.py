@@ -150,28 +150,56 @@ def test_the_seeds_for_a_half_width_are_the_fewest():
     assert np.isnan(stats.seeds_for(0.1, 10)) and np.isnan(stats.seeds_for(0.1, np.nan))
 
 
-def test_the_test_images_error_is_mcnemars_at_one_seed():
+def test_the_test_images_error_is_mcnemars_where_seeds_agree():
     one, two = [1, 2, 3, 4, 5, 6], [4, 5, 6, 7]  # 3 and 1 that the other gets right
     images = 1000
-    error = stats.images_error([one], [two], images)
+    error = stats.images_error([one] * 3, [two] * 3, images)
     assert error == pytest.approx(100 * np.sqrt(4 - 2**2 / images) / np.sqrt(999 * images))
-    assert stats.images_error([one], [one], images) == 0
-    assert np.isnan(stats.images_error([], [], images))
-    assert np.isnan(stats.images_error([[0]], [[]], 1))  # and no warning
+    assert stats.images_error([one] * 3, [one] * 3, images) == 0
+    assert stats.images_error([one, two], [two, one], images) == 0  # below 0, by chance
+    for few in ([], [one]):  # one seed cannot tell images from runs
+        assert np.isnan(stats.images_error(few, few, images))
+    assert np.isnan(stats.images_error([[0]] * 2, [[]] * 2, 1))  # and no warning
 
 
-def test_the_test_images_error_is_what_drawing_other_images_does():
-    """Models that get the same hard images wrong differ by less than two binomial errors."""
-    rng, images, found, differences = np.random.default_rng(8), 2000, [], []
-    for _ in range(300):
-        hard = rng.random(images) < 0.05
-        wrong = [[hard & (rng.random(images) < 0.8) for _ in range(2)] for _ in range(2)]
+def test_the_test_images_variance_is_that_of_a_two_way_analysis_of_variance():
+    rng, images, seeds = np.random.default_rng(9), 400, 3
+    one, two = rng.random((2, seeds, images)) < rng.beta(0.1, 1, (2, 1, images))
+    x = 100 * (two.astype(float) - one)
+    columns = [np.repeat(np.arange(seeds), images), np.tile(np.arange(images), seeds)]
+    design = np.hstack([column[:, None] == np.unique(column) for column in columns]).astype(float)
+    fit = design @ np.linalg.lstsq(design, x.ravel(), rcond=None)[0]
+    rest = ((x.ravel() - fit) ** 2).sum() / (images - 1) / (seeds - 1)
+    of_images = seeds * x.mean(axis=0).var(ddof=1)  # both expected mean squares
+    indices = [[np.flatnonzero(seed) for seed in model] for model in (one, two)]
+    found = stats.images_variance(*indices, images)
+    assert found == pytest.approx((of_images - rest) / seeds / images)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_test_images_variance_is_that_of_the_images_alone(seeds, alike):
+    """Models that find the same images hard owe all their difference to the runs; others differ on
+    the images, too. That a seed is worse on all images is the seed's own."""
+    rng, images, studies, worst = np.random.default_rng(8), 1000, 400, 0.04
+    found, totals, over_seeds = [], [], []
+    for _ in range(studies):
+        hard = rng.beta(0.1, 1, (2, 1, images))  # the chance that a model gets an image wrong
+        worse = rng.uniform(0, worst, (2, seeds, 1))
+        chance = worse + (1 - worse) * (hard[[0, 0]] if alike else hard)
+        wrong = rng.random((2, seeds, images)) < chance
         indices = [[np.flatnonzero(seed) for seed in model] for model in wrong]
-        found.append(stats.images_error(*indices, images))
-        differences.append(100 * (np.mean(wrong[0]) - np.mean(wrong[1])))
-    assert np.mean(found) == pytest.approx(np.std(differences), rel=0.15)
-    independent = 100 * np.sqrt(2 * 0.04 * 0.96 / images)
-    assert np.mean(found) < independent / 2
+        found.append(stats.images_variance(*indices, images))
+        by_seed = 100 * (wrong[0].mean(axis=1) - wrong[1].mean(axis=1))
+        totals.append(by_seed.mean())
+        over_seeds.append(by_seed.var(ddof=1) / seeds)
+    spread = 0.1 / 1.1**2 / 2.1 * (1 - worst / 2) ** 2  # that of Beta(0.1, 1), with the worse seeds
+    truth = 0 if alike else 100**2 * 2 * spread / images
+    error = np.std(found) / np.sqrt(studies)
+    assert np.mean(found) == pytest.approx(truth, abs=4 * error) and error < 0.01
+    # With the variance over seeds it makes that of the mean over new images and new seeds.
+    both = np.mean(found) + np.mean(over_seeds)
+    assert both == pytest.approx(np.var(totals), rel=0.25)
 
 
 def test_the_chance_of_so_few_in_their_prediction_intervals():

@@ -207,15 +207,16 @@ def _failed_to_learn(study: Study) -> Finding | None:
 
 
 def _images(compared: Sequence[Pair]) -> Finding | None:
-    """What the test images add to the difference between the best and the next."""
+    """What the choice of test images adds to the difference between the best and the next."""
     pair = next((pair for pair in compared if np.isfinite(pair.images_error)), None)
     if pair is None:
         return None
+    half = f"{NORMAL * pair.images_error:.2f}"
+    error = f"an error of {half} points either way (95 %)" if float(half) else "no error that shows"
     return Finding(
         f"The intervals are over seeds, on the same {pair.one.test_images:,} test images. Their"
-        f" choice gives the difference of {pair.one.label} and {pair.two.label} an error of"
-        f" {NORMAL * pair.images_error:.2f} points more either way (95 %, by the images on which"
-        " they disagree).",
+        f" choice gives the difference of {pair.one.label} and {pair.two.label} {error}, beside"
+        " that over seeds, to judge by the images on which they disagree whatever the seed.",
         "pairs.csv",
     )
 

@@ -44,4 +44,20 @@ def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp
     error = 100 * wrong.std(ddof=1) / np.sqrt(len(wrong))
     assert pair.images_error == pytest.approx(error)
     texts = [finding.text for finding in findings.summarize(made, [pair])]
-    assert any(f"an error of {1.96 * error:.2f} points more" in text for text in texts)
+    says = f"an error of {1.96 * error:.2f} points either way (95 %), beside that over seeds"
+    assert any(says in text for text in texts)
+
+
+def test_images_that_flip_from_seed_to_seed_give_no_error_of_their_own(tmp_path):
+    """The interval over seeds has it already; and one seed cannot tell the two apart."""
+    wrong = {(0, 1): [1, 2], (0, 2): [3, 4], (1, 1): [3, 4], (1, 2): [1, 2]}
+    all_runs = [kept(tmp_path, (BN, LN)[i], seed, index) for (i, seed), index in wrong.items()]
+    made = grouping.gather({"mine": all_runs})
+    [pair] = pairs.compare(made)
+    assert pair.images_error == 0
+    texts = [finding.text for finding in findings.summarize(made, [pair])]
+    assert any("gives the difference of BN and LN no error that shows" in text for text in texts)
+    one = grouping.gather({"mine": [each for each in all_runs if each.config.seed == 1]})
+    [pair] = pairs.compare(one)
+    assert np.isnan(pair.images_error)
+    assert not any("on the same" in each.text for each in findings.summarize(one, [pair]))
