@@ -22,6 +22,7 @@ from study.report import contrasts, stats
 from study.report.axis import Axis, varying
 from study.report.stats import Interval
 from study.report.variants import Study, Variant
+from study.report.words import count
 from study.values import text
 
 MOST_FACTORS = 6
@@ -39,9 +40,9 @@ class Factor:
 class Effect:
     """What one factor does by itself, or two by being together beyond what each does.
 
-    factors: their indices. means: of each level over all runs that have it, [levels], of two
+    factors: their indices. means: of each level over all variants that have it, [levels], of two
     factors [levels, levels]. half_width: of the 95 % interval of a level's mean less the mean of
-    all runs (of two factors: less what both alone give). p: of the F test, corrected for all
+    all variants (of two factors: less what both alone give). p: of the F test, corrected for all
     effects of the grid; NaN where the error is not known.
     """
 
@@ -64,15 +65,27 @@ class Effect:
 class Effects:
     """The effects of a grid's factors, then those of two together; by the metric that ranks.
 
-    mean: of all runs; seeds: that all variants have; pooled: whether the error is that of the whole
-    grid; else, since the variants' spreads differ, each effect's own.
+    mean: of all variants; seeds: that all variants have, and over which all means are; left_out:
+    the runs of other seeds; pooled: whether the error is that of the whole grid; else, since the
+    variants' spreads differ, each effect's own.
     """
 
     factors: list[Factor]
     effects: list[Effect]
     mean: float
     seeds: int
+    left_out: int
     pooled: bool
+
+    @property
+    def over(self) -> str:
+        """The seeds that the means are over, in words."""
+        if not self.left_out:
+            return f"{self.seeds} seeds"
+        return (
+            f"the {self.seeds} seeds that all variants have"
+            f" ({count(self.left_out, 'run')} of other seeds left out)"
+        )
 
     def title(self, effect: Effect) -> str:
         """The factors of an effect in words: `norm`, or `norm and dropout together`."""
@@ -102,7 +115,8 @@ def analyse(study: Study) -> Effects | None:
     shape = [len(factor.levels) for factor in factors]
     pooled = len(contrasts.of_like_spread(scores)) == len(scores)
     effects = analyse_array(values.reshape(*shape, len(seeds)), pooled)
-    return Effects(factors, effects, float(values.mean()), len(seeds), pooled)
+    left_out = sum(map(len, scores)) - values.size
+    return Effects(factors, effects, float(values.mean()), len(seeds), left_out, pooled)
 
 
 def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
@@ -152,7 +166,7 @@ def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
 
 
 def interval(effects: Effects, effect: Effect, level: int) -> Interval:
-    """Return a level's mean with the interval of its difference from the mean of all runs."""
+    """Return a level's mean with the interval of its difference from the mean of all variants."""
     mean = float(effect.means[level])
     low, high = mean - effect.half_width, mean + effect.half_width
     return Interval(mean, low, high, effects.runs(effect))

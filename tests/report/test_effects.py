@@ -132,13 +132,22 @@ def test_a_grid_is_found_with_the_settings_that_belong_together():
         ("norm and groups", ("BN", "GN, groups 2", "GN, groups 4")),
         ("dropout", ("0", "0.1")),
     ]
-    assert found.seeds == 3 and found.pooled
+    assert found.seeds == 3 and not found.left_out and found.pooled
     norm, dropout, both = found.effects
     assert norm.significant and not dropout.significant and not both.significant
     assert found.title(both) == "norm and groups and dropout together"
     assert norm.means == pytest.approx([99, 99.3, 99.3], abs=0.03)
     level = effects.interval(found, norm, 1)
     assert level.n == 6 and level.low < 99.3 < level.high
+
+
+def test_all_means_are_over_the_seeds_that_all_variants_have():
+    runs = grid()
+    found = effects.analyse(study(*runs[:-1]))
+    common = effects.analyse(study(*(r for r in runs if r.config.seed < 3)))
+    assert (found.seeds, found.left_out, found.mean) == (2, 5, common.mean)
+    for one, two in zip(found.effects, common.effects):
+        assert (one.means == two.means).all()
 
 
 def test_what_is_no_complete_grid_has_no_effects():

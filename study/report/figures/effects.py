@@ -49,10 +49,11 @@ def draw(folder: Path, study: Study, found: Effects | None) -> SavedFigure | Non
     return SavedFigure(
         NAME,
         "What each setting does",
-        f"The mean {study.chosen_by} over all runs that have a setting's value, whatever the others"
-        " are. Bars: the 95 % interval of its difference from the mean of all runs, the dashed"
-        " line; one that leaves the line is a difference, before any correction. Lines that are not"
-        " parallel: two settings that change each other's effect. p is corrected for all effects.",
+        f"The mean {study.chosen_by} over all variants that have a setting's value, whatever the"
+        f" others are, and over {found.over}. Bars: the 95 % interval of its difference from the"
+        " mean of all, the dashed line; one that leaves the line is a difference, before any"
+        " correction. Lines that are not parallel: two settings that change each other's effect. p"
+        " is corrected for all effects.",
     )
 
 

@@ -22,9 +22,9 @@ def table(effects: Effects | None, metric: Metric) -> Table | None:
         else "each effect's own interaction with seeds, since the variants' spreads differ"
     )
     note = (
-        f"Means of the {metric.title} at the last epoch over all runs that have a value, for"
-        f" {effects.factors[0].title} {effects.runs(effects.effects[0])} each. Analysis of variance"
-        f" with the {effects.seeds} common seeds as blocks; its error: {error}. p by F tests,"
+        f"Means of the {metric.title} at the last epoch over all variants that have a value, and"
+        f" over {effects.over}: of {effects.factors[0].title} {effects.runs(effects.effects[0])}"
+        f" runs each. Analysis of variance with seeds as blocks; its error: {error}. p by F tests,"
         f" corrected for all {len(rows)} effects (Holm)."
     )
     return Table(HEADER, rows, note)
@@ -49,7 +49,7 @@ def sentence(effects: Effects, metric: Metric) -> str:
     together = [each for each in apart if len(each.factors) == 2]
     rest = [each for each in effects.effects if len(each.factors) == 1 and each not in alone]
     settings = listed([factor.title for factor in effects.factors])
-    seeds = f"In the grid of {settings}, over {effects.seeds} seeds"
+    seeds = f"In the grid of {settings}, over {effects.over}"
     unit = " points" if metric.is_accuracy else ""
     words = [
         f"{effects.title(each)} moves the mean {metric.title} by up to"

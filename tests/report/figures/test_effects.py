@@ -9,7 +9,8 @@ from tests.report.test_effects import grid
 def test_a_panel_a_setting_and_one_for_two_together(saved, tmp_path):
     made = study(*grid())
     found = analysis.analyse(made)
-    effects.draw(tmp_path, made, found)
+    caption = effects.draw(tmp_path, made, found).caption
+    assert "and over 3 seeds. Bars: " in caption
     figure, rows = saved["effects"]
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_xlabel() for axes in shown] == [

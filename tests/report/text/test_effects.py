@@ -25,5 +25,12 @@ def test_the_sentence_and_the_table_say_what_moves_the_metric():
         "norm and groups", "dropout", "norm and groups and dropout together",
     ]  # fmt: skip
     assert made.rows[0][1].startswith("BN: 99.0") and made.rows[0][3] == "p < 0.001"
-    assert "for norm and groups 6 each" in made.note and "the 3 common seeds" in made.note
+    assert "over 3 seeds: of norm and groups 6 runs each" in made.note
     assert effects.table(None, metric) is None
+
+
+def test_runs_of_seeds_that_some_variants_lack_are_said_to_be_left_out():
+    found, metric = analysis.analyse(study(*grid()[:-1])), default_metric(False)
+    over = "over the 2 seeds that all variants have (5 runs of other seeds left out)"
+    assert f"dropout, {over}: " in effects.sentence(found, metric)
+    assert f"{over}: of norm and groups 4 runs each." in effects.table(found, metric).note
