@@ -1,7 +1,8 @@
 """Sweeps compared with each other: the configurations that two of them share, paired by seed."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from study.labels import labels
 from study.report import stats
 from study.report.contrasts import LEVEL
 from study.report.variants import TEST, Study, Variant
-from study.report.words import count, percent
+from study.report.words import count, listed, percent
 
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
           "difference", "low", "high", "p", "p_holm")  # fmt: skip
@@ -32,6 +33,17 @@ class Match:
     @property
     def significant(self) -> bool:
         return self.p_holm < LEVEL
+
+    @property
+    def untested(self) -> str:
+        """Why there is no p: a paired t test takes differences that vary; empty where there is."""
+        if np.isfinite(self.p_holm):
+            return ""
+        if self.difference.interval.n < 2:
+            return "with fewer than two common seeds"
+        if abs(self.difference.interval.mean) < stats.ROUNDING:
+            return "identical on all common seeds"
+        return "with the same difference on all common seeds"
 
     def row(self) -> list[Any]:
         """A row of sweeps.csv."""
@@ -105,20 +117,42 @@ def sentences(study: Study, matches: list[Match]) -> list[str]:
         )
     if not matches:
         return [*bests, "They share no configuration: what they differ in is in their settings."]
-    shared = f"{count(len(matches), 'configuration')} in both of two sweeps"
-    return [*bests, f"{shared}: {_verdict(matches)} The table has each difference."]
+    shared = len({match.one.config for match in matches})
+    where = "both sweeps" if len(study.sweeps) == 2 else "more than one sweep"
+    words = f"{count(shared, 'configuration')} in {where}"
+    if len(matches) > shared:
+        words += f", {len(matches)} comparisons of two sweeps"
+    return [*bests, f"{words}: {_verdict(matches)} The table has each difference."]
 
 
-def _verdict(matches: list[Match]) -> str:
+def _verdict(matches: Sequence[Match]) -> str:
     """In how many configurations that two sweeps share they differ significantly."""
-    tested = [m for m in matches if np.isfinite(m.p_holm)]
+    tested = [match for match in matches if not match.untested]
+    reasons = Counter(match.untested for match in matches if match.untested)
+    others = listed([f"{n} {reason}" for reason, n in reasons.items()])
     if not tested:
-        return "none can be tested, which takes two common seeds."
-    apart = [m for m in tested if m.significant]
-    better = sum(m.difference.interval.mean > 0 for m in apart)
-    times = f", higher in the other {better} and lower {len(apart) - better} times" if apart else ""
-    of_tested = "" if len(tested) == len(matches) else f" of the {len(tested)} that can be tested"
-    return (
+        return f"none can be tested ({others})."
+    apart = [match for match in tested if match.significant]
+    of_tested = f" of the {len(tested)} that can be tested" if reasons else ""
+    words = (
         f"the sweeps differ significantly (p < {LEVEL:g} after Holm's correction) in"
-        f" {len(apart) or 'none'}{of_tested}{times}."
+        f" {len(apart) or 'none'}{of_tested}"
+    )
+    if apart:
+        words += f"; {_directions(apart)}"
+    if reasons:
+        words += f"; not tested: {others}"
+    return f"{words}."
+
+
+def _directions(apart: Sequence[Match]) -> str:
+    """Of each two sweeps, in how many configurations the one is higher than the other."""
+    by_sweeps: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for match in apart:
+        by_sweeps[match.one.sweep, match.two.sweep].append(match.difference.interval.mean > 0)
+    return listed(
+        [
+            f"{two} is higher than {one} in {higher.count(True)} and lower in {higher.count(False)}"
+            for (one, two), higher in by_sweeps.items()
+        ]
     )

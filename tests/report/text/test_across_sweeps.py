@@ -33,14 +33,49 @@ def test_shared_configurations_are_paired_by_seed():
     best_new, best_old, shared = across_sweeps.sentences(study, [bn, ln])
     assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
     assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
-    assert "2 configurations in both of two sweeps: the sweeps differ significantly" in shared
-    assert "in 1, higher in the other 1 and lower 0 times." in shared
-    alone = grouping.gather({"old": spread(BN, 99.3), "new": spread(BN, 99.5)})
-    assert (
-        "1 configuration in both of two sweeps: none can be tested"
-        in (across_sweeps.compare(alone).sentences[-1])
+    assert shared == (
+        "2 configurations in both sweeps: the sweeps differ significantly (p < 0.05 after Holm's"
+        " correction) in 1; new is higher than old in 1 and lower in 0. The table has each"
+        " difference."
     )
     assert across_sweeps.compare(grouping.gather({"old": spread(BN, 99.3)})) is None
+
+
+def last_sentence(**sweeps) -> str:
+    return across_sweeps.compare(grouping.gather(sweeps)).sentences[-1]
+
+
+def test_why_shared_configurations_are_not_tested():
+    three = 99.1, 99.2, 99.35
+    assert last_sentence(old=spread(BN, 99.3), new=spread(BN, 99.5)) == (
+        "1 configuration in both sweeps: none can be tested (1 with fewer than two common seeds)."
+        " The table has each difference."
+    )
+    same = last_sentence(old=spread(BN, *three), new=spread(BN, *three))
+    assert "none can be tested (1 identical on all common seeds)." in same
+    higher = [last + 0.1 for last in three]
+    some = last_sentence(
+        old=[*spread(BN, *three), *spread(LN, *three), *spread(GN, *three)],
+        new=[*spread(BN, *three), *spread(LN, *higher), *spread(GN, 99.0, 99.2, 99.4)],
+    )
+    assert (
+        "in none of the 1 that can be tested; not tested: 1 identical on all common seeds, 1 with"
+        " the same difference on all common seeds."
+    ) in some
+
+
+def test_of_three_sweeps_configurations_and_comparisons_are_counted_apart():
+    low, high = (99.1, 99.2, 99.35), (99.3, 99.41, 99.54)
+    two = {
+        "a": [*spread(BN, *low), *spread(LN, *high)],
+        "b": [*spread(BN, *high), *spread(LN, *low)],
+    }
+    said = last_sentence(**two, c=spread(BN, *low))
+    assert said.startswith("2 configurations in more than one sweep, 4 comparisons of two sweeps:")
+    assert (
+        "in 3 of the 3 that can be tested; b is higher than a in 1 and lower in 1, c is higher than"
+        " b in 0 and lower in 1; not tested: 1 identical on all common seeds."
+    ) in said
 
 
 def test_sweeps_that_share_nothing_say_so():
