@@ -247,11 +247,12 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
     behind: list[Trace] = []
     traces: list[Trace] = []
     families = response.by_family(points, axis, others)
+    lines = response.joined(families, others)
     for i, (family, members) in enumerate(families.items()):
         look = styles.nth(i)
         own = {"name": family, "legendgroup": family}
         thin = {"mode": "lines", "hoverinfo": "skip", "showlegend": False, "opacity": 0.6}
-        for line in response.joined(members, others):
+        for line in lines[family]:
             x, y = map(_plain, zip(*line))
             drawn = {"color": look.colour, "dash": look.dash, "width": 1}
             behind.append(own | thin | {"x": x, "y": y, "line": drawn})

@@ -49,13 +49,15 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
     """Draw the metric against a setting; None below three values.
 
     A point is a configuration. Those of one colour and marker are alike in all other settings,
-    where these are few kinds; lines join those that differ in this setting alone.
+    where these are few kinds; lines join those that differ in this setting alone, where these are
+    few.
     """
     points, stopped = points_on(study, axis), stopped_on(study, axis)
     if len({point.x for point in points}) < SEVERAL:
         return None
     others = [other.name for other in varied if other != axis]
     families = by_family(points, axis, others)
+    lines = joined(families, others)
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
@@ -65,7 +67,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         inside = {points[i].variant.label for i in within}
         for i, (family, members) in enumerate(families.items()):
             look = styles.nth(i)
-            draw_joined(axes, members, others, look)
+            draw_lines(axes, lines[family], look)
             shown = [point for point in members if point.variant.label in inside]
             scores = [point.score for point in shown]
             drawing.draw_points(axes, [point.x for point in shown], scores, look, family)
@@ -83,7 +85,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         name(axis),
         f"Response to {axis.title}",
         f"A point is a configuration: the mean {study.chosen_by} over its seeds, with the 95 % t"
-        " interval where there are several. Lines join those that differ in this setting alone."
+        f" interval where there are several.{describe_lines(axis, lines)}"
         f"{'' if _are_alike(families, others) else MIXED} Triangles: beyond the axis, with their"
         " values." + (" Crosses: runs stopped early, at their last epoch." if stopped else ""),
         axes.get_ylim(),
@@ -159,19 +161,34 @@ def _are_alike(families: Mapping[str, Sequence[Point]], others: Sequence[str]) -
     )
 
 
-def joined(points: Sequence[Point], others: Sequence[str]) -> list[list[tuple[float, float]]]:
-    """Lines through the points that agree in the other settings; none where they are too many."""
+def joined(
+    families: Mapping[str, Sequence[Point]], others: Sequence[str]
+) -> dict[str, list[list[tuple[float, float]]]]:
+    """Each family's lines, through its points that agree in the other settings and the sweep; none
+    at all where a family has too many."""
+    lines = {family: _lines(points, others) for family, points in families.items()}
+    if max(map(len, lines.values()), default=0) > MOST_LINES:
+        return {family: [] for family in families}
+    return lines
+
+
+def _lines(points: Sequence[Point], others: Sequence[str]) -> list[list[tuple[float, float]]]:
     groups = defaultdict(list)
     for point in points:
-        key = tuple(getattr(point.variant.config, setting) for setting in others)
+        variant = point.variant
+        key = variant.sweep, *(getattr(variant.config, setting) for setting in others)
         groups[key].append((point.x, point.score.mean))
-    lines = [sorted(line) for line in groups.values() if len(line) >= SEVERAL]
-    return lines if len(lines) <= MOST_LINES else []
+    return [sorted(line) for line in groups.values() if len(line) > 1]
 
 
-def draw_joined(axes: Axes, points: Sequence[Point], others: Sequence[str], look: Style) -> None:
-    """Draw the lines through points that agree in the other settings."""
-    for line in joined(points, others):
+def describe_lines(axis: Axis, lines: Mapping[str, Sequence[Any]]) -> str:
+    """What a caption says of the lines; nothing where none is drawn."""
+    return f" Lines join those that differ in {axis.title} alone." if any(lines.values()) else ""
+
+
+def draw_lines(axes: Axes, lines: Sequence[Sequence[tuple[float, float]]], look: Style) -> None:
+    """Draw a family's lines."""
+    for line in lines:
         axes.plot(*zip(*line), linewidth=1, alpha=0.6, **look.line)
 
 

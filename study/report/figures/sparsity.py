@@ -37,12 +37,13 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         return None
     others = [other.name for other in varied if other != axis]
     families = response.by_family(points, axis, others)
+    lines = response.joined(families, others)
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
         for i, (family, members) in enumerate(families.items()):
             look = styles.nth(i)
-            response.draw_joined(axes, members, others, look)
+            response.draw_lines(axes, lines[family], look)
             scores = [point.score for point in members]
             drawing.draw_points(axes, [point.x for point in members], scores, look, family)
         response.draw_ticks(axes, axis)
@@ -57,7 +58,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         "Weights near zero under each L1 lambda",
         "A point is a configuration: the share of its weights and biases below"
         f" {number(weights.NEAR)}, the mean over its seeds with the 95 % t interval where there are"
-        " several. Lines join those that differ in L1 lambda alone."
+        f" several.{response.describe_lines(axis, lines)}"
         + (f" The best {len(study.shown)} of {len(study.variants)}." if study.hidden else ""),
     )
 

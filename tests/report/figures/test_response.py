@@ -71,9 +71,10 @@ def test_a_colour_is_a_kind_where_these_are_few(quick, tmp_path):
         [axis] = [axis for axis in varying(study) if axis.name == "lr"]
         names = [other.name for other in varying(study) if other != axis]
         found = response.by_family(response.points_on(study, axis), axis, names)
-        lines = [response.joined(members, names) for members in found.values()]
+        lines = response.joined(found, names)
         caption = response.draw(tmp_path, study, axis, varying(study)).caption
-        return {name: len(each) for name, each in zip(found, lines)}, response.MIXED in caption
+        assert "differ in learning rate alone" in caption
+        return {name: len(each) for name, each in lines.items()}, response.MIXED in caption
 
     kinds = ["BN", "BN + L1 1e-5 (sum)", "LN", "LN + L1 1e-5 (sum)"]
     assert families(0.0, 1e-5) == (dict.fromkeys(kinds, 1), False)
@@ -88,3 +89,38 @@ def test_a_colour_beside_l1_is_how_it_is_reduced():
     l1, reduction = varying(study)
     found = response.by_family(response.points_on(study, l1), l1, [reduction.name])
     assert {name: len(members) for name, members in found.items()} == {"BN, sum": 3, "BN, mean": 2}
+
+
+def drawn_lines(saved, tmp_path, sweeps) -> tuple[int, bool]:
+    """How many lines a response to lr has, and whether its caption says what they join."""
+    study = grouping.gather(sweeps)
+    [axis] = [axis for axis in varying(study) if axis.name == "lr"]
+    caption = response.draw(tmp_path, study, axis, varying(study)).caption
+    [axes] = saved["response_lr"][0].axes
+    lines = [line for line in axes.lines if len(line.get_xdata()) > 1 and line.get_alpha() == 0.6]
+    return len(lines), "Lines join" in caption
+
+
+def test_lines_join_two_points_too_and_where_there_is_none_nothing_is_said(saved, tmp_path):
+    def two(*pairs):
+        configs = [Config(norm=norm, lr=lr) for norm, lrs in pairs for lr in lrs]
+        return [run(config, 99 + config.lr, 1) for config in configs]
+
+    pairs = ("batch", (0.01, 0.1)), ("layer", (0.01, 0.03)), ("group", (0.03, 0.1))
+    assert drawn_lines(saved, tmp_path, {"mine": two(*pairs)}) == (3, True)
+    single = ("batch", (0.01,)), ("layer", (0.03,)), ("group", (0.1,))
+    assert drawn_lines(saved, tmp_path, {"mine": two(*single)}) == (0, False)
+
+
+def test_lines_are_left_out_where_they_are_too_many(saved, tmp_path):
+    def made(several):
+        configs = [Config(l1=i * 1e-5, lr=lr) for i in range(several) for lr in (0.01, 0.03, 0.1)]
+        return {"mine": [run(config, 99 + config.lr, 1) for config in configs]}
+
+    assert drawn_lines(saved, tmp_path, made(response.MOST_LINES)) == (response.MOST_LINES, True)
+    assert drawn_lines(saved, tmp_path, made(response.MOST_LINES + 1)) == (0, False)
+
+
+def test_no_line_joins_two_sweeps(saved, tmp_path):
+    made = [run(Config(lr=lr), 99 + lr, 1) for lr in (0.01, 0.03, 0.1)]
+    assert drawn_lines(saved, tmp_path, {"old": made, "new": made}) == (2, True)

@@ -31,7 +31,8 @@ def test_the_share_of_weights_near_zero_is_a_mean_over_seeds(saved, tmp_path):
     )
     varied = varying(made)
     [l1] = [axis for axis in varied if axis.name == "l1"]
-    assert sparsity.draw(tmp_path, made, l1, varied).name == "sparsity"
+    drawn = sparsity.draw(tmp_path, made, l1, varied)
+    assert drawn.name == "sparsity" and "Lines join those that differ in L1" in drawn.caption
     figure, rows = saved["sparsity"]
     bn = {row["l1"]: row for row in rows if row["label"].startswith("BN")}
     assert {l1: row["mean"] for l1, row in bn.items()} == {
