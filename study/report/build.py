@@ -213,7 +213,7 @@ def _search_figures(
         if len(varied) > 1:
             if grid is None:  # else the analysis of variance says it, which knows the seeds
                 figures.append(importance.draw(folder, study, varied))
-            figures.append(parallel.draw(folder, study, varied))
+            figures += parallel.draw(folder, study, varied)
         if found:
             figures.append(best_so_far.draw(folder, study))
     return _drawn(*figures)
