@@ -86,6 +86,17 @@ def test_one_seed_has_no_interval(made, tmp_path, quick):
     assert not re.search(r"\bnan\b", (tmp_path / "out/report.md").read_text())
 
 
+def test_seeds_that_are_all_alike_have_no_interval(made, tmp_path, quick):
+    for seed in (1, 2):
+        made(Config(seed=seed), curve(99.4))
+        made(Config(norm="layer", seed=seed), curve(99.3 + seed / 100))
+    html = page.write(tmp_path / "runs/mine", tmp_path / "out").read_text()
+    batch, layer = (part.split("<div")[0] for part in html.split('<svg class="strip look"')[1:])
+    bar = 'y1="50%" y2="50%"'
+    assert 'aria-label="99.40 %"' in batch and bar not in batch and bar in layer
+    assert "nan%" not in html
+
+
 def test_failed_runs_are_listed_and_in_no_mean(made, tmp_path, quick):
     made(Config(seed=1), curve(99.4))
     made(Config(seed=2), curve(50.0), runs.FAILED, cause="the loss became nan")

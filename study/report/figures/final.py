@@ -46,6 +46,11 @@ class Row:
     parameters: int
 
     @property
+    def has_interval(self) -> bool:
+        """Whether its seeds are several that vary."""
+        return bool(np.isfinite(self.score.half_width))
+
+    @property
     def has_look(self) -> bool:
         """Whether it looks unlike all others."""
         return self.look != styles.GREY
@@ -186,7 +191,7 @@ def _draw_row(axes: Axes, drawn: Panel, row: Row, y: int) -> None:
     colour, score = row.look.colour, row.score
     axes.plot(row.seeds, [y] * len(row.seeds), "o", color=colour, markersize=3.5, alpha=0.45)
     axes.plot(score.mean, y, row.look.marker, color=colour, markersize=5.5)
-    if np.isfinite(score.half_width):
+    if row.has_interval:
         axes.plot([score.low, score.high], [y, y], color=colour, linewidth=1.6)
     for left, edge, marker in zip(drawn.beyond(row), (drawn.low, drawn.high), "<>"):
         if left:
