@@ -31,6 +31,19 @@ class DamagedError(UsageError):
         return f"{self.path.name} is damaged ({self.why})"
 
 
+class UnknownSettingError(UsageError):
+    """A run of other code, whose settings this installation does not know. It is as it was written,
+    and nobody sets it aside.
+
+    path: its config.json; why: which settings, and the remedy, for whoever knows its folder.
+    """
+
+    def __init__(self, path: Path, settings: str, remedy: str) -> None:
+        self.path = path
+        self.why = f"uses {settings}, which this installation does not know: {remedy}"
+        super().__init__(f"{path}: {self.why}")
+
+
 class Faults:
     """The faults of one input, collected so that the user reads all of them at once."""
 

@@ -130,6 +130,10 @@ class Field(NamedTuple):
         allowed = f"{', '.join(self.choices)} and {self.unlisted.description}"
         raise UsageError(f"{self.name}={quoted(value)}: allowed are {allowed}{hint}")
 
+    def knows(self, word: str) -> bool:
+        """Whether a word is one of its choices; a field of numbers knows none."""
+        return word in self.choices or bool(self.unlisted and self.unlisted.allows(word))
+
     def rank(self, value: Any) -> Any:
         """Return a key that sorts values: choices as listed, then by name; numbers by size."""
         if not self.choices:

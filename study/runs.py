@@ -20,7 +20,8 @@ import numpy as np
 
 from study import datasets, files, own_data, schema
 from study.config import Config
-from study.errors import DamagedError, RunError, UsageError
+from study.errors import DamagedError, RunError, UnknownSettingError, UsageError
+from study.values import brief, text
 
 CONFIG, HISTORY, SUMMARY = "config.json", "history.jsonl", "summary.json"
 PARAMETERS, CONFUSION, WEIGHTS = "parameters.json", "confusion.json", "weights.pt"
@@ -45,6 +46,8 @@ IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id m
 ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
 PULLED = ".pulled.json"  # beside the runs of a sweep that was pulled from W&B
 REMEDY = "run its sweep again, which sets it aside"
+OTHER_CODE = "use the code that trained it"
+REGISTER = f"set STUDY_IMPORT to the module that registers it, or {OTHER_CODE}"
 REMEDY_PULLED = "pull its sweep again, which fetches it anew"  # where pull.py has made it
 
 
@@ -147,8 +150,9 @@ def read(path: str | Path) -> Run:
     """Read a run folder, and check all its files.
 
     Raises:
-        UsageError: the path is no run folder; DamagedError, which is one, where a file in it does
-            not hold what was written, or its configuration is gone.
+        UsageError: the path is no run folder; UnknownSettingError, which is one, where other code
+            has trained it; DamagedError, which is one, where a file in it does not hold what was
+            written, or its configuration is gone.
     """
     path = Path(path)
     if not holds_run(path):
@@ -194,9 +198,14 @@ def read_config(path: Path) -> Config:
     """Read the configuration of a run folder.
 
     Raises:
-        DamagedError: it has settings that are not allowed, or is not that of the folder's name.
+        UnknownSettingError: other code has trained it. DamagedError: it has settings that are not
+            allowed, or is not that of the folder's name.
     """
     content = _load(files.read_json, path / CONFIG)
+    if unknown := schema.unknown_settings(content):
+        settings = ", ".join(f"{name}={brief(text(value))}" for name, value in unknown.items())
+        remedy = REGISTER if "network" in unknown else OTHER_CODE
+        raise UnknownSettingError(path / CONFIG, settings, remedy)
     config = _checked(path / CONFIG, schema.check_config, content)
     named = IDENTITY.search(path.resolve().name)
     if named and named[1] != config.identity:
@@ -261,8 +270,8 @@ def find(folder: str | Path) -> list[Run]:
         UsageError: there is no such folder, no run in it, or one that cannot be read.
     """
     found, unread = find_readable(folder)
-    for why in unread.values():
-        raise UsageError(why)
+    for run, why in unread.items():
+        raise UsageError(why if why.startswith(str(folder)) else f"{Path(folder) / run}: {why}")
     return found
 
 
@@ -287,6 +296,8 @@ def find_readable(
             continue
         try:
             found.append(read(path))
+        except UnknownSettingError as error:
+            unread[path.name] = error.why
         except UsageError as error:
             unread[path.name] = str(error)
     if not found and not unread:

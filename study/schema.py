@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from study.config import Config
+from study.config import FIELDS, Config
 from study.datasets import DATASETS
 
 STATES = FINISHED, STOPPED, FAILED, RUNNING = ("finished", "stopped", "failed", "running")
 DONE = (FINISHED, STOPPED)
+SETTINGS = {"dataset", "network", "norm", "seed"}  # what config.json has in every version
 ROW = ("epoch", "test/loss", "test/accuracy")  # what every epoch has; a pulled one may lack others
 NAMES = ("cause", "device", "git_commit", "path", "url")  # text, or null
 NUMBERS = re.compile(
@@ -34,6 +35,28 @@ ARRAYS = {
     "confidence": ("f", 1),
     "pixels": ("u", 4),
 }
+
+
+def unknown_settings(content: Any) -> dict[str, Any]:
+    """Return what of a whole config.json this installation does not know: settings of another
+    version, and words such as a network that nobody has registered here.
+
+    Raises:
+        UsageError: the module that STUDY_IMPORT names cannot be imported.
+    """
+    if not isinstance(content, dict) or not content.keys() >= SETTINGS:
+        return {}
+    unknown = {}
+    for name, value in content.items():
+        field = FIELDS.get(name)
+        if field is None or (field.choices and isinstance(value, str) and not field.knows(value)):
+            unknown[name] = value
+            continue
+        try:
+            field.canonical(value)
+        except ValueError:
+            return {}
+    return unknown
 
 
 def check_config(content: Any) -> Config:

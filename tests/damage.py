@@ -114,7 +114,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "summary: device": _edit(runs.SUMMARY, lambda s: s | {"device": {"name": "cpu"}}),
     "summary: cause": _edit(runs.SUMMARY, lambda s: s | {"state": "failed", "cause": {"a": 1}}),
     "config: another run's": _edit(runs.CONFIG, lambda c: c | {"seed": 77}),
-    "config: an unknown setting": _edit(runs.CONFIG, lambda c: c | {"wd": 1}),
+    "config: an unknown setting and text": _edit(runs.CONFIG, lambda c: c | {"wd": 1, "lr": "a"}),
     "config: text": _edit(runs.CONFIG, lambda c: c | {"lr": "high"}),
     "config: a list": _edit(runs.CONFIG, lambda c: c | {"norm": ["batch"]}),
     "config: an object": _edit(runs.CONFIG, lambda c: c | {"epochs": {}}),

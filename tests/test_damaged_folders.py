@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from study import planned, runs
+from study import files, planned, runs
 from study.config import Config
 from study.report import grouping
 from study.report.text import search as search_text
@@ -76,6 +76,21 @@ def test_a_report_of_damaged_folders_alone_is_one_line(written, tmp_path, comman
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert "no run in it can be read" in line and "history.jsonl: is damaged" in line
+
+
+def test_runs_of_other_code_are_one_line_of_a_report(written, tmp_path, command, quick):
+    for seed in (7, 8, 9):
+        config = Config(**written[0].non_defaults() | {"seed": seed})
+        path = write_run(tmp_path / "runs/mine" / runs.name(config), config).path / runs.CONFIG
+        files.write_json(path, files.read_json(path) | {"network": "tiny_net"})
+    done = command("report", "runs/mine")
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
+    assert line.startswith("left out: 3 runs, such as none_s7_") and "damaged" not in done.stderr
+    assert "uses network=tiny_net" in line and "set STUDY_IMPORT to the module that" in line
+    text = (tmp_path / "reports/mine/report.md").read_text()
+    assert "Not read, and in no count or mean: 3 run folders: none_s7_" in text
+    assert text.count("uses network=tiny_net") == 2  # in the findings and below the runs
 
 
 def test_a_sweep_trains_damaged_runs_again_and_leaves_the_others(written, tmp_path, command):

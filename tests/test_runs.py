@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import subprocess
@@ -5,9 +6,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from study import files, runs
+from study import extension, files, runs
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import RunError, UnknownSettingError, UsageError
 from study.train import image_grid
 
 
@@ -48,6 +49,34 @@ def test_a_damaged_file_is_named(tmp_path):
     runs.write_config(tmp_path, Config())
     (tmp_path / "history.jsonl").write_text('{"epoch": 1}\n{"epo')
     with pytest.raises(UsageError, match=r"history\.jsonl: is damaged"):
+        runs.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"network": "tiny_net"}, "uses network=tiny_net, which this installation does not know:"
+         " set STUDY_IMPORT to the module that registers it, or use the code that trained it"),
+        ({"warmup": 3, "augment": "mixup"}, "uses augment=mixup, warmup=3, which this installation"
+         " does not know: use the code that trained it"),
+    ],
+)  # fmt: skip
+def test_a_run_of_other_code_is_not_damaged(change, why, tmp_path):
+    content = dataclasses.asdict(Config()) | change
+    files.write_json(tmp_path / "runs/batch_s0_0123456789" / runs.CONFIG, content)
+    with pytest.raises(UnknownSettingError, match=rf"config\.json: {why}$"):
+        runs.read(tmp_path / "runs/batch_s0_0123456789")
+    assert runs.find_readable(tmp_path / "runs") == ([], {"batch_s0_0123456789": why})
+    with pytest.raises(UsageError, match=f"batch_s0_0123456789: {why}$"):
+        runs.find(tmp_path / "runs")
+
+
+def test_a_module_that_cannot_be_imported_damages_no_run(tmp_path, monkeypatch):
+    files.write_json(tmp_path / runs.CONFIG, dataclasses.asdict(Config()) | {"network": "tiny_net"})
+    monkeypatch.setenv("STUDY_IMPORT", "no_such_module")
+    monkeypatch.setattr(extension, "load", extension.load.__wrapped__)
+    monkeypatch.setattr(extension, "backbone_names", extension.backbone_names.__wrapped__)
+    with pytest.raises(UsageError, match=r"^STUDY_IMPORT=no_such_module: cannot be imported"):
         runs.read(tmp_path)
 
 

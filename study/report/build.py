@@ -101,7 +101,7 @@ def build_report(
         states=Counter(run.state for run in study.all),
         unfinished=[run for run in study.all if run.state != FINISHED],
         duplicates=study.duplicates,
-        unread=study.unread,
+        unread=study.unread_by_cause,
         provenance=_provenance(study),
     )
     rendering.finish_pngs()

@@ -44,9 +44,10 @@ def collect(*folders: Path, read: Callable[[Path], Run] = runs.read) -> Study:
     if not any(group for group, _ in found.values()):
         folder, why = folders[0], next(iter(unread.values()))
         raise UsageError(f"{folder}: no run in it can be read ({why})")
-    for run, why in unread.items():
-        log.warning("left out: %s: %s", run, why)
     study = gather({name: group for name, (group, _) in found.items()}, plans, unread)
+    for why, left in study.unread_by_cause.items():
+        which = left[0] if len(left) == 1 else f"{len(left)} runs, such as {left[0]}"
+        log.warning("left out: %s: %s", which, why)
     for name, path in zip(names, folders):
         if found[name][0] and not any(variant.sweep == name for variant in study.variants):
             count = sum(run.path.parent == path for run in study.all)

@@ -153,7 +153,7 @@ class Report:
     states: dict[str, int]
     unfinished: list[Run]
     duplicates: list[Run]
-    unread: dict[str, str]  # run folder -> why it cannot be read
+    unread: dict[str, list[str]]  # why they cannot be read -> run folders
     provenance: dict[str, str]
 
     @property

@@ -150,6 +150,14 @@ class Study:
         return folders.pop() if len(folders) == 1 else None
 
     @property
+    def unread_by_cause(self) -> dict[str, list[str]]:
+        """The run folders that cannot be read, by the cause, which many may share."""
+        causes: dict[str, list[str]] = {}
+        for folder, why in self.unread.items():
+            causes.setdefault(why, []).append(folder)
+        return causes
+
+    @property
     def plan(self) -> Plan | None:
         """The plan of its one sweep; None where there are several, or none was written."""
         return self.plans.get(self.name)

@@ -16,8 +16,11 @@ def findings(study: Study, counted: bool = False) -> list[Finding]:
         _describe_missing(study, sweep, plan, counted) for sweep, plan in study.plans.items()
     ]
     if study.unread:
-        causes = [f"{folder} ({why})" for folder, why in study.unread.items()]
-        folders = count(len(causes), "run folder")
+        causes = [
+            f"{left[0]}{f' and {len(left) - 1} more' * (len(left) > 1)} ({why})"
+            for why, left in study.unread_by_cause.items()
+        ]
+        folders = count(len(study.unread), "run folder")
         sentences.append(f"Not read, and in no count or mean: {folders}: {listed(causes)}.")
     return [Finding(sentence, "results.csv") for sentence in sentences if sentence]
 
