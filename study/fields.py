@@ -10,6 +10,19 @@ import yaml
 from study.errors import UsageError
 from study.values import brief, find_nearest, number, one_of, quoted, text, typed
 
+# What others call the words that fields allow, in lower case with `_`.
+ALIASES = {
+    alias: word
+    for word, aliases in {
+        "batch": "bn batchnorm batch_norm batchnorm2d",
+        "layer": "ln layernorm layer_norm",
+        "group": "gn groupnorm group_norm",
+        "instance": "in instancenorm instance_norm instancenorm2d",
+        "none": "no off false null identity",
+    }.items()
+    for alias in aliases.split()
+}
+
 
 class Range(NamedTuple):
     """The numbers a field allows: from `low` (or above it) to `high` (or below it)."""
@@ -122,7 +135,7 @@ class Field(NamedTuple):
         if value in self.choices:
             return value
         if self.unlisted is None:
-            raise UsageError(one_of(self.name, value, self.choices))
+            raise UsageError(one_of(self.name, value, self.choices, ALIASES))
         if isinstance(value, str) and self.unlisted.allows(value):
             return value
         near = find_nearest(value, self.choices + self.unlisted.names())

@@ -86,4 +86,9 @@ ALLOWED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "beta": ((), SHAPE),
     "q_beta": ((), ("q", *SHAPE)),
 }
+# What others call a distribution: a uniform one takes its bounds themselves, with no `_values`.
+ALIASES = {
+    "uniform_values": "uniform", "q_uniform_values": "q_uniform",
+    "loguniform": "log_uniform_values", "loguniform_values": "log_uniform_values",
+}  # fmt: skip
 KEYS = sorted({key for needed, optional in ALLOWED.values() for key in (*needed, *optional)})

@@ -22,9 +22,9 @@ from optuna.distributions import (
 from study.config import FIELDS, VARIANT, check_names, guess_name, parse_variant
 from study.errors import Faults, UsageError
 from study.fields import Field, Range, check_number
-from study.sweep.distributions import ALLOWED, KEYS, QUANTILES
+from study.sweep.distributions import ALIASES, ALLOWED, KEYS, QUANTILES
 from study.train import seeds
-from study.values import nearest, number, text, typed
+from study.values import brief, nearest, number, text, typed
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,9 @@ def parse(name: str, given: Any, method: str | None, where: str = "") -> Paramet
     given = dict(given)
     kind: Any = given.pop("distribution", None) or _kind(where, given)
     if not isinstance(kind, str) or kind not in ALLOWED:
-        raise UsageError(f"{where}.distribution={text(kind)}: {nearest(kind, sorted(ALLOWED))}")
+        raise UsageError(
+            f"{where}.distribution={text(kind)}: {nearest(kind, sorted(ALLOWED), aliases=ALIASES)}"
+        )
     _check_keys(where, kind, given)
     if kind in ("constant", "categorical", "categorical_w_probabilities"):
         if method == "grid" and "probabilities" in given:
@@ -166,10 +168,16 @@ def _choice(name: str, given: Mapping[str, Any], where: str) -> Parameter:
     values = [given["value"]] if "value" in given else given["values"]
     if not isinstance(values, list) or not values:
         shown = text(values) if values == [] else typed(values)
-        raise UsageError(f"{where}.values={shown}: allowed is a list of at least one value")
+        advice = ""
+        if isinstance(values, str | int | float):
+            advice = f"; for a single value write `value: {brief(text(values))}`"
+        raise UsageError(f"{where}.values={shown}: allowed is a list of at least one value{advice}")
     faults = Faults()
     places = [f"{where}.value"] if "value" in given else _places(where, len(values))
     canonical = [faults.attempt(_value, name, v, place) for v, place in zip(values, places)]
+    if faults.lines and isinstance(given.get("value"), list):
+        listed = brief(", ".join(map(text, given["value"])))
+        faults.lines[-1] += f"; for several values write `values: [{listed}]`"
     shares = faults.attempt(_probabilities, where, given.get("probabilities"), len(values)) or []
     faults.check()
     values = tuple(canonical)

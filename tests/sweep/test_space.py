@@ -66,6 +66,15 @@ def test_a_parameter_added_leaves_the_draws_of_the_others():
             ["parameters.norm.probabilities", "allowed is 1"],
         ),
         ("l1", {"values": [0.1], "value": 0.1}, ["one of the two"]),
+        (
+            "norm",
+            {"value": ["batch", "layer"]},
+            ["norm.value=['batch', 'layer'] (a list)", "write `values: [batch, layer]`"],
+        ),
+        ("l1", {"value": [0.1, 1e-6]}, ["(a list)", "write `values: [0.1, 1e-6]`"]),
+        ("variant", {"value": ["l1=1"]}, ["; for several values write `values: [l1=1]`"]),
+        ("l1", {"values": 0.1}, ["l1.values=0.1", "for a single value write `value: 0.1`"]),
+        ("l1", {"distribution": "uniform_values", "min": 0, "max": 1.0}, ["did you mean uniform?"]),
     ],
 )
 def test_a_wrong_parameter_is_refused(name, given, messages):
