@@ -111,7 +111,12 @@ class Config:
         "crop_flip",
         "crop_flip_reflect",
     ] = setting("none")
-    """augmentation of the training images, by albumentations"""
+    """augmentation of the training images. rotate7: rotated by up to 7 degrees, corners black;
+    rotate7_mean: the same, corners in MNIST's mean grey; jitter_rotate7: brightness, contrast and
+    hue jittered by up to a tenth, then rotate7; affine: rotated by up to 10 degrees, shifted by up
+    to 2 pixels, scaled by up to a tenth; slant8: rotated and sheared by up to 8 degrees, scaled by
+    up to a twentieth; crop_flip: padded by 4 black pixels, cropped at random, mirrored with
+    probability 0.5; crop_flip_reflect: the same, padded by reflection"""
     label_smoothing: float = setting(0.0, Range(0, 1, below=True), per_model=True)
     """label smoothing of the training loss (reported losses are without)"""
     ema: float = setting(0.0, Range(0, 1, below=True), per_model=True)

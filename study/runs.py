@@ -41,6 +41,7 @@ DONE = schema.DONE
 ENDED_EARLY = (FAILED, STOPPED)  # of runs that did badly, more often than not
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
 DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
+MOST_NAMED = 10  # folders in a message
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow
 ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
@@ -156,6 +157,10 @@ def read(path: str | Path) -> Run:
     """
     path = Path(path)
     if not holds_run(path):
+        if inside := [child for child in _folders(path) if holds_run(child)]:
+            raise UsageError(
+                f"{path}: is the folder of a sweep; give one run of it, such as {inside[0]}"
+            )
         raise UsageError(f"{path}: no run folder (it has no {CONFIG})")
     if not (path / CONFIG).is_file():
         raise DamagedError(path, f"it has no {CONFIG}", _remedy(path))
@@ -288,11 +293,11 @@ def find_readable(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; give the folder of a sweep, such as runs/NAME")
+        raise UsageError(f"{folder}: {_describe_no_folder(folder)}")
     found: list[Run] = []
     unread: dict[str, str] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if ASIDE.fullmatch(path.name) or not (holds_run(path) or (path / CHECKPOINT).is_file()):
+    for path in _folders(folder):
+        if not (holds_run(path) or (path / CHECKPOINT).is_file()):
             continue
         try:
             found.append(read(path))
@@ -301,9 +306,36 @@ def find_readable(
         except UsageError as error:
             unread[path.name] = str(error)
     if not found and not unread:
-        why = "is a run itself" if holds_run(folder) else f"no run in it (which holds a {CONFIG})"
-        raise UsageError(f"{folder}: {why}; give the folder of a sweep, such as runs/NAME")
+        raise UsageError(f"{folder}: {_describe_no_sweep(folder)}")
     return found, unread
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders in a folder, but for those that were set aside, sorted by name."""
+    if not path.is_dir():
+        return []
+    return sorted(p for p in path.iterdir() if p.is_dir() and not ASIDE.fullmatch(p.name))
+
+
+def _describe_no_folder(path: Path) -> str:
+    """Say what stands where the folder of a sweep should, and what to give in its place."""
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        sweep = f"`study sweep {path}` trains it, and its runs are then in runs/{path.stem}"
+        return f"is a sweep file; give the folder of its runs ({sweep})"
+    return "no such folder; give the folder of a sweep, such as runs/NAME"
+
+
+def _describe_no_sweep(path: Path) -> str:
+    """Say what a folder is that has no run in it, and what to give in its place."""
+    if holds_run(path):
+        return "is a run itself; give the folder of a sweep, such as runs/NAME"
+    sweeps = [str(each) for each in _folders(path) if any(map(holds_run, _folders(each)))]
+    if not sweeps:
+        return (
+            f"no run in it (which holds a {CONFIG}); give the folder of a sweep, such as runs/NAME"
+        )
+    more = f" and {len(sweeps) - MOST_NAMED} more" if len(sweeps) > MOST_NAMED else ""
+    return f"holds sweeps; give one or some of them: {', '.join(sweeps[:MOST_NAMED])}{more}"
 
 
 def set_aside(path: Path, ending: str) -> Path:

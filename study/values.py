@@ -33,6 +33,11 @@ def text(value: Any) -> str:
     return number(value) if isinstance(value, (int, float)) else str(value)
 
 
+def count(n: int, noun: str) -> str:
+    """A number and its noun: 1 run, 2 runs, 1,000 runs."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def brief(words: str) -> str:
     """Shorten what a message quotes, so that the rest of the message is seen."""
     if len(words) <= MOST_QUOTED:

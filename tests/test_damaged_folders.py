@@ -100,14 +100,14 @@ def test_a_sweep_trains_damaged_runs_again_and_leaves_the_others(written, tmp_pa
     stamp = (folders[2] / runs.SUMMARY).stat().st_mtime_ns
     done = command("sweep", "mine.yaml", "--workers", 1)
     assert done.returncode == 0, done.stderr
-    assert "2 runs trained now, 1 were there, 0 failed, 0 left for later" in done.stdout
+    assert "2 runs trained, 1 already done, 0 failed, 0 remaining" in done.stdout
     for folder in folders[:2]:
         assert re.search(rf"warning: .*{folder.name}: .* set aside as {folder.name}\.damaged, and"
                          r" trained again from the start", done.stderr)  # fmt: skip
         assert runs.read(folder).done and folder.with_name(f"{folder.name}.damaged").is_dir()
     assert (folders[2] / runs.SUMMARY).stat().st_mtime_ns == stamp
     again = command("sweep", "mine.yaml")
-    assert "0 runs trained now, 3 were there" in again.stdout and "warning" not in again.stderr
+    assert "0 runs trained, 3 already done" in again.stdout and "warning" not in again.stderr
 
 
 def test_a_folder_that_is_moved_while_it_trains_fails_that_run_alone(tmp_path, command):
@@ -128,11 +128,11 @@ def test_a_folder_that_is_moved_while_it_trains_fails_that_run_alone(tmp_path, c
         done = command(*words)
         moved.result()
     assert done.returncode == 1, done.stderr
-    assert "1 runs trained now, 0 were there, 1 failed" in done.stdout
+    assert "1 run trained, 0 already done, 1 failed" in done.stdout
     assert f"{folder.name} (" in done.stderr and "Traceback" not in done.stderr
     again = command(*words)
     assert again.returncode == 0, again.stderr
-    assert "1 runs trained now, 1 were there, 0 failed" in again.stdout
+    assert "1 run trained, 1 already done, 0 failed" in again.stdout
 
 
 SEARCH = GRID.replace("method: grid", "method: random\nrun_cap: 1").replace(
@@ -153,9 +153,9 @@ def test_runs_that_a_torn_journal_does_not_know_are_found_and_not_said_to_be_tra
     journal.write_bytes(b"torn")
     done = command("sweep", "mine.yaml", "--workers", 1)
     assert done.returncode == 0, done.stderr
-    assert "0 runs trained now, 1 were there, 0 failed, 0 left for later" in done.stdout
+    assert "0 runs trained, 1 already done, 0 failed, 0 remaining" in done.stdout
     assert "search.journal: is damaged after line 0" in done.stderr
-    assert "0 runs trained now, 1 were there" in command("sweep", "mine.yaml").stdout
+    assert "0 runs trained, 1 already done" in command("sweep", "mine.yaml").stdout
 
 
 @pytest.mark.parametrize("body", [GRID, SEARCH], ids=["grid", "search"])
@@ -172,7 +172,7 @@ def test_a_finished_sweep_on_a_read_only_disk_has_nothing_to_do(body, mounted, t
     done = command("sweep", "mine.yaml", "--out", out)
     assert done.returncode == 0, done.stderr
     count = plan.run_cap or 3
-    assert f"0 runs trained now, {count} were there, 0 failed, 0 left" in done.stdout
+    assert f"0 runs trained, {count} already done, 0 failed, 0 remaining" in done.stdout
     assert sorted(path.name for path in (out / "mine").iterdir()) == before
     more = command("sweep", "mine.yaml", "--out", out, "--set", "norm=batch")
     assert more.returncode == 2 and "Read-only file system" in more.stderr

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from study import __version__
+from study.cli.commands import COMMANDS
 from study.config import Config
+from study.train.augment import POLICIES
 from tests.conftest import ROOT, write_run
 
 
@@ -85,8 +87,25 @@ def test_a_mistake_in_the_seeds_of_a_rerun_is_told_as_theirs(command, tmp_path):
         done = command("rerun", path, f"--seeds={words}")
         assert done.returncode == 2
         assert done.stderr.startswith(f"study: --seeds={words}: allowed is a whole number at least")
-    done = command("report", path)
-    assert done.returncode == 2 and "is a run itself; give the folder of a sweep" in done.stderr
+    for words, advice in (("1-3", "1,2,3"), ("7..9", "7,8,9"), ("1:1000", "1,2,3")):
+        done = command("rerun", path, f"--seeds={words}")
+        assert done.stderr.endswith(f"; separate seeds with commas: {advice}\n")
+
+
+def test_what_is_no_folder_of_a_sweep_is_told_with_what_to_give(command, tmp_path):
+    path = write_run(tmp_path / "runs/mine/run", Config(dataset="digits")).path
+    (tmp_path / "mine.yaml").write_text("method: grid\n")
+    for words, message in (
+        (["report", path], f"{path}: is a run itself; give the folder of a sweep"),
+        (["report", "mine.yaml"], "mine.yaml: is a sweep file; give the folder of its runs (`study"
+         " sweep mine.yaml` trains it, and its runs are then in runs/mine)"),
+        (["report", "runs"], "runs: holds sweeps; give one or some of them: runs/mine"),
+        (["rerun", "runs/mine"], "runs/mine: is the folder of a sweep; give one run of it, such as"
+         " runs/mine/run"),
+        (["publish", "mine.yaml"], "mine.yaml: is a sweep file"),
+    ):  # fmt: skip
+        done = command(*words)
+        assert done.returncode == 2 and f"study: {message}" in done.stderr
 
 
 def test_no_data_and_no_network_is_one_line(command, tmp_path, monkeypatch):
@@ -122,6 +141,13 @@ def test_help_explains_every_setting(study):
     for name in FIELDS:
         assert f"--{name.replace('_', '-')}" in done.stdout
     assert "largest" in done.stdout
+    assert all(done.stdout.count(f"{name}:") == 1 for name in POLICIES)
+
+
+def test_help_shows_no_option_as_none(study):
+    for name in COMMANDS:
+        words = study(name, "--help").stdout
+        assert "None" not in words and "(default: )" not in words, name
 
 
 def test_the_version_is_the_packages(command):

@@ -1,12 +1,16 @@
 """How a value is written in a sweep file, and how a message shows a wrong one."""
 
-from study.values import brief, nearest, number, one_of, quoted, text, typed
+from study.values import brief, count, nearest, number, one_of, quoted, text, typed
 
 
 def test_the_hint_is_the_nearest_word_or_all():
     assert nearest("grop", ["group", "layer"]) == "did you mean group?"
     assert nearest("zzz", ["group", "layer"]) == "allowed are group, layer"
     assert nearest("zzz", ["group", "layer"], ["group"]) == "allowed are group"
+
+
+def test_a_count_has_its_noun_in_number():
+    assert [count(n, "run") for n in (0, 1, 2, 1000)] == ["0 runs", "1 run", "2 runs", "1,000 runs"]
 
 
 def test_numbers_are_short_and_read_back():

@@ -76,7 +76,7 @@ def test_an_empty_folder_is_enough_to_sweep_report_and_explain(site, tmp_path):
     (tmp_path / "one.yaml").write_text(SWEEP)
     where, *printed = python("-c", COMMANDS).splitlines()
     assert Path(where).is_relative_to(site)
-    assert any("1 runs trained now" in line for line in printed)
+    assert any("1 run trained" in line for line in printed)
     assert python(str(site / "bin/study"), "--version").startswith("study ")
     for name in ("one/index.html", "one/report.md", "explain/normalization.xlsx"):
         assert (tmp_path / "reports" / name).stat().st_size, name

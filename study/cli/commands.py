@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from study import escape
+from study import escape, values
 from study.cli import output
 from study.config import Config
 from study.errors import UsageError
@@ -22,8 +22,21 @@ from study.runs import Run
 if TYPE_CHECKING:
     from study.tracking.marks import Mode
 
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
-Replacements = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")]
+# Options that may be left out: tyro would show their type and default as `{None}|INT` and `None`.
+# Their help says what holds then, where that is not plain.
+OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+OptionalText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
+OptionalPath = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+Paths = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="PATH ...", help_behavior_hint=""),
+]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")]
+Replacements = Annotated[
+    tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")
+]
 FlatConfig = Annotated[Config, tyro.conf.arg(name="")]  # --norm rather than --config.norm
 
 
@@ -33,7 +46,7 @@ def print(message: Any, **options: Any) -> None:
 
 
 def check(
-    sweeps: tyro.conf.Positional[tuple[Path, ...]] = (),
+    sweeps: Paths = (),
     dataset: Names = (),
     online: bool = False,
 ) -> int:
@@ -52,8 +65,8 @@ def check(
 
 def train(
     config: FlatConfig,
-    out: Path | None = None,
-    device: str | None = None,
+    out: OptionalPath = None,
+    device: OptionalText = None,
     threads: int = 1,
 ) -> int:
     """Train one run. The same command again resumes it, or finds it done.
@@ -79,14 +92,14 @@ def train(
 def sweep(
     file: tyro.conf.Positional[Path],
     out: Path = Path("runs"),
-    workers: int | None = None,
-    pack: int | None = None,
+    workers: OptionalInt = None,
+    pack: OptionalInt = None,
     set: Replacements = (),
-    limit: int | None = None,
-    device: str | None = None,
+    limit: OptionalInt = None,
+    device: OptionalText = None,
     threads: int = 1,
     search_seed: int = 0,
-    storage: str | None = None,
+    storage: OptionalText = None,
     online: bool = False,
 ) -> int:
     """Run a W&B sweep YAML on this machine, without account or network. Only what is missing is
@@ -136,8 +149,8 @@ def rerun(
     seeds: str = "1,2,3,4,5",
     set: Replacements = (),
     out: Path = Path("runs"),
-    workers: int | None = None,
-    device: str | None = None,
+    workers: OptionalInt = None,
+    device: OptionalText = None,
     threads: int = 1,
     online: bool = False,
 ) -> int:
@@ -170,9 +183,9 @@ def rerun(
 
 
 def report(
-    runs: tyro.conf.Positional[tuple[Path, ...]],
-    out: Path | None = None,
-    target: float | None = None,
+    runs: Paths,
+    out: OptionalPath = None,
+    target: OptionalFloat = None,
     best_epoch: bool = False,
     watch: bool = False,
     serve: bool = False,
@@ -231,8 +244,8 @@ def _watch(
 def agent(
     sweep: tyro.conf.Positional[str],
     pack: int = 8,
-    count: int | None = None,
-    device: str | None = None,
+    count: OptionalInt = None,
+    device: OptionalText = None,
     threads: int = 1,
 ) -> int:
     """Train what the W&B server of a sweep suggests, several runs at once in this process. `wandb
@@ -250,8 +263,8 @@ def agent(
     _check_at_least_one(pack=pack, count=count, threads=threads)
     outcome = pack_agent.run(sweep, pack, count, device, threads)
     print(
-        f"{sweep}: {outcome.trained} runs trained ({outcome.stopped} stopped by the server),"
-        f" {len(outcome.failed)} failed"
+        f"{sweep}: {values.count(outcome.trained, 'run')} trained"
+        f" ({outcome.stopped} stopped by the server), {len(outcome.failed)} failed"
     )
     if outcome.signal == signal.SIGINT:
         raise KeyboardInterrupt
@@ -261,8 +274,8 @@ def agent(
 
 
 def sync(
-    folders: tyro.conf.Positional[tuple[Path, ...]],
-    device: str | None = None,
+    folders: Paths,
+    device: OptionalText = None,
     threads: int = 1,
 ) -> int:
     """Complete W&B runs from the run folders on this machine: upload what the server lacks, and
@@ -282,8 +295,8 @@ def sync(
     for run, why in outcome.left.items():
         print(f"left: {run}: {why}", file=sys.stderr)
     print(
-        f"{outcome.uploaded} runs uploaded, {outcome.continued} trained to their end,"
-        f" {outcome.complete} were complete, {len(outcome.left)} left"
+        f"{values.count(outcome.uploaded, 'run')} uploaded, {outcome.continued} trained to their"
+        f" end, {outcome.complete} were complete, {len(outcome.left)} left"
     )
     if outcome.signal:
         raise KeyboardInterrupt
@@ -311,7 +324,8 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     for line in pulled.skipped + pulled.set_aside:
         print(line, file=sys.stderr)
     print(
-        f"{pulled.folder}: {pulled.fetched} runs fetched, {pulled.unchanged} unchanged"
+        f"{pulled.folder}: {values.count(pulled.fetched, 'run')} fetched,"
+        f" {pulled.unchanged} unchanged"
         + (f", {len(pulled.refused)} left out" if pulled.refused else "")
         + (
             f"; {pulled.duplicates} of a configuration that another has"
@@ -324,9 +338,9 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
 
 def publish(
     runs: tyro.conf.Positional[Path],
-    out: Path | None = None,
-    target: float | None = None,
-    project: str | None = None,
+    out: OptionalPath = None,
+    target: OptionalFloat = None,
+    project: OptionalText = None,
 ) -> int:
     """Publish a sweep's report on W&B, as a Report and a saved workspace; again, the same ones are
     updated. Runs that W&B does not have yet are uploaded first.
@@ -344,7 +358,7 @@ def publish(
     out = out or Path("reports") / runs.resolve().name
     published = publishing.publish(runs, out, target, project)
     if published.uploaded:
-        print(f"{runs}: {published.uploaded} runs uploaded")
+        print(f"{runs}: {values.count(published.uploaded, 'run')} uploaded")
     print(published.report)
     print(published.workspace)
     return 0

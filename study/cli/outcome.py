@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from study.errors import UsageError
 from study.sweep.outcome import Outcome
+from study.values import count
 
 if TYPE_CHECKING:
     from study.report.variants import Study, Variant
@@ -17,10 +18,10 @@ def report(folder: Path, outcome: Outcome) -> int:
     for warning in outcome.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
-        f"{folder}: {outcome.trained} runs trained now"
+        f"{folder}: {count(outcome.trained, 'run')} trained"
         + (f" ({outcome.stopped} stopped early)" if outcome.stopped else "")
-        + f", {outcome.existing} were there, {len(outcome.failed)} failed,"
-        f" {outcome.remaining} left for later"
+        + f", {outcome.existing} already done, {len(outcome.failed)} failed,"
+        f" {outcome.remaining} remaining"
         + (f"; {outcome.logged} logged to W&B only" if outcome.logged else "")
         + (f"; {outcome.by_other_workers} by other workers" if outcome.by_other_workers else "")
         + (f"; {outcome.end_reason}" if outcome.end_reason else "")
@@ -54,6 +55,8 @@ def _best_of(study: "Study", family: "list[Variant]") -> str:
 
     best = family[0]
     value = words.in_words(best.last(study.rank_key), study.metric)
-    seeds = words.count(len(best.runs), "seed")
+    seeds = count(len(best.runs), "seed")
+    if len(best.runs) == 2:
+        seeds += ", whose interval is too wide to be useful: train 3 or more"
     name = f"best: {best.label}," if len(family) > 1 else f"{best.label}:"
     return f"{name} {study.metric.title} {value} ({seeds})"

@@ -16,7 +16,7 @@ from study.labels import labels, slug
 from study.planned import Plan
 from study.report.variants import Study, Variant
 from study.runs import FINISHED, Run
-from study.values import number
+from study.values import count, number
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,14 @@ def collect(*folders: Path, read: Callable[[Path], Run] = runs.read) -> Study:
         raise UsageError(f"{folder}: no run in it can be read ({why})")
     study = gather({name: group for name, (group, _) in found.items()}, plans, unread)
     for why, left in study.unread_by_cause.items():
-        which = left[0] if len(left) == 1 else f"{len(left)} runs, such as {left[0]}"
+        which = left[0] if len(left) == 1 else f"{count(len(left), 'run')}, such as {left[0]}"
         log.warning("left out: %s: %s", which, why)
     for name, path in zip(names, folders):
         if found[name][0] and not any(variant.sweep == name for variant in study.variants):
-            count = sum(run.path.parent == path for run in study.all)
-            raise UsageError(f"{path}: none of its {count} runs has finished; run the sweep first")
+            total = sum(run.path.parent == path for run in study.all)
+            raise UsageError(
+                f"{path}: has {count(total, 'run')}, none of them finished; run the sweep first"
+            )
     return study
 
 

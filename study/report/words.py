@@ -6,6 +6,7 @@ import numpy as np
 
 from study.planned import Metric, default_metric
 from study.report import stats
+from study.values import count as count  # so that who writes sentences finds all of it here
 
 MOST_NAMED = 8  # words of a list in a sentence
 
@@ -35,8 +36,3 @@ def listed(words: Sequence[str]) -> str:
     separator = "; " if any("," in word for word in words) else ", "
     more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
     return separator.join(words[:MOST_NAMED]) + more
-
-
-def count(n: int, noun: str) -> str:
-    """A number and its noun: 1 run, 2 runs, 1,000 runs."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from study.planned import Metric, default_metric
 from study.runs import STOPPED, Run
 from study.sweep.worker import Task, Worker
+from study.values import count
 
 FIRST = 5  # seconds of training before its pace counts: its first batches are slow
 EVERY = 30  # seconds between two lines of a worker
@@ -33,8 +34,9 @@ class Progress:
         self.began: tuple[float, float] | None = None
         self.reported = dict.fromkeys(range(position), -math.inf)
         if quiet:
-            print(f"{runs} runs, {epochs} epochs, {position} at once", file=sys.stderr, flush=True)
-        self.bar = tqdm(total=epochs, desc=f"{runs} runs", unit="epoch", position=position,
+            ahead = f"{count(runs, 'run')}, {count(epochs, 'epoch')}, {position} at once"
+            print(ahead, file=sys.stderr, flush=True)
+        self.bar = tqdm(total=epochs, desc=count(runs, "run"), unit="epoch", position=position,
                         smoothing=0.05, disable=quiet)  # fmt: skip
 
     def end_epoch(self) -> None:

@@ -5,6 +5,7 @@ not is an error that names it; it is never ignored.
 """
 
 import contextlib
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from study.planned import Metric, Plan
 from study.sweep import hyperband, objective, space, yaml_file
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import Parameter
-from study.values import nearest, one_of, text
+from study.values import count, nearest, one_of, text
 
 METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
@@ -29,6 +30,8 @@ WANDB_KEYS = {"program", "command", "project", "entity", "description", "setting
 KEYS = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
 PROGRAM = "study/sweep/agent.py"
 MODULE = "study.sweep.agent"
+RANGE = re.compile(r"(\d{1,9})\D+(\d{1,9})")  # as others write several seeds
+MOST_SEEDS = 20  # of a range that a message lists
 SAMPLES = 200  # of a search's configurations, checked when its file is read
 
 
@@ -148,9 +151,11 @@ class Sweep:
 
     def __str__(self) -> str:
         if self.method == "grid":
-            return f"grid, {len(self.grid):,} configurations"
+            return f"grid, {count(len(self.grid), 'configuration')}"
         names = ", ".join(p.name for p in self.varying)
-        return f"{self.method} over {names}, {self.run_cap or 'any number of'} configurations"
+        cap = self.run_cap
+        many = count(cap, "configuration") if cap else "any number of configurations"
+        return f"{self.method} over {names}, {many}"
 
 
 def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
@@ -236,8 +241,8 @@ def _check_steps(plan: Plan, replaced: Collection[str]) -> None:
     """Refuse a description whose steps are not those of the grid in the file."""
     if plan.steps and not replaced and not plan.step_configs:
         raise UsageError(
-            f"description: has {len(plan.steps)} steps; allowed is one for each configuration of a"
-            " grid, in their order"
+            f"description: has {count(len(plan.steps), 'step')}; allowed is one for each"
+            " configuration of a grid, in their order"
         )
 
 
@@ -341,6 +346,10 @@ def _values(name: str, words: str, place: str) -> Parameter:
     """Parse `1,2,3` into a parameter and its values. place: where they stand, for messages."""
     field, faults = FIELDS[name].at(place), Faults()
     values = [faults.attempt(field.parse, word) for word in words.split(",")]
+    if name == "seed" and faults.lines and (given := RANGE.fullmatch(words)):
+        first, last = int(given[1]), int(given[2])
+        listed = range(first, last + 1) if 0 < last - first < MOST_SEEDS else (1, 2, 3)
+        faults.lines[-1] += f"; separate seeds with commas: {','.join(map(str, listed))}"
     faults.check()
     return space.choice(name, values)
 

@@ -25,8 +25,9 @@ def test_the_best_configuration_and_the_next_command_come_last(made, tmp_path, c
     code, lines = printed(folder, Outcome(trained=3, existing=1), capsys)
     assert code == 0
     assert lines == [
-        f"{folder}: 3 runs trained now, 1 were there, 0 failed, 0 left for later",
-        "best: BN, test accuracy 98.10 ± 1.27 % (2 seeds)",
+        f"{folder}: 3 runs trained, 1 already done, 0 failed, 0 remaining",
+        "best: BN, test accuracy 98.10 ± 1.27 % (2 seeds, whose interval is too wide to be"
+        " useful: train 3 or more)",
         f"report: study report '{folder}'",
     ]
     plan = Plan("my sweep", "grid", Metric("test/loss", False, None), "0")
@@ -43,6 +44,13 @@ def test_what_is_not_to_be_compared_has_a_best_of_its_own(made, tmp_path, capsys
     found = [line.partition(" test accuracy ")[::2] for line in lines[1:-1]]
     assert [value for _, value in found] == [f"{v} % (1 seed)" for v in ("99.40", "97.00", "73.00")]
     assert [name.startswith("best: ") for name, _ in found] == [True, False, False]
+
+
+def test_three_seeds_are_told_without_advice(made, tmp_path, capsys):  # noqa: F811
+    write_runs(made, Config(), 98.0, 98.2, 98.1)
+    _, lines = printed(tmp_path / "runs/my sweep", Outcome(trained=1, remaining=2), capsys)
+    assert "1 run trained, 0 already done, 0 failed, 2 remaining" in lines[0]
+    assert lines[1].endswith("98.10 ± 0.25 % (3 seeds)")
 
 
 def test_one_configuration_is_not_the_best(made, tmp_path, capsys):  # noqa: F811

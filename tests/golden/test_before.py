@@ -50,7 +50,7 @@ def test_a_sweep_of_before_goes_on_and_is_reported(before, command, quick):
     reached = {path.parent.name: path.read_text() for path in before.glob("*/history.jsonl")}
     done = command("sweep", GOLDEN / "before.yaml", "--workers", "1")
     assert done.returncode == 0, done.stderr
-    assert "1 runs trained now" in done.stdout and "3 were there" in done.stdout
+    assert "1 run trained" in done.stdout and "3 already done" in done.stdout
     for name, history in reached.items():
         assert (before / name / "history.jsonl").read_text().startswith(history)
     assert {run.state for run in runs.find(before)} == {"finished"}

@@ -38,7 +38,7 @@ def test_the_long_numbers_of_a_search_are_short_in_labels(made, tmp_path):
 
 def test_a_sweep_without_a_finished_run_is_refused(made, tmp_path):
     made(Config(), curve(99.0), runs.FAILED, cause="x")
-    with pytest.raises(UsageError, match="none of its 1 runs has finished"):
+    with pytest.raises(UsageError, match="has 1 run, none of them finished"):
         grouping.collect(tmp_path / "runs/mine")
 
 

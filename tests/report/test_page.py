@@ -114,7 +114,7 @@ def test_failed_runs_are_listed_and_in_no_mean(made, tmp_path, quick):
 
 def test_nothing_finished_is_refused(made, tmp_path):
     made(Config(), curve(99.0), runs.FAILED, cause="x")
-    with pytest.raises(UsageError, match="none of its 1 runs has finished"):
+    with pytest.raises(UsageError, match="has 1 run, none of them finished"):
         page.write(tmp_path / "runs/mine", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -294,11 +294,9 @@ def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
     sweep_offline(machine)
     assert not server.runs
     (machine.home / "runs").rename(machine.home / "copied")
-    for logged in ("; 1 logged to W&B only", "left for later\n"):  # twice: nothing comes double
+    for logged in ("; 1 logged to W&B only", "remaining\n"):  # twice: nothing comes double
         code, output = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
-        assert code == 0 and "0 runs trained now, 1 were there" in output and logged in output, (
-            output
-        )
+        assert code == 0 and "0 runs trained, 1 already done" in output and logged in output, output
     [run] = server.runs.values()
     assert run.state == "finished" and epochs(run) == [1, 2]
     assert whole_table(server)
@@ -350,7 +348,7 @@ def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
     more = list(sweep.runs.values())[3]
     more.write("wandb-history.jsonl", 700, [json.dumps({"_step": 700} | rows[-1] | {"epoch": 701})])
     code, output = machine.study("pull", sweep.path)
-    assert code == 0 and "1 runs fetched, 19 unchanged" in output, output
+    assert code == 0 and "1 run fetched, 19 unchanged" in output, output
 
 
 def descendants(pid: int) -> set[int]:

@@ -56,14 +56,14 @@ def sweep(tmp_path):
 def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     first = command("sweep", sweep, "--limit", 1, "--set", "norm=batch")
     assert first.returncode == 0, first.stderr
-    assert "1 runs trained now, 0 were there, 0 failed, 1 left for later" in first.stdout
+    assert "1 run trained, 0 already done, 0 failed, 1 remaining" in first.stdout
     second = command("sweep", sweep)
     assert second.returncode == 0, second.stderr
-    assert "3 runs trained now, 1 were there" in second.stdout
+    assert "3 runs trained, 1 already done" in second.stdout
     assert "3/3" in second.stderr
     assert re.search(r"3/3  .*: test accuracy \d+\.\d\d \(highest \d+\.\d\d\)", second.stderr)
     third = command("sweep", sweep)
-    assert "0 runs trained now, 4 were there" in third.stdout
+    assert "0 runs trained, 4 already done" in third.stdout
     assert len(planned.read(tmp_path / "runs/mine").configs) == 4
     found = runs.find(tmp_path / "runs/mine")
     assert len(found) == 4
@@ -77,7 +77,7 @@ def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, com
     sweep.write_text(SWEEP.replace("lr: {values: [0.05]}", "lr: {values: [1.0e+9, 0.05]}"))
     done = command("sweep", sweep, "--set", "norm=none", "seed=1")
     assert done.returncode == 1
-    assert "1 runs trained now, 0 were there, 1 failed" in done.stdout
+    assert "1 run trained, 0 already done, 1 failed" in done.stdout
     assert "lower lr" in done.stderr and "lr 1000000000" in done.stderr
     assert "Traceback" not in done.stderr
     states = {run.config.lr: run.state for run in runs.find(tmp_path / "runs/mine")}
@@ -87,7 +87,7 @@ def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, com
 def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, command):
     lengths = ("--pack", 3, "--set", "epochs=1")
     done = command("sweep", sweep, *lengths, "lr=0.05,1.0e+9", "--workers", 1)
-    assert done.returncode == 1 and "0 were there, 4 failed" in done.stdout
+    assert done.returncode == 1 and "0 already done, 4 failed" in done.stdout
     trained = [run for run in runs.find(tmp_path / "runs/mine") if run.done]
     assert {(run.config.lr, run.config.norm) for run in trained} == {
         (0.05, "batch"),
@@ -98,7 +98,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
         assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("pack", 3, 1)
         assert marks.is_recorded(run.path)
     again = command("sweep", sweep, *lengths)
-    assert "0 runs trained now, 4 were there" in again.stdout
+    assert "0 runs trained, 4 already done" in again.stdout
 
 
 def test_a_gpu_has_two_workers_but_of_a_search_that_learns(sweep):

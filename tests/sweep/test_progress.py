@@ -43,6 +43,8 @@ def test_a_line_of_each_worker_once_its_pace_is_known_then_every_thirty_seconds(
     shown = Progress(epochs=8, runs=2, position=2, quiet=True, metric=None)
     workers = [made(slot) for slot in range(2)]
     assert capfd.readouterr().err == "2 runs, 8 epochs, 2 at once\n"
+    Progress(epochs=1, runs=1, position=1, quiet=True, metric=None)
+    assert capfd.readouterr().err == "1 run, 1 epoch, 1 at once\n"
     shown.report(workers)
     clock.seconds = 10
     shown.report(workers)

@@ -64,6 +64,8 @@ def test_the_far_tail_of_a_normal_is_no_reason_to_refuse(written):
 
 def test_run_cap_caps(written):
     assert len(spec.read(written(GRID + "run_cap: 3\n")).configs) == 3
+    one = spec.read(written(GRID + "run_cap: 1\n"))
+    assert str(one) == "grid, 1 configuration"
 
 
 @pytest.mark.parametrize(

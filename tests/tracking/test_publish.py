@@ -202,7 +202,7 @@ def test_again_and_elsewhere_the_same_report_is_updated(server, made, publish, t
     shutil.rmtree(tmp_path / "reports")
     made(Config(norm="layer", seed=2), curve(99.9, 3))  # trained since, on another machine
     code, again = publish()
-    assert code == 0 and again == "runs/mine: 1 runs uploaded\n" + first.split("\n", 1)[1]
+    assert code == 0 and again == "runs/mine: 1 run uploaded\n" + first.split("\n", 1)[1]
     assert len(uploaded(server)) == 3 and len(report_run(server).rows) == 2
     for view in (report(server), workspace(server)):
         assert view.saves == 2

@@ -135,7 +135,7 @@ def test_a_run_that_is_deleted_on_the_server_leaves_the_means(client, tmp_path, 
     assert (folder / f"{name}.deleted" / runs.HISTORY).is_file()
     assert [run.config.seed for run in collect(folder).all] == [3]
     client.runs[gone.id] = gone  # and if it comes again, it is a run again
-    assert "1 runs fetched, 1 unchanged" in command("pull", sweep.path).stdout
+    assert "1 run fetched, 1 unchanged" in command("pull", sweep.path).stdout
     del client.runs[gone.id]
     assert f"set aside as {name}.deleted-2" in command("pull", sweep.path).stderr
 
@@ -180,7 +180,7 @@ def test_an_outage_ends_a_pull_in_one_line_and_loses_nothing(
     assert line == f"study: {sweep.path}: the server went away (cut): pull again, to go on"
     client.recover()
     monkeypatch.setattr(server_run, "fetch", fetch)
-    assert "1 runs fetched, 8 unchanged" in command("pull", sweep.path).stdout
+    assert "1 run fetched, 8 unchanged" in command("pull", sweep.path).stdout
 
 
 @pytest.mark.parametrize(

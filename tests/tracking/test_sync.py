@@ -65,14 +65,14 @@ def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(
     output = finish(agent)
     [run] = sweep.runs.values()
     folder = folder_of(machine, run)
-    assert agent.returncode == 0 and "1 runs trained" in output and "0 failed" in output, output
+    assert agent.returncode == 0 and "1 run trained" in output and "0 failed" in output, output
     assert f"`study sync {folder}` completes it" in output, output
     assert run.state == "running" and len(run.rows) < 6 and not run.files.get("misclassified.npz")
     assert not marks.is_recorded(folder, "online")
     server.recover()
     server.crash(run.id)
     code, output = machine.study("sync", folder)
-    assert code == 0 and "1 runs uploaded, 0 trained to their end" in output, output
+    assert code == 0 and "1 run uploaded, 0 trained to their end" in output, output
     assert run.state == "finished" and epochs(run) == [1, 2, 3, 4, 5, 6]
     assert set(logger.TABLES) <= run.summary.keys() and "misclassified.npz" in run.files
 

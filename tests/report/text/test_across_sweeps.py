@@ -114,7 +114,7 @@ def test_a_sweep_is_not_compared_with_itself_or_nothing(made, tmp_path, capsys):
     for words, message in (
         ([], "give the folder of a sweep"),
         ([old, old], "given twice"),
-        ([old, new], "none of its 1 runs has finished"),
+        ([old, new], "has 1 run, none of them finished"),
     ):
         assert main(["report", *words, "--out", str(tmp_path / "out")]) == 2
         assert message in capsys.readouterr().err
