@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from study.report import stats
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import contenders, limits, perfect_value
+from study.report.figures.limits import MARGIN, contenders, limits, perfect_value
 from study.report.figures.styles import Style
 from study.report.stats import Interval
 from study.report.variants import SHOWN, TEST, Study, Variant
@@ -126,10 +126,21 @@ def forest(study: Study) -> Forest:
 def _panel(study: Study, family: Sequence[Variant]) -> Panel:
     rows = [_row(study, variant) for variant in family]
     perfect = perfect_value(study.metric)
-    close = [rows[i].score for i in contenders([row.score.mean for row in rows], perfect)]
-    bounds = [bound for score in close for bound in (score.low, score.high)]
-    low, high = limits([[score.mean] for score in close], bounds, perfect)
+    close = [rows[i] for i in contenders([row.score.mean for row in rows], perfect)]
+    bounds = [bound for row in close for bound in (row.score.low, row.score.high)]
+    low, high = limits([[row.score.mean] for row in close], bounds, perfect)
+    low, high = _with_seeds(low, high, [seed for row in close for seed in row.seeds])
     return Panel(study.describe_kind(family[0]), rows, low, high)
+
+
+def _with_seeds(low: float, high: float, seeds: Sequence[float]) -> tuple[float, float]:
+    """Widen an axis to the seeds beyond it, but for those that are further from it than it is
+    long, beside which the intervals could not be told apart."""
+    width = high - low
+    near = [seed for seed in seeds if low - width <= seed <= high + width]
+    inside = [low, high, *(seed - MARGIN * width for seed in near)]
+    inside += [seed + MARGIN * width for seed in near]
+    return min(inside), max(inside)
 
 
 def draw(folder: Path, study: Study) -> SavedFigure:

@@ -32,6 +32,20 @@ def test_a_variant_far_behind_is_a_triangle_at_the_edge(saved, tmp_path):
     assert triangle.get_xdata()[0] == low and triangle.get_ydata()[0] == 0
 
 
+def test_the_axis_has_all_seeds_but_one_far_away(saved, tmp_path):
+    ten = (99.4, 99.41, 99.42, 99.43, 99.44, 99.45, 99.46, 99.47, 99.48, 99.55)
+    final.draw(tmp_path, study(*spread(Config(), *ten), *spread(Config(norm="layer"), *ten[::-1])))
+    [axes] = saved["final"][0].axes
+    low, high = axes.get_xlim()
+    assert 99.3 < low < 99.4 and 99.55 < high < 99.65
+    assert not [line for line in axes.lines if line.get_marker() in "<>"]
+    odd = (98.0, *ten[1:])
+    final.draw(tmp_path, study(*spread(Config(), *ten), *spread(Config(norm="layer"), *odd)))
+    [axes] = saved["final"][0].axes
+    assert axes.get_xlim()[0] > 98
+    assert [line.get_ydata()[0] for line in axes.lines if line.get_marker() == "<"] == [0]
+
+
 def test_epochs_are_not_ranked_by_one_another(saved, tmp_path):
     one, two = Config(epochs=12), Config(norm="layer", epochs=20)
     made = study(*spread(one, 99.9), *spread(Config(epochs=20), 99.1), *spread(two, 99.3))
