@@ -11,7 +11,7 @@ LOWEST_TESTS ?= tests/golden tests/train tests/report tests/test_config.py
 LOWEST = import re, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*(re.sub(">=([^,]*).*", r"==\1", bound) for bound in project["dependencies"]), sep="\n")
 
-.PHONY: help install study test test-schema test-lowest test-cluster lint bench report notebook sweep agents clean
+.PHONY: help install study test test-schema test-lowest test-cluster dev lint bench report notebook sweep agents clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,8 @@ test-lowest: .venv-lowest/installed ## Test on the lowest releases that pyprojec
 test-cluster: .venv/installed-dev ## Test on a real Slurm and PostgreSQL (Debian, as root: installs them)
 	apt-get install -y -qq slurm-wlm postgresql python3-psycopg2
 	.venv/bin/python -m pytest -n 0 -m cluster tests/sweep
+
+dev: .venv/installed-dev ## Set up .venv for development too: pytest, ruff, mypy
 
 lint: .venv/installed-dev ## Check style with ruff and types with mypy
 	.venv/bin/ruff check .

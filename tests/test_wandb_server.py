@@ -4,6 +4,7 @@ tests/sweep/test_agent.py)."""
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -203,3 +204,14 @@ def test_an_unknown_request_is_refused_and_noted() -> None:
             urllib.request.urlopen(f"{server.url}/nowhere")
         assert "Weather" in error["message"]
         assert server.unknown == [error["message"], "GET /nowhere"]
+
+
+def test_it_serves_by_hand_until_ctrl_c():
+    command = [sys.executable, "-m", "tests.wandb_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        settings = process.stdout.readline() + process.stdout.readline()
+        url = settings.partition("WANDB_BASE_URL=")[2].split()[0]
+        with pytest.raises(urllib.error.HTTPError):  # it answers, if not to this
+            urllib.request.urlopen(f"{url}/nothing")
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 0 and settings.count("\nexport ") == 1

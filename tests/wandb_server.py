@@ -6,6 +6,8 @@
         subprocess.Popen(["wandb", "agent", sweep.path], env=server.environment(folder))
         server.wait_for(lambda: sweep.state == "FINISHED")
 
+`python -m tests.wandb_server` serves until Ctrl-C, for who would try the commands by hand.
+
 It speaks as much of the protocol of wandb 0.31 as sweeps, runs, tables, artifacts, resuming,
 syncing, reports, workspaces and the public API need. All is kept in memory, as plain data that a
 test may read (`server.runs`, `server.sweeps`, `server.views`), and nothing is printed. What it
@@ -23,6 +25,7 @@ It is simpler than the real backend in ways that a test must know:
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import itertools
 import json
@@ -31,6 +34,7 @@ import os
 import random
 import re
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
@@ -1027,3 +1031,17 @@ class _Request(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+def main() -> None:
+    """Serve until Ctrl-C, for who would try the W&B commands without an account."""
+    with Server() as server, tempfile.TemporaryDirectory(prefix="wandb_server_") as home:
+        print("# A stand-in for W&B, in memory and without a dashboard. In another terminal:")
+        settings = " ".join(f"{k}={v}" for k, v in server.settings(Path(home)).items())
+        print(f"export {settings}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
