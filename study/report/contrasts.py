@@ -6,7 +6,6 @@ a pair alone has two. What this gains, and where it errs: docs/statistics.md.
 """
 
 import functools
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,10 +39,11 @@ class Contrast(NamedTuple):
         return self.p < LEVEL
 
 
-def compare(scores: Sequence[Scores], first: int | None = None) -> dict[tuple[int, int], Contrast]:
+def compare(scores: Sequence[Scores], few: int | None = None) -> dict[tuple[int, int], Contrast]:
     """Compare every two variants, each seed -> accuracy; by their indices, the lower one first.
 
-    Where only the `first` few are asked for, they stand among all pairs as any other.
+    Where only the pairs of the first `few` are asked for, and those of the very first with any,
+    they stand among all pairs as any other.
 
     Pairs of variants of like spread are tested by Tukey's studentized range of all variants, with
     the pooled error, or the pair's own where that is larger. Pairs with a variant of larger spread
@@ -52,9 +52,11 @@ def compare(scores: Sequence[Scores], first: int | None = None) -> dict[tuple[in
     Sources: Tukey 1953 (The problem of multiple comparisons); Kramer 1956 (Biometrics 12), where
     seeds are missing.
     """
+    indices = range(len(scores))
     pairs = {
         (i, j): np.array([scores[i][seed] - scores[j][seed] for seed in sorted(common)])
-        for i, j in itertools.combinations(range(len(scores))[:first], 2)
+        for i in indices
+        for j in indices[i + 1 : few if i else None]
         for common in [scores[i].keys() & scores[j].keys()]
     }
     variants = sum(len(values) > 1 for values in scores)

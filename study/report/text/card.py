@@ -8,7 +8,7 @@ import numpy as np
 
 from study.report.axis import varying
 from study.report.text.findings import MOST_FAMILIES
-from study.report.text.pairs import MOST, Pair, lead
+from study.report.text.pairs import Pair, lead
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 
@@ -187,8 +187,7 @@ def _verdict(
     if ahead:  # of a study ranked by another metric
         return OPEN, f"First of {n} variants", f"In test accuracy it is behind {listed(ahead)}."
     if level:
-        more = "or more " if level + 1 == MOST < n else ""
-        heading = f"Not significantly different from the first: {level} {more}of {n - 1} others"
+        heading = f"Not significantly different from the first: {level} of {n - 1} others"
         first = next(pair for pair in known if not pair.contrast.significant)
         difference = _difference(first, "the second", len(with_best))
         words = f"The first is {difference}: that may be chance.{too_few}"
@@ -196,8 +195,7 @@ def _verdict(
     difference = _difference(known[0], known[0].two.label, len(with_best))
     if unknown:
         return OPEN, f"First of {n} variants", f"It is {difference}.{too_few}"
-    others = "all others" if n <= MOST else f"the next {MOST - 1}"
-    return WON, f"Best of {n} variants", f"Significantly different from {others}: {difference}."
+    return WON, f"Best of {n} variants", f"Significantly different from all others: {difference}."
 
 
 def _difference(pair: Pair, other: str, others: int) -> str:

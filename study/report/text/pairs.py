@@ -10,7 +10,7 @@ from study.report import contrasts, stats
 from study.report.contrasts import Contrast
 from study.report.variants import TEST, Study, Variant
 
-MOST = 20  # variants of a kind, the best first, whose pairs are listed
+MOST = 20  # variants of a kind, the best first, that are compared with each other
 HALF_WIDTH = 0.1  # points: pairs.csv says how many seeds an interval this wide either way takes
 HEADER = (
     "one", "two", "seeds", "difference", "low", "high", "p", "family_low", "family_high",
@@ -46,7 +46,8 @@ class Pair:
 
 
 def compare(study: Study) -> list[Pair]:
-    """Compare all pairs of the best variants of each kind, the better one first."""
+    """Compare all pairs of the best variants of each kind, and the first with all, the better one
+    first."""
     return [pair for family in study.families for pair in _family(family)]
 
 

@@ -55,13 +55,25 @@ def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
     assert [line.label for line in tie.lines] == ["BN", "GN"]
     many = [spread(Config(lr=lr / 100), 99.4, 99.1 + lr / 100) for lr in range(1, 31)]
     [tie] = cards(*(each for group in many for each in group))
-    assert (
-        tie.heading == "Not significantly different from the first: 19 or more of 29 others"
-        and len(tie.lines) == card.MOST_TIED
-    )
-    assert "17 more do not differ significantly from the first." in tie.verdict
+    assert tie.heading == "Not significantly different from the first: 29 of 29 others"
+    assert len(tie.lines) == card.MOST_TIED
+    assert "27 more do not differ significantly from the first." in tie.verdict
     [tie] = cards(*(each for group in many[-4:] for each in group))
     assert "1 more does not differ significantly from the first." in tie.verdict
+
+
+def test_the_first_is_compared_with_all_others_however_many():
+    """The last may vary so much that nothing tells them from the first."""
+    close = [
+        spread(Config(lr=lr / 100), 99.4 - lr, 99.4 + 0.01 * (lr % 3) - lr) for lr in range(1, 22)
+    ]
+    wild = spread(LN, 98.9, 20.0)
+    [tie] = cards(*wild, *(each for group in close for each in group))
+    assert tie.heading == "Not significantly different from the first: 1 of 21 others"
+    assert [line.number for line in tie.lines] == [1, 22]
+    [won] = cards(*(each for group in close for each in group))
+    assert won.heading == "Best of 21 variants"
+    assert won.verdict.startswith("Significantly different from all others: 1.00 points")
 
 
 def test_too_few_seeds_tell_nothing():

@@ -30,6 +30,18 @@ def test_all_pairs_of_a_kind_are_compared_together_the_better_first():
     assert np.isnan(row["images_error"])  # no run kept its images
 
 
+def test_of_many_the_first_is_compared_with_all_and_the_best_with_each_other():
+    many = [spread(Config(lr=lr / 100), 99 - lr, 99.2 - lr) for lr in range(1, pairs.MOST + 4)]
+    study = grouping.gather({"mine": [run for group in many for run in group]})
+    compared = pairs.compare(study)
+    with_first = [pair.two for pair in compared if pair.one is study.families[0][0]]
+    assert with_first == study.families[0][1:]
+    best = study.families[0][: pairs.MOST]
+    others = [pair for pair in compared if pair.one is not best[0]]
+    assert len(others) == (pairs.MOST - 1) * (pairs.MOST - 2) / 2
+    assert all(pair.two in best for pair in others)
+
+
 def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp_path):
     all_runs = [
         kept(tmp_path, config, seed, index)
