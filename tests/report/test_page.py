@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from study import files, planned, runs
 from study.config import Config
 from study.errors import UsageError
 from study.report import page
+from study.report.text import card
 from tests.report.conftest import curve
 
 
@@ -159,6 +161,16 @@ def test_the_same_runs_give_the_same_report(made, tmp_path):
     assert one.read_bytes() == two.read_bytes()
     pdf = "figures/test_loss.pdf"
     assert (one.parent / pdf).read_bytes() == (two.parent / pdf).read_bytes()
+
+
+def test_a_card_in_markdown_keeps_the_numbers_of_its_variants():
+    """A list of Markdown's own numbers would call the third the second."""
+    lines = [card.Line(1, "BN", "99.41 %", ""), card.Line(3, "GN", "99.16 %", "8,000 parameters")]
+    tie = card.Card("Heading", "", "Measured.", lines, "Verdict.", card.TIE)
+    assert page.cards(SimpleNamespace(cards=[tie])) == (
+        "**Heading:**\n\n- **1** BN: **99.41 %**\n- **3** GN: **99.16 %** (8,000 parameters)\n\n"
+        "Verdict. Measured.\n\n"
+    )
 
 
 def test_the_page_prints_the_command_with_the_folder_quoted(made, tmp_path, quick):

@@ -118,7 +118,7 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
     if len(level) >= MOST_TIED:
         more = len(level) + 1 - MOST_TIED
         differ = "does not differ" if more == 1 else "do not differ"
-        verdict += f" {more} more {differ} significantly from the first."
+        verdict += f" {more} more {differ} significantly from {best.label}."
     return Card(
         heading,
         study.describe_kind(best),
@@ -174,7 +174,7 @@ def _verdict(
 ) -> tuple[str, str, str]:
     """The outcome, the heading of a card, and its verdict: by how much the best is ahead, and
     whether it differs significantly from the others, but for `level` of them."""
-    n = len(family)
+    best, n = family[0].label, len(family)
     if n < 2:
         return OPEN, "The only variant", "There is nothing to compare it with."
     known = [pair for pair in with_best if _known(pair)]
@@ -189,21 +189,21 @@ def _verdict(
     if level:
         heading = f"Not significantly different from the first: {level} of {n - 1} others"
         first = next(pair for pair in known if not pair.contrast.significant)
-        difference = _difference(first, "the second", len(with_best))
-        words = f"The first is {difference}: that may be chance.{too_few}"
+        words = f"{best} is {_difference(first, len(with_best))}: that may be chance.{too_few}"
         return TIE, heading, words
-    difference = _difference(known[0], known[0].two.label, len(with_best))
+    difference = _difference(known[0], len(with_best))
     if unknown:
         return OPEN, f"First of {n} variants", f"It is {difference}.{too_few}"
     return WON, f"Best of {n} variants", f"Significantly different from all others: {difference}."
 
 
-def _difference(pair: Pair, other: str, others: int) -> str:
-    """How far the one of a pair is ahead of the `other`, or behind it, with the interval."""
+def _difference(pair: Pair, others: int) -> str:
+    """How far the one of a pair is ahead of the other, or behind it, with the interval; `others`:
+    how many the one is compared with."""
     is_ahead, points, ends = lead(pair)
     side = "ahead of" if is_ahead else "behind"
     together = " for all pairs together" if others > 1 else ""
     return (
-        f"{points} points of test accuracy {side} {other} (95 % interval{together} {ends},"
+        f"{points} points of test accuracy {side} {pair.two.label} (95 % interval{together} {ends},"
         f" {format_p(pair.contrast.p)})"
     )

@@ -57,9 +57,16 @@ def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
     [tie] = cards(*(each for group in many for each in group))
     assert tie.heading == "Not significantly different from the first: 29 of 29 others"
     assert len(tie.lines) == card.MOST_TIED
-    assert "27 more do not differ significantly from the first." in tie.verdict
+    assert "27 more do not differ significantly from BN, lr 0.3." in tie.verdict
     [tie] = cards(*(each for group in many[-4:] for each in group))
-    assert "1 more does not differ significantly from the first." in tie.verdict
+    assert "1 more does not differ significantly from BN, lr 0.3." in tie.verdict
+
+
+def test_a_tie_names_whom_the_first_is_ahead_of_who_may_not_be_the_second():
+    apart = spread(LN, 99.30, 99.31, 99.33)
+    [tie] = cards(*spread(BN, 99.40, 99.41, 99.42), *apart, *spread(GN, 99.39, 99.2, 98.9))
+    assert [(line.number, line.label) for line in tie.lines] == [(1, "BN"), (3, "GN")]
+    assert tie.verdict.startswith("BN is 0.25 points of test accuracy ahead of GN (95 % interval")
 
 
 def test_the_first_is_compared_with_all_others_however_many():
