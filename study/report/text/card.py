@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from study.report.axis import varying
+from study.report.text import pairs
 from study.report.text.findings import MOST_FAMILIES
-from study.report.text.pairs import Pair, lead
+from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 
@@ -112,13 +113,13 @@ def _varied(study: Study) -> str:
 
 def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) -> Card:
     best = family[0]
-    level = [pair.two for pair in with_best if _known(pair) and not pair.contrast.significant]
-    outcome, heading, verdict = _verdict(family, with_best, len(level))
-    shown = [best, *level][:MOST_TIED]
-    if len(level) >= MOST_TIED:
-        more = len(level) + 1 - MOST_TIED
-        differ = "does not differ" if more == 1 else "do not differ"
-        verdict += f" {more} more {differ} significantly from {best.label}."
+    level = [pair for pair in with_best if _known(pair) and not pair.contrast.significant]
+    outcome, heading, verdict = _verdict(study, family, with_best, level)
+    tied = level if outcome == TIE else []
+    shown = [best, *(pair.two for pair in tied)][:MOST_TIED]
+    if more := tied[MOST_TIED - 1 :]:
+        differ = "does not differ" if len(more) == 1 else "do not differ"
+        verdict += f" {len(more)} more {differ} significantly from {best.label} {_over(more)}."
     return Card(
         heading,
         study.describe_kind(best),
@@ -170,40 +171,73 @@ def _known(pair: Pair) -> bool:
 
 
 def _verdict(
-    family: Sequence[Variant], with_best: Sequence[Pair], level: int
+    study: Study, family: Sequence[Variant], with_best: Sequence[Pair], level: Sequence[Pair]
 ) -> tuple[str, str, str]:
     """The outcome, the heading of a card, and its verdict: by how much the best is ahead, and
-    whether it differs significantly from the others, but for `level` of them."""
-    best, n = family[0].label, len(family)
+    whether it differs significantly from the others, but for the pairs that are `level`."""
+    n = len(family)
     if n < 2:
         return OPEN, "The only variant", "There is nothing to compare it with."
     known = [pair for pair in with_best if _known(pair)]
+    first, best, called = _titles(study, family)
     if not known:
         few = "Too few common seeds to test a difference: train more seeds."
-        return OPEN, f"First of {n} variants", few
+        return OPEN, first, f"{few}{_overtaken(study, family)}"
     unknown = [pair.two.label for pair in with_best if not _known(pair)]
     too_few = f" Too few common seeds with {listed(unknown)}." if unknown else ""
-    ahead = [p.two.label for p in known if p.contrast.significant and p.contrast.interval.mean < 0]
-    if ahead:  # of a study ranked by another metric
-        return OPEN, f"First of {n} variants", f"In test accuracy it is behind {listed(ahead)}."
+    ahead = [
+        pair for pair in known if pair.contrast.significant and pair.contrast.interval.mean < 0
+    ]
+    if ahead:  # where another metric ranks, or not all have the same seeds
+        names = [pair.two.label for pair in ahead]
+        words = f"In test accuracy {_over(ahead)} it is significantly behind {listed(names)}."
+        return OPEN, first, f"{words}{_overtaken(study, family, ahead)}"
     if level:
-        heading = f"Not significantly different from the first: {level} of {n - 1} others"
-        first = next(pair for pair in known if not pair.contrast.significant)
-        words = f"{best} is {_difference(first, len(with_best))}: that may be chance.{too_few}"
-        return TIE, heading, words
-    difference = _difference(known[0], len(with_best))
-    if unknown:
-        return OPEN, f"First of {n} variants", f"It is {difference}.{too_few}"
-    return WON, f"Best of {n} variants", f"Significantly different from all others: {difference}."
+        heading = f"Not significantly different from the {called}: {len(level)} of {n - 1} others"
+        difference = _difference(level[0], len(with_best))
+        words = f"{family[0].label} is {difference}: that may be chance."
+        return TIE, heading, f"{words}{_overtaken(study, family, level[:1])}{too_few}"
+    difference, overtaken = _difference(known[0], len(with_best)), _overtaken(study, family)
+    if unknown or overtaken:
+        return OPEN, first, f"It is {difference}.{overtaken}{too_few}"
+    return WON, best, f"Significantly different from all others: {difference}."
+
+
+def _titles(study: Study, family: Sequence[Variant]) -> tuple[str, str, str]:
+    """What the variant on top is in a heading, in that of a winner, and in words: the first by
+    means over the same seeds, else just the highest mean."""
+    of = f"of {len(family)} variants"
+    if pairs.have_same_seeds(study, family):
+        return f"First {of}", f"Best {of}", "first"
+    highest = f"{study.metric.superlative} mean"
+    heading = f"{pairs.UNLIKE.capitalize()}, the {highest} {of}"
+    return heading, heading, f"{highest}, {pairs.UNLIKE}"
+
+
+def _overtaken(study: Study, family: Sequence[Variant], said: Sequence[Pair] = ()) -> str:
+    """Behind whom the first is over common seeds by the metric that ranks, which is so where not
+    all have the same; without those of whom the sentence on these pairs has `said` it."""
+    known = {pair.two.label for pair in said if study.rank_key == TEST}
+    ahead = pairs.overtaking(study, family)
+    names = [label for label in ahead if label not in known]
+    if not names:
+        return ""
+    over = pairs.over_common([ahead[label] for label in names])
+    title = study.metric.title
+    return f" In {title} {over} it is behind {listed(names)}, which may be chance."
+
+
+def _over(compared: Sequence[Pair]) -> str:
+    return pairs.over_common([pair.difference.interval.n for pair in compared])
 
 
 def _difference(pair: Pair, others: int) -> str:
     """How far the one of a pair is ahead of the other, or behind it, with the interval; `others`:
     how many the one is compared with."""
-    is_ahead, points, ends = lead(pair)
+    is_ahead, points, ends = pairs.lead(pair)
     side = "ahead of" if is_ahead else "behind"
     together = " for all pairs together" if others > 1 else ""
     return (
-        f"{points} points of test accuracy {side} {pair.two.label} (95 % interval{together} {ends},"
-        f" {format_p(pair.contrast.p)})"
+        f"{points} points of test accuracy {side} {pair.two.label} {_over([pair])} (95 %"
+        f" interval{together} {ends}, {format_p(pair.contrast.p)})"
     )

@@ -15,8 +15,8 @@ from study import datasets
 from study.config import Config
 from study.report import stats
 from study.report.effects import Effects
-from study.report.text import effects, penalty
-from study.report.text.pairs import Pair, lead
+from study.report.text import effects, pairs, penalty
+from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
 from study.report.words import count, format_p, in_words, listed, percent
 from study.runs import ENDED_EARLY, FINISHED
@@ -87,11 +87,17 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
         return Finding(text, source)
     means = {variant.label: metric.format(variant.last(metric.key).mean) for variant in family}
     level = [label for label in means if means[label] == means[best.label] and label != best.label]
-    level_with = f" (level with {listed(level)})" if level else ""
+    notes = [f"level with {listed(level)}"] if level else []
+    if not pairs.have_same_seeds(study, family):
+        notes.append(pairs.UNLIKE)
+        if ahead := pairs.overtaking(study, family):
+            over = pairs.over_common(ahead.values())
+            notes[-1] += f": {over} it is behind {listed(list(ahead))}"
+    beside = f" ({'; '.join(notes)})" if notes else ""
     kind = study.describe_kind(best)
     return Finding(
         f"{f'Of the {len(family)} variants with {kind}, ' if kind else ''}{best.label} has the"
-        f" {metric.superlative} mean {metric.title} at the last epoch{level_with}: {chosen}its test"
+        f" {metric.superlative} mean {metric.title} at the last epoch{beside}: {chosen}its test"
         f" accuracy is {measured}.",
         source,
     )
@@ -154,7 +160,7 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
 
 def _distance(pair: Pair) -> str:
     """How far the second of a pair is behind the first, or ahead of it."""
-    is_ahead, points, ends = lead(pair)
+    is_ahead, points, ends = pairs.lead(pair)
     side = "behind" if is_ahead else "ahead"
     return f"{pair.two.label} is {points} points {side} ({ends}, {format_p(pair.contrast.p)})"
 

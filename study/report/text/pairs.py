@@ -1,6 +1,6 @@
 """Pairs of variants: by how much one is ahead of the other, for the sentences and pairs.csv."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ import numpy as np
 from study.report import contrasts, stats
 from study.report.contrasts import Contrast
 from study.report.variants import TEST, Study, Variant
+from study.report.words import count
 
 MOST = 20  # variants of a kind, the best first, that are compared with each other
+UNLIKE = "over seeds that are not the same for all"  # of means that are ranked all the same
 HALF_WIDTH = 0.1  # points: pairs.csv says how many seeds an interval this wide either way takes
 HEADER = (
     "one", "two", "seeds", "difference", "low", "high", "p", "family_low", "family_high",
@@ -71,6 +73,31 @@ def _images_error(one: Variant, two: Variant) -> float:
     return stats.images_error(
         [one.wrong[s] for s in common], [two.wrong[s] for s in common], images
     )
+
+
+def have_same_seeds(study: Study, family: Sequence[Variant]) -> bool:
+    """Whether the means that rank the variants of a kind are over the same seeds. Else the first
+    may be first by its seeds alone."""
+    return len({frozenset(variant.values(study.rank_key)) for variant in family}) == 1
+
+
+def overtaking(study: Study, family: Sequence[Variant]) -> dict[str, int]:
+    """The variants that are ahead of the first of their kind over the seeds that both have, by the
+    metric that ranks, whatever the means over each one's own: label -> how many those seeds are."""
+    ahead, one = {}, family[0].values(study.rank_key)
+    for other in family[1:]:
+        two = other.values(study.rank_key)
+        common = one.keys() & two.keys()
+        gains = [two[seed] - one[seed] for seed in common]
+        if common and np.mean(gains) * (1 if study.metric.maximize else -1) > stats.ROUNDING:
+            ahead[other.label] = len(common)
+    return ahead
+
+
+def over_common(seeds: Collection[int]) -> str:
+    """In words over how many common seeds, given for each comparison."""
+    low, high = min(seeds), max(seeds)
+    return f"over {f'{low} to ' if low < high else ''}{count(high, 'common seed')}"
 
 
 def lead(pair: Pair) -> tuple[bool, str, str]:

@@ -57,16 +57,18 @@ def test_variants_that_seeds_do_not_tell_apart_are_a_tie():
     [tie] = cards(*(each for group in many for each in group))
     assert tie.heading == "Not significantly different from the first: 29 of 29 others"
     assert len(tie.lines) == card.MOST_TIED
-    assert "27 more do not differ significantly from BN, lr 0.3." in tie.verdict
+    assert "27 more do not differ significantly from BN, lr 0.3 over 2 common" in tie.verdict
     [tie] = cards(*(each for group in many[-4:] for each in group))
-    assert "1 more does not differ significantly from BN, lr 0.3." in tie.verdict
+    assert "1 more does not differ significantly from BN, lr 0.3 over 2" in tie.verdict
 
 
 def test_a_tie_names_whom_the_first_is_ahead_of_who_may_not_be_the_second():
     apart = spread(LN, 99.30, 99.31, 99.33)
     [tie] = cards(*spread(BN, 99.40, 99.41, 99.42), *apart, *spread(GN, 99.39, 99.2, 98.9))
     assert [(line.number, line.label) for line in tie.lines] == [(1, "BN"), (3, "GN")]
-    assert tie.verdict.startswith("BN is 0.25 points of test accuracy ahead of GN (95 % interval")
+    assert tie.verdict.startswith(
+        "BN is 0.25 points of test accuracy ahead of GN over 3 common seeds (95 %"
+    )
 
 
 def test_the_first_is_compared_with_all_others_however_many():
@@ -102,8 +104,49 @@ def test_the_best_by_validation_may_be_behind_on_the_test_images():
                 run(Config(norm=config.norm, holdout=100), value, seed, val_accuracy_last=chosen)
             )
     [behind] = cards(*made)
-    assert behind.lines[0].label.startswith("BN") and "it is behind LN" in behind.verdict
+    assert (
+        behind.lines[0].label.startswith("BN") and "it is significantly behind LN" in behind.verdict
+    )
     assert behind.lines[0].facts.startswith("test accuracy 97.06")
+
+
+UNLIKE = "Over seeds that are not the same for all, the highest mean of {} variants"
+
+
+def test_the_highest_mean_without_its_worst_seed_is_not_called_the_first():
+    """The other two are better at each seed that it has."""
+    lacks = spread(LN, 99.0, 99.03)
+    [behind] = cards(*lacks, *spread(BN, 99.1, 99.13, 98.7), *spread(GN, 99.11, 99.12, 98.69))
+    assert (behind.heading, behind.outcome) == (UNLIKE.format(3), card.OPEN)
+    assert [line.label for line in behind.lines] == ["LN"]
+    assert behind.verdict == (
+        "In test accuracy over 2 common seeds it is significantly behind BN, GN."
+    )
+    [chance] = cards(*lacks, *spread(BN, 99.1, 99.05, 98.0))
+    assert chance.outcome == card.TIE and chance.heading == (
+        "Not significantly different from the highest mean, over seeds that are not the same for"
+        " all: 1 of 1 others"
+    )
+    words = "LN is 0.06 points of test accuracy behind BN over 2 common seeds (95 % interval"
+    assert chance.verdict.startswith(words) and "it is behind" not in chance.verdict
+    [one] = cards(run(LN, 99.0, 1), *spread(BN, 99.1, 98.0))
+    assert (one.heading, one.outcome) == (UNLIKE.format(2), card.OPEN)
+    assert one.verdict.endswith(
+        "more seeds. In test accuracy over 1 common seed it is behind BN, which may be chance."
+    )
+
+
+def test_the_highest_mean_may_lead_though_another_lacks_seeds():
+    [won] = cards(*spread(BN, 99.4, 99.42, 99.41), *spread(LN, 97.3, 97.28))
+    assert (won.heading, won.outcome) == (UNLIKE.format(2), card.WON)
+    assert "2.12 points of test accuracy ahead of LN over 2 common seeds" in won.verdict
+    [apart] = cards(*spread(BN, 99.4, 99.42), run(LN, 97.3, 3), run(LN, 97.2, 4))
+    assert apart.heading == UNLIKE.format(2) and "behind" not in apart.verdict
+    [some] = cards(*spread(BN, 99.4, 99.41), *spread(LN, 90.0, 90.1), run(GN, 99.405, 1))
+    assert some.outcome == card.OPEN and some.verdict.endswith(
+        ". In test accuracy over 1 common seed it is behind GN, which may be chance. Too few common"
+        " seeds with GN."
+    )
 
 
 def test_other_epochs_have_a_card_of_their_own_and_what_was_tried_names_them():

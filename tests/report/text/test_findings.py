@@ -164,6 +164,18 @@ def test_missing_seeds_are_named_and_differences_are_over_common_ones():
     ) in texts
 
 
+def test_the_highest_mean_over_seeds_of_its_own_says_who_is_ahead_over_common_ones():
+    bn, ln = spread(BN, 99.1, 99.13, 98.7), spread(LN, 99.0, 99.03)
+    assert sentences(*bn, *ln)[0].startswith(
+        "LN has the highest mean test accuracy at the last epoch (over seeds that are not the same"
+        " for all: over 2 common seeds it is behind BN): its test accuracy is 99.02"
+    )
+    level = [run(GN, 99.0, 3), run(GN, 99.03, 4)]
+    first = sentences(*bn, *level, *ln)[0]
+    assert "(level with GN; over seeds that are not the same for all: over 2 common" in first
+    assert "(over seeds that are not the same for all): its" in sentences(*bn, *level)[0]
+
+
 def test_nan_is_no_figure():
     broken = [run(LN, 99.9, seed, test_accuracy_last=float("nan")) for seed in (1, 2)]
     texts = sentences(*spread(BN, 99.4, 99.45), *broken)

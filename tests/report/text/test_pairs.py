@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from study import planned
 from study.config import Config
 from study.report import grouping
 from study.report.text import findings, pairs
-from tests.report.conftest import spread
+from tests.report.conftest import run, spread
 from tests.report.figures.conftest import kept
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
@@ -40,6 +41,28 @@ def test_of_many_the_first_is_compared_with_all_and_the_best_with_each_other():
     others = [pair for pair in compared if pair.one is not best[0]]
     assert len(others) == (pairs.MOST - 1) * (pairs.MOST - 2) / 2
     assert all(pair.two in best for pair in others)
+
+
+def test_who_is_ahead_over_common_seeds_though_its_mean_is_not():
+    """By the metric that ranks, here the lowest validation loss."""
+    holdout = Config(holdout=100), Config(norm="layer", holdout=100)
+    losses = {0: (0.3, 0.5, 0.9), 1: (0.4, 0.6)}
+    all_runs = [
+        run(holdout[i], 99.0, seed, val_loss_last=loss)
+        for i, group in losses.items()
+        for seed, loss in enumerate(group, 1)
+    ]
+    metric = planned.Metric("val/loss", False, None)
+    plan = planned.Plan("mine", "grid", metric, "")
+    study = grouping.gather({"mine": all_runs}, {"mine": plan})
+    [family] = study.families
+    assert family[0].label == "LN" and not pairs.have_same_seeds(study, family)
+    assert pairs.overtaking(study, family) == {"BN": 2}
+    alike = grouping.gather({"mine": all_runs[:2] + all_runs[3:]}, {"mine": plan})
+    assert pairs.have_same_seeds(alike, alike.families[0])
+    assert pairs.overtaking(alike, alike.families[0]) == {}
+    assert pairs.over_common([1]) == "over 1 common seed"
+    assert pairs.over_common([3, 2]) == "over 2 to 3 common seeds"
 
 
 def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp_path):
