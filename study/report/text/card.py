@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from study.config import Config
 from study.report.axis import varying
 from study.report.text import pairs
 from study.report.text.findings import MOST_FAMILIES
@@ -83,16 +84,18 @@ def tried(study: Study) -> str:
     words = f"{count(len(study.runs), 'variant')}, {count(len(study.all), 'run')}"
     seeds = {len(group) for group in study.runs.values()}
     words += f" ({max(seeds)} seeds each)" if len(seeds) == 1 and max(seeds) > 1 else ""
-    words += " of network " + "; ".join(list(places)[:2])
-    words += f"{' and more' if len(places) > 2 else ''}. {_varied(study)}".rstrip()
+    named, more = list(places)[:2], len(places) - 2
+    named += [f"and {count(more, 'more kind')}"] if more > 0 else []
+    words += f" of network {'; '.join(named)}. {_varied(study, configs)}".rstrip()
     datasets = dict.fromkeys(config.dataset for config in configs)
     without = [dataset for dataset in datasets if dataset not in study.by_dataset]
     return f"{words} Without a finished run: {listed(without)}." if without else words
 
 
-def _varied(study: Study) -> str:
-    """Which settings varied, and which of them only together with others: what those do cannot be
-    known. Of a search, and of several sweeps together, that is so of most."""
+def _varied(study: Study, configs: Sequence[Config]) -> str:
+    """Which settings varied among the configurations that have a run, finished or not, and which of
+    them only together with others: what those do cannot be known. Of a search, and of several
+    sweeps together, that is so of most."""
     axes = varying(study)
     if not axes:
         return ""
@@ -100,7 +103,7 @@ def _varied(study: Study) -> str:
     searched = any(plan.method != "grid" for plan in study.plans.values())
     if len(axes) == 1 or len(study.sweeps) > 1 or searched:
         return words
-    rows = {tuple(getattr(v.config, axis.name) for axis in axes) for v in study.variants}
+    rows = {tuple(getattr(config, axis.name) for axis in axes) for config in configs}
     never = [
         axis.title
         for i, axis in enumerate(axes)

@@ -1,5 +1,8 @@
 """The cards on top: a winner, a tie, or too few seeds to compare."""
 
+import pytest
+
+from study import runs
 from study.config import Config
 from study.report.text import card, pairs
 from tests.report.conftest import run, spread
@@ -177,3 +180,24 @@ def test_settings_that_never_vary_alone_are_named():
     ]
     words = card.tried(study(*(each for group in grid for each in group)))
     assert words.endswith("Varied: norm, L1 lambda, learning rate.")
+
+
+def test_what_varied_is_that_of_all_runs_as_long_as_few_have_finished():
+    grid = [
+        run(Config(norm=norm, dropout=dropout), 99.0, 1, state)
+        for norm, dropout, state in (
+            ("batch", 0.0, runs.FINISHED), ("layer", 0.1, runs.FINISHED),
+            ("batch", 0.1, runs.RUNNING), ("layer", 0.0, runs.FAILED),
+        )
+    ]  # fmt: skip
+    assert card.tried(study(*grid)).endswith("Varied: norm, dropout.")
+    assert card.tried(study(*grid[:2])).endswith("differ in norm or in dropout alone.")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "words"),
+    [((12, 14, 16), "; and 1 more kind."), ((12, 14, 16, 18), "; and 2 more kinds.")],
+)
+def test_kinds_that_are_not_named_are_counted(epochs, words):
+    tried = card.tried(study(*(run(Config(epochs=each), 99.4, 1) for each in epochs)))
+    assert f"on digits, 12 epochs; mnist_7684 on digits, 14 epochs{words} Varied: " in tried
