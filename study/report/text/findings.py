@@ -85,9 +85,7 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
         only = " (the only variant with a finished run)" if len(study.variants) == 1 else ""
         text = f"The test accuracy of {best.label}{only} at the last epoch is {measured}."
         return Finding(text, source)
-    means = {variant.label: metric.format(variant.last(metric.key).mean) for variant in family}
-    level = [label for label in means if means[label] == means[best.label] and label != best.label]
-    notes = [f"level with {listed(level)}"] if level else []
+    notes = [level] if (level := _level(study, family)) else []
     if not pairs.have_same_seeds(study, family):
         notes.append(pairs.UNLIKE)
         if ahead := pairs.overtaking(study, family):
@@ -101,6 +99,13 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
         f" accuracy is {measured}.",
         source,
     )
+
+
+def _level(study: Study, family: Sequence[Variant]) -> str:
+    """With whom the best of a kind is level by the metric, as far as it is shown; empty if none."""
+    means = [study.metric.format(variant.last(study.rank_key).mean) for variant in family]
+    labels = [variant.label for variant, mean in zip(family, means) if mean == means[0]]
+    return f"level with {listed(labels[1:])}" if labels[1:] else ""
 
 
 def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
@@ -130,12 +135,12 @@ def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
     )
     if contrast.significant:
         return Finding(f"{text}: significant ({format_p(contrast.p)}).", "pairs.csv")
+    text += f": not significant ({format_p(contrast.p)})."
     furthest = max(abs(contrast.interval.low), abs(contrast.interval.high))
-    return Finding(
-        f"{text}: not significant ({format_p(contrast.p)}). What the interval excludes is a"
-        f" difference of more than {furthest:.2f} points either way.",
-        "pairs.csv",
-    )
+    if furthest < 100:  # more than accuracies can differ by
+        text += " What the interval excludes is a difference of more than"
+        text += f" {furthest:.2f} points either way."
+    return Finding(text, "pairs.csv")
 
 
 def _rest(with_best: Sequence[Pair]) -> Finding | None:
@@ -172,21 +177,33 @@ def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | No
     others = []
     for family in study.families:
         if family not in ranked:
-            best = f", the best of {len(family)}" if len(family) > 1 else ""
-            others.append(f"{family[0].label} ({percent(family[0].last(TEST))}{best})")
+            score = percent(family[0].last(TEST))
+            others.append(f"{family[0].label} ({score}{_place(study, family)})")
     differing = " or ".join(study.kinds_differ_in)
     text = f"Variants that differ in {differing} are not ranked by one another"
     return Finding(f"{text}{': ' + listed(others) if others else ''}.", "results.csv")
 
 
+def _place(study: Study, family: Sequence[Variant]) -> str:
+    """Among how many the first of a kind is first, and by what; empty where it is alone."""
+    if len(family) < 2:
+        return ""
+    metric, level = study.metric, _level(study, family)
+    words = f", the {metric.superlative} mean {metric.title} of {len(family)}"
+    return f"{words}, {level}" if level else words
+
+
 def _chosen_on_test(study: Study) -> Finding | None:
+    """What was chosen on the test images, and whom that flatters."""
     if not study.by_test:
         return None
-    return Finding(
-        "The variants are ranked, and best epochs chosen, on the test images, which flatters those"
-        " that come first; with a holdout, validation images choose.",
-        "results.csv",
-    )
+    if any(len(family) > 1 for family in study.families):
+        chosen = "The variants are ranked, and best epochs chosen,"
+        flattered = "those that come first"
+    else:
+        chosen, flattered = "Best epochs are chosen", "them"
+    text = f"{chosen} on the test images, which flatters {flattered}"
+    return Finding(f"{text}; with a holdout, validation images choose.", "results.csv")
 
 
 def _failed_to_learn(study: Study) -> Finding | None:
@@ -298,7 +315,9 @@ def _left_out(study: Study) -> list[Finding]:
             if (n := sum(run.state in ENDED_EARLY for run in study.runs[variant.label]))
         ]
         if flattered:
-            text += f" Means of the runs left flatter those that lost some: {listed(flattered)}."
+            text += (
+                f" Means of the runs left may flatter those that lost some: {listed(flattered)}."
+            )
         findings.append(Finding(text, "results.csv"))
     finished = {variant.label for variant in study.variants}
     missing = [label for label in study.runs if label not in finished]

@@ -54,6 +54,11 @@ def test_what_is_not_significant_has_its_interval_and_what_that_excludes():
     assert "(level with LN)" in level[0]
 
 
+def test_an_interval_that_excludes_no_accuracy_is_not_said_to_exclude_any():
+    text = sentences(*spread(BN, 99.4, 11.35, 99.42), *spread(LN, 11.35, 9.8, 9.8))[1]
+    assert re.search(r"to \+1\d\d\.\d\d: not significant \(p = 0\.18\)\.$", text)
+
+
 def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
     texts = sentences(
         *spread(BN, 99.24, 99.22, 99.32), *spread(LN, 99.09, 99.26, 99.38),
@@ -112,6 +117,29 @@ def test_other_epochs_networks_and_data_sets_are_not_ranked():
     )
 
 
+def test_of_a_kind_that_no_sentence_ranks_the_first_is_named_with_what_it_is_first_by():
+    kinds = [
+        run(Config(norm=norm, epochs=epochs), last, 1)
+        for epochs, *lasts in ((20, 99.0, 98.0), (12, 99.0, 98.0), (10, 98.45, 98.45))
+        for norm, last in zip(("batch", "layer"), lasts)
+    ]
+    words = (
+        "not ranked by one another: BN, epochs 10 (98.45 %, the highest mean test accuracy of 2,"
+        " level with LN, epochs 10)."
+    )
+    assert words in " ".join(sentences(*kinds))
+
+
+def test_one_variant_has_best_epochs_but_no_rank():
+    words = "on the test images, which flatters"
+    [alone] = [text for text in sentences(*spread(BN, 99.4, 99.3)) if words in text]
+    assert alone.startswith("Best epochs are chosen on the test images, which flatters them; with")
+    unlike = [run(BN, 99.4, 1), run(Config(epochs=12), 99.3, 1)]
+    assert alone in sentences(*unlike)
+    [several] = [text for text in sentences(run(BN, 99.4, 1), run(LN, 99.3, 1)) if words in text]
+    assert several.startswith("The variants are ranked, and best epochs chosen, on the test images")
+
+
 def test_a_run_that_failed_to_learn_is_counted_and_the_middle_half_given():
     learned = [99.40, 99.42, 99.38, 99.41, 99.39, 99.43, 99.37, 99.40, 99.41]
     texts = sentences(*spread(BN, *learned, 99.40), *spread(GN, *learned, 10.0))
@@ -150,7 +178,7 @@ def test_a_variant_without_a_finished_run_is_named():
     assert "99.35 ± 0.64 % over 2 seeds" in texts[0]
     assert (
         "In no mean: runs that are not finished (1 failed, 2 stopped). Means of the runs left"
-        " flatter those that lost some: BN 1 of 3."
+        " may flatter those that lost some: BN 1 of 3."
     ) in texts
     assert "Without a finished run: LN, GN." in texts
 
