@@ -231,8 +231,10 @@ def sentences(comparisons: Sequence[Reproduced]) -> list[str]:
 
 
 def _summary(comparisons: Sequence[Reproduced]) -> list[str]:
-    """How many published figures lie where one more run of ours would, and how many should."""
-    counts = Counter(one.verdict for one in comparisons)
+    """How many published figures lie where one more run of ours would, and how many should: of
+    those whose settings are all ours, since another run would be none of ours."""
+    alike = [one for one in comparisons if not _different(one.variant.config, one.published)]
+    counts = Counter(one.verdict for one in alike)
     judged = counts["within"] + counts["above"] + counts["below"]
     if not judged:
         return []
@@ -242,11 +244,15 @@ def _summary(comparisons: Sequence[Reproduced]) -> list[str]:
     )
     outside = [f"{counts[side]} {side}" for side in ("above", "below") if counts[side]]
     text += f", {' and '.join(outside)}" if outside else ""
-    text += f". Were all of them such runs, {stats.CONFIDENCE * judged:.1f} would on average"
+    expected = stats.CONFIDENCE * judged
+    text += (
+        f". Were all of them such runs, {expected:.{2 if expected < 10 else 1}f} would on average"
+    )
     if outside:
         chance = stats.chance_of_at_most(counts["within"], judged)
         text += f", and {counts['within']} or fewer with a chance of {chance:.2g}"
-    return [f"{text}."]
+    left_out = len(comparisons) - len(alike)
+    return [f"{text}." + (f" Not counted: {left_out} of other settings." if left_out else "")]
 
 
 def rows(comparisons: Sequence[Reproduced]) -> list[list[str]]:

@@ -133,6 +133,17 @@ def test_each_published_variant_is_compared_with_the_nearest_of_ours():
     assert published.reproduced([dataclasses.replace(exact, config=other)]) == []
 
 
+def test_figures_of_other_settings_are_compared_but_not_counted():
+    group = ran(of("eva8_s5", "group"), (99.40, 99.42, 99.41))
+    other = ran(of("eva8_s5", "batch_l1"), (99.0, 99.05, 99.1), dropout=0.1)
+    found = published.reproduced([group, other])
+    summary, *each = published.sentences(found)
+    assert summary.startswith("Of 1 published figure at the last epoch, 1 lie where")
+    assert summary.endswith("0.95 would on average. Not counted: 1 of other settings.")
+    assert len(each) == 2
+    assert len(published.sentences(published.reproduced([other]))) == 1
+
+
 def test_rounded_settings_are_the_same():
     group = of("eva8_s5", "group")
     [found] = published.reproduced([ran(group, (99.4, 99.5), gamma=0.92857)])
@@ -149,12 +160,12 @@ def test_the_table_and_the_summary():
     summary, *sentences = published.sentences(found)
     assert summary == (
         "Of 2 published figures at the last epoch, 2 lie where one more run of ours would (95 %"
-        " prediction interval). Were all of them such runs, 1.9 would on average."
+        " prediction interval). Were all of them such runs, 1.90 would on average."
     )
     below = published.reproduced([ran(of("era1_s8", "batch"), (77.6, 77.7, 77.8))])
     assert published.sentences(below)[0].endswith(
         "0 lie where one more run of ours would (95 % prediction interval), 1 below. Were all of"
-        " them such runs, 0.9 would on average, and 0 or fewer with a chance of 0.05."
+        " them such runs, 0.95 would on average, and 0 or fewer with a chance of 0.05."
     )
     assert len(sentences) == 3
     assert all("not known: it normalized with" in sentence for sentence in sentences)
