@@ -157,11 +157,16 @@ def _cost(shown: Sequence[Variant], family: Sequence[Variant]) -> str:
     words = [f"{sizes.pop():,} parameters"] if len(sizes) == 1 else []
     seconds = [variant.last("seconds").mean for variant in family]
     if np.isfinite(seconds).all():
-        unit, one = ("min", 60) if max(seconds) >= 120 else ("s", 1)
-        low, high = (f"{end / one:.0f}" for end in (min(seconds), max(seconds)))
+        (low, unit), (high, other) = map(_duration, (min(seconds), max(seconds)))
+        took = _range(low, high) if unit == other else f"{low} {unit} to {high}"
         of = " of any variant" if len(shown) < len(family) else ""
-        words.append(f"{_range(low, high)} {unit} to train a run{of}")
+        words.append(f"{took} {other} to train a run{of}")
     return f"{', '.join(words)}." if words else ""
+
+
+def _duration(seconds: float) -> tuple[str, str]:
+    """A time as a number and its unit."""
+    return (f"{seconds / 60:.0f}", "min") if seconds >= 120 else (f"{seconds:.0f}", "s")
 
 
 def _range(low: str, high: str) -> str:
