@@ -19,6 +19,7 @@ from wandb.cli.cli import cli as wandb_cli
 
 from study.cli.commands import COMMANDS
 from study.cli.parsing import parse
+from study.config import FIELDS
 from study.errors import UsageError
 from study.sweep import spec
 from tests.benchmarks import train as train_benchmark
@@ -35,7 +36,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\b([A-Z_]+)(?: \?=|=)|\$\(([A-Z_]+)\)", MAKEFILE))
 VARIABLES = {name for pair in VARIABLES for name in pair}
-PROGRAMS = {"git", "cd", "export", "md5sum"}  # what a reader has
+PROGRAMS = {"git", "cd", "export", "md5sum", "source"}  # what a reader has
 PROSE = re.compile(r"(study|make|wandb|python -m|bash|\.venv/bin/\w+) \S")  # inline code: a command
 PLACEHOLDER = re.compile(r"\b(FILE|NAME|RUN|[A-Z])\b")
 
@@ -98,7 +99,7 @@ def check_command(words: list[str], settings: bool = True) -> None:
         check_make(arguments)
     elif program == "wandb":
         check_wandb(arguments)
-    elif program == "python" and arguments[0] == "-m":
+    elif program in ("python", "python3") and arguments[0] == "-m":
         check_module(*arguments[1:])
     elif program in ("python", "bash"):
         assert (ROOT / arguments[0]).is_file(), f"{arguments[0]}: no such script"
@@ -141,6 +142,8 @@ def check_module(name: str, *arguments: str) -> None:
     assert importlib.util.find_spec(name), name
     if name == train_benchmark.__name__:
         parse(["train", *arguments], {**COMMANDS, "train": train_benchmark.main})
+    elif name in ("pip", "venv"):
+        pass
     elif name == "pytest":
         assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/"))
     else:
@@ -307,6 +310,12 @@ def test_the_readme_names_every_environment_variable():
     }
     readme = (ROOT / "README.md").read_text()
     assert set(re.findall(r"^\| `(STUDY_[A-Z_]+)` \|", readme, re.MULTILINE)) == read
+
+
+def test_the_table_of_augmentations_names_all():
+    _, _, section = (ROOT / "docs/sweeps.md").read_text().partition("## Augmentation")
+    named = re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE)
+    assert tuple(named[1:]) == FIELDS["augment"].choices  # below the table's head, `augment`
 
 
 def test_the_readmes_map_is_of_this_code():
