@@ -129,9 +129,9 @@ def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick
     folder = tmp_path / "runs" / "mine"
     common = {"dataset": "own:mine", "epochs": 1, "batch_size": 8, "augment": "crop_flip"}
     configs = [Config(**common, l1=1e-4, seed=seed) for seed in (1, 2)]
-    looped = Config(**common, norm="layer", seed=1)
+    looped = [Config(**common, norm="layer", seed=seed) for seed in (1, 2)]
     finished = [
-        loop.train(looped, folder / runs.name(looped)),
+        *(loop.train(config, folder / runs.name(config)) for config in looped),
         *pack_runs.train(configs, [folder / runs.name(config) for config in configs]),
     ]
     for run in finished:
@@ -139,7 +139,7 @@ def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick
         assert run.confusion().shape == (3, 3) and run.confusion().sum() == 15
         assert run.parameters()["layers"][-1]["output"] == [3, 1, 1]
     alone = loop.train(configs[0], tmp_path / "alone")
-    [row], [packed] = without_times(alone.history), without_times(finished[1].history)
+    [row], [packed] = without_times(alone.history), without_times(finished[2].history)
     assert packed == pytest.approx(row, rel=1e-3)
 
     def report(out):

@@ -116,7 +116,7 @@ def test_a_large_grid_is_cut(command, monkeypatch):
         ("target: 99.4", "target: 994", "at most 100"),
         ("step 2:", "step 3:", "step 2 comes next"),
         ("step 1, target 99:", "step 1 (99):", "write `target: 99.4`"),
-        ("  step 2: with a learning rate that falls\n", "", "has 1 steps; allowed is one for each"),
+        ("  step 2: with a learning rate that falls\n", "", "has 1 step; allowed is one for each"),
     ],
 )
 def test_a_wrong_description_is_refused(command, old, new, message):

@@ -239,9 +239,10 @@ FAULTS: dict[str, list[tuple[str, list[str]]]] = {
               ("epochs", "null", "null (no value): allowed is a whole number at least 1 and at"
                " most 10000"),
               ("lr", "'0.1'", f"'0.1': {TEXT}; write 0.1 without quotes"),
-              ("lr", "[0.1]", "[0.1] (a list): allowed is a number above 0 and at most 1e30"),
+              ("lr", "[0.1]", "[0.1] (a list): allowed is a number above 0 and at most 1e30; for"
+               " several values write `values: [0.1]`"),
               ("norm", "off", "false (a boolean): allowed are batch, layer, group, instance,"
-               " none"),
+               " none (did you mean none?)"),
           ]),
     ],
 }  # fmt: skip

@@ -253,9 +253,11 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
         own = {"name": family, "legendgroup": family}
         thin = {"mode": "lines", "hoverinfo": "skip", "showlegend": False, "opacity": 0.6}
         for line in lines[family]:
-            x, y = map(_plain, zip(*line))
             drawn = {"color": look.colour, "dash": look.dash, "width": 1}
-            behind.append(own | thin | {"x": x, "y": y, "line": drawn})
+            x = _plain([point.x for point in line])
+            y = _plain([point.score.mean for point in line])
+            ids = [point.variant.label for point in line]  # a filter hides its points of the line
+            behind.append(own | thin | {"ids": ids, "x": x, "y": y, "line": drawn})
         shown = [point for point in members if point.variant in close]
         named = [(point.variant.label, point.x, point.score) for point in shown]
         traces.append(own | _points(named, look, 8))

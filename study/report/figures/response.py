@@ -163,7 +163,7 @@ def _are_alike(families: Mapping[str, Sequence[Point]], others: Sequence[str]) -
 
 def joined(
     families: Mapping[str, Sequence[Point]], others: Sequence[str]
-) -> dict[str, list[list[tuple[float, float]]]]:
+) -> dict[str, list[list[Point]]]:
     """Each family's lines, through its points that agree in the other settings and the sweep; none
     at all where a family has too many."""
     lines = {family: _lines(points, others) for family, points in families.items()}
@@ -172,13 +172,14 @@ def joined(
     return lines
 
 
-def _lines(points: Sequence[Point], others: Sequence[str]) -> list[list[tuple[float, float]]]:
-    groups = defaultdict(list)
+def _lines(points: Sequence[Point], others: Sequence[str]) -> list[list[Point]]:
+    groups: dict[tuple, list[Point]] = defaultdict(list)
     for point in points:
         variant = point.variant
         key = variant.sweep, *(getattr(variant.config, setting) for setting in others)
-        groups[key].append((point.x, point.score.mean))
-    return [sorted(line) for line in groups.values() if len(line) > 1]
+        groups[key].append(point)
+    lines = [line for line in groups.values() if len(line) > 1]
+    return [sorted(line, key=lambda point: point.x) for line in lines]
 
 
 def describe_lines(axis: Axis, lines: Mapping[str, Sequence[Any]]) -> str:
@@ -186,10 +187,11 @@ def describe_lines(axis: Axis, lines: Mapping[str, Sequence[Any]]) -> str:
     return f" Lines join those that differ in {axis.title} alone." if any(lines.values()) else ""
 
 
-def draw_lines(axes: Axes, lines: Sequence[Sequence[tuple[float, float]]], look: Style) -> None:
+def draw_lines(axes: Axes, lines: Sequence[Sequence[Point]], look: Style) -> None:
     """Draw a family's lines."""
     for line in lines:
-        axes.plot(*zip(*line), linewidth=1, alpha=0.6, **look.line)
+        x, y = [point.x for point in line], [point.score.mean for point in line]
+        axes.plot(x, y, linewidth=1, alpha=0.6, **look.line)
 
 
 def draw_crosses(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
