@@ -1,6 +1,7 @@
 """The tables of the documents have the figures of the committed results."""
 
 import csv
+import itertools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -16,10 +17,15 @@ RESULTS = ROOT / "sweeps/results"
 
 def table() -> list[dict[str, str]]:
     """The rows of the table of published studies, by its header."""
-    lines = (RESULTS / "README.md").read_text().splitlines()
-    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
-    header = next(i for i, row in enumerate(cells) if row[0] == "study")
-    return [dict(zip(cells[header], row, strict=True)) for row in cells[header + 2 :]]
+    lines = iter((RESULTS / "README.md").read_text().splitlines())
+    header = next(cells(line) for line in lines if line.startswith("| study |"))
+    rows = [cells(line) for line in itertools.takewhile(lambda line: line.startswith("|"), lines)]
+    return [dict(zip(header, row, strict=True)) for row in rows[1:]]
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a table's line."""
+    return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: f"{row['study']}: {row['variant']}")
@@ -95,7 +101,8 @@ def figures_in(path: Path) -> set[str]:
         return in_effects(rows)
     if path.name == "results.csv":
         names = [f"test_accuracy_last_{part}" for part in ("mean", "low", "high")]
-        triples = [[float(row[name]) for name in names] for row in rows]
+        several = [row for row in rows if row[names[1]]]  # of one seed there is no interval
+        triples = [[float(row[name]) for name in names] for row in several]
         return {written(mean, high - mean) for mean, _, high in triples}
     if path.name == "test_accuracy.csv":  # by epoch
         return {written(float(r["mean"]), float(r["high"]) - float(r["mean"])) for r in rows}
