@@ -208,7 +208,13 @@ def test_an_unknown_request_is_refused_and_noted() -> None:
 
 def test_it_serves_by_hand_until_ctrl_c():
     command = [sys.executable, "-m", "tests.wandb_server"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Of what runs in the background of a script, SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         settings = process.stdout.readline() + process.stdout.readline()
         url = settings.partition("WANDB_BASE_URL=")[2].split()[0]
         with pytest.raises(urllib.error.HTTPError):  # it answers, if not to this
