@@ -16,7 +16,7 @@ from study import datasets, extension
 from study.errors import Faults, UsageError
 from study.fields import Choices, Effect, Field, Range, Unlisted, fields_of, setting
 from study.plans import PLANS
-from study.values import brief, find_nearest, nearest, text, typed
+from study.values import brief, by_alias, find_nearest, nearest, text, typed
 
 log = logging.getLogger(__name__)
 
@@ -254,9 +254,8 @@ COUPLED = {"dataset", "norm", "l1", "optimizer", "schedule", "holdout"} | {
     name for name, field in FIELDS.items() if field.effect
 }
 # What others call these settings, in lower case with `_`.
-ALIASES = {
-    alias: name
-    for name, aliases in {
+ALIASES = by_alias(
+    {
         "dataset": "data data_set dataset_name",
         "network": "model model_name arch architecture backbone net",
         "norm": "norm_type norm_layer normalization normalisation normalization_type",
@@ -277,9 +276,8 @@ ALIASES = {
         "seed": "random_seed rng_seed manual_seed random_state",
         "precision": "dtype amp",
         "max_parameters": "max_params parameter_budget param_budget",
-    }.items()
-    for alias in aliases.split()
-}
+    }
+)
 
 
 def largest_divisor(channels: int, groups: int) -> int:

@@ -8,20 +8,18 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 import yaml
 
 from study.errors import UsageError
-from study.values import brief, find_nearest, number, one_of, quoted, text, typed
+from study.values import brief, by_alias, find_nearest, number, one_of, quoted, text, typed
 
 # What others call the words that fields allow, in lower case with `_`.
-ALIASES = {
-    alias: word
-    for word, aliases in {
+ALIASES = by_alias(
+    {
         "batch": "bn batchnorm batch_norm batchnorm2d",
         "layer": "ln layernorm layer_norm",
         "group": "gn groupnorm group_norm",
         "instance": "in instancenorm instance_norm instancenorm2d",
         "none": "no off false null identity",
-    }.items()
-    for alias in aliases.split()
-}
+    }
+)
 
 
 class Range(NamedTuple):

@@ -56,6 +56,11 @@ def typed(value: Any) -> str:
     return f"{brief(shown)} ({TYPES.get(type(value), type(value).__name__)})"
 
 
+def by_alias(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Turn each known word's aliases, separated by blanks, into a mapping alias -> known word."""
+    return {alias: word for word, others in aliases.items() for alias in others.split()}
+
+
 def find_nearest(
     word: Any, known: Iterable[str], aliases: Mapping[str, str] | None = None
 ) -> str | None:
