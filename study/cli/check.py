@@ -45,14 +45,16 @@ def _sweep(file: Path) -> list[str]:
     sweep = spec.read(file)
     print(f"sweep    {file}: {sweep}")
     try:
-        for config, total in networks.build_each(sweep.configs).items():
-            limit = config.max_parameters
-            allowed = f" of at most {limit:,}" if limit else ""
-            print(f"network  {config.describe_network()}: {total:,} parameters{allowed}")
+        lines = [
+            f"network  {config.describe_network()}: {total:,} parameters"
+            + (f" of at most {config.max_parameters:,}" if config.max_parameters else "")
+            for config, total in networks.build_each(sweep.configs).items()
+        ]
     except UsageError as error:
         raise UsageError(
             "\n".join(f"{file}: {line}" for line in str(error).splitlines())
         ) from error
+    print(*dict.fromkeys(lines), sep="\n")  # of GroupNorm a line, however many its groups
     return [config.dataset for config in sweep.configs]
 
 
