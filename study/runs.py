@@ -274,9 +274,9 @@ def find(folder: str | Path) -> list[Run]:
     Raises:
         UsageError: there is no such folder, no run in it, or one that cannot be read.
     """
-    found, unread = find_readable(folder)
-    for run, why in unread.items():
-        raise UsageError(why if why.startswith(str(folder)) else f"{Path(folder) / run}: {why}")
+    found, unread = _read_each(Path(folder), read)
+    for error in unread.values():
+        raise error
     return found
 
 
@@ -291,20 +291,28 @@ def find_readable(
     Raises:
         UsageError: there is no such folder, or no run in it.
     """
-    folder = Path(folder)
+    found, unread = _read_each(Path(folder), read)
+    return found, {
+        run: error.why if isinstance(error, UnknownSettingError) else str(error)
+        for run, error in unread.items()
+    }
+
+
+def _read_each(
+    folder: Path, read: Callable[[Path], Run]
+) -> tuple[list[Run], dict[str, UsageError]]:
+    """Read the runs of a sweep's folder; see find_readable."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: {_describe_no_folder(folder)}")
     found: list[Run] = []
-    unread: dict[str, str] = {}
+    unread: dict[str, UsageError] = {}
     for path in _folders(folder):
         if not (holds_run(path) or (path / CHECKPOINT).is_file()):
             continue
         try:
             found.append(read(path))
-        except UnknownSettingError as error:
-            unread[path.name] = error.why
         except UsageError as error:
-            unread[path.name] = str(error)
+            unread[path.name] = error
     if not found and not unread:
         raise UsageError(f"{folder}: {_describe_no_sweep(folder)}")
     return found, unread

@@ -67,7 +67,7 @@ def test_a_run_of_other_code_is_not_damaged(change, why, tmp_path):
     with pytest.raises(UnknownSettingError, match=rf"config\.json: {why}$"):
         runs.read(tmp_path / "runs/batch_s0_0123456789")
     assert runs.find_readable(tmp_path / "runs") == ([], {"batch_s0_0123456789": why})
-    with pytest.raises(UsageError, match=f"batch_s0_0123456789: {why}$"):
+    with pytest.raises(UsageError, match=f"config.json: {why}$"):
         runs.find(tmp_path / "runs")
 
 
