@@ -54,6 +54,11 @@ class Difference(NamedTuple):
     better: float
     deviation: float
 
+    @property
+    def is_identical(self) -> bool:
+        """Whether the two are equal on each of two or more common seeds: there is no test."""
+        return self.interval.n > 1 and self.deviation < ROUNDING > abs(self.interval.mean)
+
 
 def t_quantile(freedom: Any) -> Any:
     """Half the width of the 95 % interval in standard errors, by Student's t: as its argument, one

@@ -13,7 +13,8 @@ from study.labels import labels
 from study.report import stats
 from study.report.contrasts import LEVEL
 from study.report.variants import TEST, Study, Variant
-from study.report.words import count, listed, percent
+from study.report.words import listed, percent
+from study.values import count
 
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
           "difference", "low", "high", "p", "p_holm")  # fmt: skip
@@ -41,7 +42,7 @@ class Match:
             return ""
         if self.difference.interval.n < 2:
             return "with fewer than two common seeds"
-        if abs(self.difference.interval.mean) < stats.ROUNDING:
+        if self.difference.is_identical:
             return "identical on all common seeds"
         return "with the same difference on all common seeds"
 

@@ -12,7 +12,8 @@ from study.report.text import pairs
 from study.report.text.findings import MOST_FAMILIES
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
-from study.report.words import count, format_p, in_words, listed, percent
+from study.report.words import format_p, in_words, listed, percent
+from study.values import count
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to compare
 MOST_TIED = 3  # variants of a tie that a card lists
@@ -174,8 +175,18 @@ def _range(low: str, high: str) -> str:
 
 
 def _known(pair: Pair) -> bool:
-    """Whether the seeds of a pair are enough to test their difference."""
+    """Whether the seeds of a pair are enough to test their difference, and tell the two apart."""
     return bool(np.isfinite(pair.contrast.p))
+
+
+def _untested(unknown: Sequence[Pair]) -> str:
+    """Why no test tells the best from those of these pairs, in sentences after another."""
+    same = [pair for pair in unknown if pair.difference.is_identical]
+    few = [pair.two.label for pair in unknown if pair not in same]
+    words = f" Too few common seeds with {listed(few)}." if few else ""
+    if same:
+        words += f" Identical to {listed([pair.two.label for pair in same])} {_over(same)}."
+    return words
 
 
 def _verdict(
@@ -188,11 +199,12 @@ def _verdict(
         return OPEN, "The only variant", "There is nothing to compare it with."
     known = [pair for pair in with_best if _known(pair)]
     first, best, called = _titles(study, family)
+    unknown = [pair for pair in with_best if not _known(pair)]
+    untested = _untested(unknown)
     if not known:
-        few = "Too few common seeds to test a difference: train more seeds."
-        return OPEN, first, f"{few}{_overtaken(study, family)}"
-    unknown = [pair.two.label for pair in with_best if not _known(pair)]
-    too_few = f" Too few common seeds with {listed(unknown)}." if unknown else ""
+        if not any(pair.difference.is_identical for pair in unknown):
+            untested = " Too few common seeds to test a difference: train more seeds."
+        return OPEN, first, f"{untested}{_overtaken(study, family)}".lstrip()
     ahead = [
         pair for pair in known if pair.contrast.significant and pair.contrast.interval.mean < 0
     ]
@@ -204,10 +216,10 @@ def _verdict(
         heading = f"Not significantly different from the {called}: {len(level)} of {n - 1} others"
         difference = _difference(level[0], len(with_best))
         words = f"{family[0].label} is {difference}: that may be chance."
-        return TIE, heading, f"{words}{_overtaken(study, family, level[:1])}{too_few}"
+        return TIE, heading, f"{words}{_overtaken(study, family, level[:1])}{untested}"
     difference, overtaken = _difference(known[0], len(with_best)), _overtaken(study, family)
     if unknown or overtaken:
-        return OPEN, first, f"It is {difference}.{overtaken}{too_few}"
+        return OPEN, first, f"It is {difference}.{overtaken}{untested}"
     return WON, best, f"Significantly different from all others: {difference}."
 
 

@@ -101,6 +101,16 @@ def test_too_few_seeds_tell_nothing():
     assert (alone.heading, alone.outcome) == ("The only variant", card.OPEN)
 
 
+def test_variants_that_no_seed_tells_apart_are_not_called_too_few():
+    """An L1 below what a weight's last bit holds changes nothing."""
+    tiny, same = Config(l1=1e-30), (99.4, 99.41, 99.42)
+    [two] = cards(*spread(BN, *same), *spread(tiny, *same))
+    assert two.outcome == card.OPEN
+    assert two.verdict == "Identical to BN + L1 1e-30 (sum) over 3 common seeds."
+    [more] = cards(*spread(BN, *same), *spread(tiny, *same), *spread(LN, 90.0))
+    assert "Too few common seeds with LN. Identical to BN + L1 1e-30" in more.verdict
+
+
 def test_the_best_by_validation_may_be_behind_on_the_test_images():
     made = []
     for config, last, chosen in ((BN, 97.0, 99.0), (LN, 99.0, 98.0)):
