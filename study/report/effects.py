@@ -22,8 +22,7 @@ from study.report import contrasts, stats
 from study.report.axis import Axis, varying
 from study.report.stats import Interval
 from study.report.variants import Study, Variant
-from study.report.words import count
-from study.values import text
+from study.values import count, text
 
 MOST_FACTORS = 6
 

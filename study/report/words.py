@@ -6,7 +6,6 @@ import numpy as np
 
 from study.planned import Metric, default_metric
 from study.report import stats
-from study.values import count as count  # so that who writes sentences finds all of it here
 
 MOST_NAMED = 8  # words of a list in a sentence
 

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Variant
-from study.report.words import count
-from study.values import number
+from study.values import count, number
 
 STYLE = drawing.STYLE | {"axes.grid": False}
 DARK = 0.6  # of the greatest cell, from which words on a cell are white

@@ -13,8 +13,9 @@ from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.variants import Study
-from study.report.words import count, listed
+from study.report.words import listed
 from study.runs import ENDED_EARLY
+from study.values import count
 
 ENOUGH = 10  # configurations from which importance says something
 TREES = 32

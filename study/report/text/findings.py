@@ -18,8 +18,9 @@ from study.report.effects import Effects
 from study.report.text import effects, pairs, penalty
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
-from study.report.words import count, format_p, in_words, listed, percent
+from study.report.words import format_p, in_words, listed, percent
 from study.runs import ENDED_EARLY, FINISHED
+from study.values import count
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
 MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences

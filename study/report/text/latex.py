@@ -11,7 +11,8 @@ from study.labels import slug
 from study.report.text.pairs import Pair
 from study.report.text.published import Comparisons
 from study.report.variants import TEST, Study
-from study.report.words import count, format_p, percent
+from study.report.words import format_p, percent
+from study.values import count
 
 NAME = "tables.tex"
 SPECIAL = {

@@ -3,7 +3,8 @@
 from study.planned import Plan
 from study.report.text.findings import Finding
 from study.report.variants import Study
-from study.report.words import count, listed
+from study.report.words import listed
+from study.values import count
 
 
 def findings(study: Study, counted: bool = False) -> list[Finding]:

@@ -9,7 +9,7 @@ import numpy as np
 from study.report import contrasts, stats
 from study.report.contrasts import Contrast
 from study.report.variants import TEST, Study, Variant
-from study.report.words import count
+from study.values import count
 
 MOST = 20  # variants of a kind, the best first, that are compared with each other
 UNLIKE = "over seeds that are not the same for all"  # of means that are ranked all the same

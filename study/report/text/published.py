@@ -19,8 +19,8 @@ from study.config import Config, parse_variant
 from study.report import stats
 from study.report.text.table import Table
 from study.report.variants import TEST, Variant
-from study.report.words import count, percent
-from study.values import text
+from study.report.words import percent
+from study.values import count, text
 
 SAME = ("dataset", "network", "norm", "epochs")  # what a variant and a published one must share
 MOST_DIFFERENT = 1  # other settings in which they may differ and still be compared

@@ -13,8 +13,9 @@ from typing import Any
 from study import files, runs
 from study.errors import DamagedError
 from study.report.variants import TEST, Study
-from study.report.words import count, in_words, percent
+from study.report.words import in_words, percent
 from study.runs import FAILED, FINISHED, STOPPED, Run
+from study.values import count
 
 log = logging.getLogger(__name__)
 
