@@ -89,9 +89,6 @@ def test_a_mistake_in_the_seeds_of_a_rerun_is_told_as_theirs(command, tmp_path):
         done = command("rerun", path, f"--seeds={words}")
         assert done.returncode == 2
         assert done.stderr.startswith(f"study: --seeds={words}: allowed is a whole number at least")
-    for words, advice in (("1-3", "1,2,3"), ("7..9", "7,8,9"), ("1:1000", "1,2,3")):
-        done = command("rerun", path, f"--seeds={words}")
-        assert done.stderr.endswith(f"; separate seeds with commas: {advice}\n")
 
 
 def test_what_is_no_folder_of_a_sweep_is_told_with_what_to_give(command, tmp_path):

@@ -50,6 +50,7 @@ TESTED_ELSEWHERE = {
     "study.sweep.pool": "sweep/test_local.py",
     "study.sweep.sampled_search": "sweep/test_search.py",
     "study.sweep.storages": "sweep/test_search.py",
+    "study.sweep.sweep": "sweep/test_spec.py",
     "study.sweep.trials": "sweep/test_search.py",
     "study.sweep.worker": "sweep/test_local.py",
     "study.sweep.yaml_file": "sweep/test_spec.py",

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study.sweep.spec import Sweep
+from study.sweep.sweep import Sweep
 from study.sweep.trials import FAILED, direction
 
 STARTUP = 10  # random samples before the Gaussian process has something to learn from

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study import runs
 from study.config import Config
 from study.sweep.search import Search, Suggestion, aim
-from study.sweep.spec import Sweep
+from study.sweep.sweep import Sweep
 from study.sweep.trials import Trial
 
 

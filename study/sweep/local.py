@@ -21,7 +21,7 @@ from study.sweep.jobs import JobQueue
 from study.sweep.methods import search_of
 from study.sweep.outcome import Outcome
 from study.sweep.pool import Pool
-from study.sweep.spec import Sweep
+from study.sweep.sweep import Sweep
 from study.sweep.worker import PRELOAD
 from study.tracking import client, marks
 from study.tracking.marks import Mode

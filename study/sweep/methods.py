@@ -5,7 +5,7 @@ from pathlib import Path
 from study.sweep.grid_search import GridSearch
 from study.sweep.sampled_search import SampledSearch
 from study.sweep.search import Search
-from study.sweep.spec import Sweep
+from study.sweep.sweep import Sweep
 
 SEARCHES: dict[str, type[Search]] = {
     "grid": GridSearch,

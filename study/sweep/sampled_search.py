@@ -18,7 +18,7 @@ from study.config import Config
 from study.errors import UsageError
 from study.sweep import bayes
 from study.sweep.search import Search, Suggestion
-from study.sweep.spec import Sweep
+from study.sweep.sweep import Sweep
 from study.sweep.trials import FAILED, RELEASED, Trial
 from study.train import seeds
 

@@ -15,7 +15,7 @@ from study import runs
 from study.config import Config
 from study.errors import RunError
 from study.planned import Metric
-from study.sweep.spec import Sweep
+from study.sweep.sweep import Sweep
 from study.sweep.trials import JOURNAL, Trial, TrialStore
 
 

@@ -4,24 +4,19 @@ The same file goes to `wandb sweep FILE` and to `study sweep FILE`. A key that W
 not is an error that names it; it is never ignored.
 """
 
-import contextlib
-import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from study import planned
-from study.config import COUPLED, FIELDS, VARIANT, Config, check_names
+from study.config import COUPLED, FIELDS, VARIANT, Config
 from study.errors import Faults, UsageError
 from study.fields import check_whole
-from study.grid import Grid
-from study.planned import Metric, Plan
-from study.sweep import hyperband, objective, space, yaml_file
-from study.sweep.hyperband import Hyperband
+from study.planned import Plan
+from study.sweep import hyperband, objective, replacement, space, yaml_file
 from study.sweep.space import Parameter
+from study.sweep.sweep import Sweep
 from study.values import count, nearest, one_of, text
 
 METHODS = ("grid", "random", "bayes")
@@ -30,132 +25,6 @@ WANDB_KEYS = {"program", "command", "project", "entity", "description", "setting
 KEYS = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
 PROGRAM = "study/sweep/agent.py"
 MODULE = "study.sweep.agent"
-RANGE = re.compile(r"(\d{1,9})\D+(\d{1,9})")  # as others write several seeds
-MOST_SEEDS = 20  # of a range that a message lists
-SAMPLES = 200  # of a search's configurations, checked when its file is read
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A checked sweep YAML; its parameters are in the file's order.
-
-    definition: a hash of the parameters in the file, before any are replaced.
-    """
-
-    name: str
-    project: str
-    method: str
-    parameters: dict[str, Parameter]
-    metric: Metric | None = None
-    hyperband: Hyperband | None = None
-    run_cap: int | None = None
-    description: str = ""
-    definition: str = ""
-
-    @property
-    def maximizes(self) -> bool:
-        """Whether a greater value of the metric is better; without a metric, no."""
-        return self.metric is not None and self.metric.maximize
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The configurations of a grid; it is empty for a search.
-
-        Raises:
-            UsageError: combinations of settings that are not allowed.
-        """
-        values = {name: p.values for name, p in self.parameters.items()}
-        return Grid(values, self.run_cap)
-
-    @cached_property
-    def samples(self) -> list[Config]:
-        """Configurations that show what varies: of a grid every value, of a search some at random.
-
-        Raises:
-            UsageError: combinations of settings that are not allowed.
-        """
-        if self.method == "grid":
-            return self.grid.samples()
-        samples: list[dict[str, Any]] = []
-        for number in range(SAMPLES):
-            with contextlib.suppress(UsageError):  # the far tail of a normal, which is resampled
-                samples.append(self._decode(self.sample(0, number)))
-        configs: dict[Config, None] = {}
-        faults: dict[str, str] = {}
-        for values in samples:
-            try:
-                configs[Config.from_sweep(values)] = None
-            except UsageError as error:  # one example of each setting's
-                faults.setdefault(str(error).partition("=")[0], str(error))
-        if faults:
-            raise UsageError("\n".join(faults.values()))
-        return list(configs)
-
-    @property
-    def configs(self) -> list[Config]:
-        """All configurations of a grid; of a search samples."""
-        return list(self.grid) if self.method == "grid" else self.samples
-
-    def sample(self, seed: int, number: int) -> dict[str, Any]:
-        """Return random internal values of the parameters that vary (see space.Parameter)."""
-        return {p.name: p.sample(seed, number) for p in self.varying}
-
-    def config(self, params: Mapping[str, Any]) -> Config:
-        """Return the configuration that internal values stand for.
-
-        Raises:
-            UsageError: a combination, or a value, that is not allowed.
-        """
-        return Config.from_sweep(self._decode(params))
-
-    def _decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: p.values[0] if p.constant else p.decode(params[name])
-            for name, p in self.parameters.items()
-        }
-
-    @property
-    def varying(self) -> list[Parameter]:
-        return [p for p in self.parameters.values() if not p.constant]
-
-    def check_end(self, limit: int | None) -> None:
-        """Check that the sweep ends.
-
-        Raises:
-            UsageError: it is a search without run_cap and limit.
-        """
-        if self.method != "grid" and self.run_cap is None and limit is None:
-            raise UsageError(
-                f"method={self.method}: never ends by itself; add run_cap: 30 to the file,"
-                " or give --limit 30"
-            )
-
-    def plan(self) -> Plan:
-        """Return what a report needs to know of the sweep.
-
-        Raises:
-            UsageError: the description sets a target that is none.
-        """
-        grid = {name: list(p.values) for name, p in self.parameters.items()}
-        target, steps = planned.description_targets(self.description)
-        return Plan(
-            name=self.name,
-            method=self.method,
-            metric=self.metric,
-            definition=self.definition,
-            grids=(grid,) if self.method == "grid" else (),
-            run_cap=self.run_cap,
-            target=target,
-            steps=steps,
-        )
-
-    def __str__(self) -> str:
-        if self.method == "grid":
-            return f"grid, {count(len(self.grid), 'configuration')}"
-        names = ", ".join(p.name for p in self.varying)
-        cap = self.run_cap
-        many = count(cap, "configuration") if cap else "any number of configurations"
-        return f"{self.method} over {names}, {many}"
 
 
 def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
@@ -188,8 +57,8 @@ def rerun(config: Config, name: str, seeds: str, replacements: Iterable[str]) ->
     parameters = {
         name: space.choice(name, [value]) for name, value in config.non_defaults().items()
     }
-    parameters["seed"] = _values("seed", seeds, "--seeds")
-    parameters |= _replacements(replacements)
+    parameters["seed"] = replacement.values("seed", seeds, "--seeds")
+    parameters |= replacement.parse(replacements)
     sweep = Sweep(name, "study", "grid", parameters)
     _check_configs(sweep)
     return sweep
@@ -209,7 +78,7 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
     method = faults.attempt(_parse_method, content.get("method"))
     parameters, missing = _parse_parameters(content.get("parameters"), method, faults)
     replaced = list(replacements)
-    parameters |= faults.attempt(_replacements, replaced) or {}
+    parameters |= faults.attempt(replacement.parse, replaced) or {}
     metric = faults.attempt(objective.parse, content.get("metric"))
     stopping = faults.attempt(hyperband.parse, content.get("early_terminate"))
     if (run_cap := content.get("run_cap")) is not None:
@@ -311,47 +180,6 @@ def _check_configs(sweep: Sweep) -> None:
     metric, samples = sweep.metric, sweep.samples
     if metric and metric.name.startswith("val/") and not all(c.holdout for c in samples):
         raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
-
-
-def _replacements(settings: Iterable[str]) -> dict[str, Parameter]:
-    """Parse the words of `--set` into parameters by name.
-
-    Raises:
-        UsageError: a line for each that is not allowed, or is there twice.
-    """
-    found: dict[str, Parameter] = {}
-    faults = Faults()
-    for setting in settings:
-        if parameter := faults.attempt(_replacement, setting):
-            name, choice = parameter
-            if name in found:
-                faults.add(f"--set {name}: stands twice; give it once, as {name}=value,value")
-            found[name] = choice
-    faults.check()
-    return found
-
-
-def _replacement(setting: str) -> tuple[str, Parameter]:
-    """Parse `seed=1` or `seed=1,2,3` of the command line into a parameter and its values."""
-    name, equals, words = setting.partition("=")
-    if not equals or not words:
-        raise UsageError(f"--set {setting}: write name=value, or name=value,value")
-    if name == VARIANT:
-        return name, space.choice(name, [words])
-    check_names([name], "--set ")
-    return name, _values(name, words, f"--set {name}")
-
-
-def _values(name: str, words: str, place: str) -> Parameter:
-    """Parse `1,2,3` into a parameter and its values. place: where they stand, for messages."""
-    field, faults = FIELDS[name].at(place), Faults()
-    values = [faults.attempt(field.parse, word) for word in words.split(",")]
-    if name == "seed" and faults.lines and (given := RANGE.fullmatch(words)):
-        first, last = int(given[1]), int(given[2])
-        listed = range(first, last + 1) if 0 < last - first < MOST_SEEDS else (1, 2, 3)
-        faults.lines[-1] += f"; separate seeds with commas: {','.join(map(str, listed))}"
-    faults.check()
-    return space.choice(name, values)
 
 
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server

@@ -22,6 +22,7 @@ from study.sweep import bayes, leases, local, spec, storages, trials
 from study.sweep.jobs import JobQueue
 from study.sweep.methods import search_of
 from study.sweep.search import Search
+from study.sweep.sweep import Sweep
 from study.train import packing
 
 BAYES = """
@@ -41,7 +42,7 @@ RANDOM = BAYES.replace("bayes", "random")
 
 @pytest.fixture
 def sweep(tmp_path):
-    def write(body: str = BAYES, *settings: str) -> spec.Sweep:
+    def write(body: str = BAYES, *settings: str) -> Sweep:
         (tmp_path / "mine.yaml").write_text(body)
         return spec.read(tmp_path / "mine.yaml", settings)
 

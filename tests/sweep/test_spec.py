@@ -142,18 +142,6 @@ def test_a_goal_against_the_metrics_sense_is_warned_of(written, caplog, metric, 
     assert words in caplog.text and bool(words) == bool(caplog.text)
 
 
-@pytest.mark.parametrize("setting", ["seed", "sed=1", "lr=fast", "seed=1,x"])
-def test_a_wrong_replacement_is_refused(written, setting):
-    with pytest.raises(UsageError):
-        spec.read(written(GRID), [setting])
-
-
-@pytest.mark.parametrize("words", [["seed=1", "seed=2"], ["lr=0.1,0.2", "epochs=1", "lr=0.3"]])
-def test_a_replacement_that_stands_twice_is_refused(written, words):
-    with pytest.raises(UsageError, match=r"--set \w+: stands twice; give it once"):
-        spec.read(written(GRID), words)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -4,6 +4,7 @@ import pytest
 
 from study.errors import UsageError
 from study.sweep import spec
+from study.sweep.sweep import Sweep
 
 NAMES = (
     "dataset, network, norm, groups, norm_affine, dropout, l1, l1_reduction, optimizer,"
@@ -33,7 +34,7 @@ def search(parameters: str) -> str:
     return f"method: random\nparameters: {{{parameters}, seed: {{values: [1, 2]}}}}\n"
 
 
-def read(tmp_path, body: str) -> spec.Sweep:
+def read(tmp_path, body: str) -> Sweep:
     (tmp_path / "mine.yaml").write_text(body)
     return spec.read(tmp_path / "mine.yaml")
 
