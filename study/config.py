@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from study import datasets, extension
+from study.architectures import ARCHITECTURES
 from study.errors import Faults, UsageError
 from study.fields import Choices, Effect, Field, Range, Unlisted, fields_of, setting
-from study.plans import PLANS
 from study.values import brief, by_alias, find_nearest, nearest, text, typed
 
 log = logging.getLogger(__name__)
@@ -50,9 +50,11 @@ class Config:
     )
     """the images: digits (1,797 scans, no download), mnist, fashion_mnist, cifar10, cifar100, or
     own:NAME for NAME.npz in STUDY_DATA"""
-    network: str = setting("mnist_7684", Choices(tuple(PLANS), BACKBONES), shapes_network=True)
+    network: str = setting(
+        "mnist_7684", Choices(tuple(ARCHITECTURES), BACKBONES), shapes_network=True
+    )
     """a published network, such as mnist_7684, or ours, mnist_7848 and cifar_45808 (named after
-    their parameters; study/plans.py lists them), or a timm backbone with BatchNorm, such as
+    their parameters; study/architectures.py lists them), or a timm backbone with BatchNorm, such as
     resnet18, whose norms are swapped"""
     norm: Literal["batch", "layer", "group", "instance", "none"] = setting(
         "batch", shapes_network=True

@@ -288,7 +288,7 @@ def test_images_too_small_for_a_network_are_refused_by_name(mine):
     )
     networks.build(Config(dataset="own:mine", network="cifar_48178"))
     with pytest.raises(UsageError, match=r"img_size=19: .* at least 20 pixels"):
-        networks.Network(networks.PLANS["mnist_7684"], img_size=19)
+        networks.Network(networks.ARCHITECTURES["mnist_7684"], img_size=19)
 
 
 @pytest.mark.parametrize(

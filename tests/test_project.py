@@ -25,7 +25,7 @@ def test_conda_users_get_the_same_dependencies():
 # Imports point to the left: docs/extending.md says what stands where.
 ORDER = (
     "errors", "escape", "values", "fields", "files", "locks", "forks", "own_data", "datasets",
-    "plans", "extension", "config", "grid", "labels", "planned", "schema", "runs", "train",
+    "architectures", "extension", "config", "grid", "labels", "planned", "schema", "runs", "train",
     "report", "tracking", "sweep", "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
@@ -35,10 +35,10 @@ REPORT_ORDER = (
 
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.
 TESTED_ELSEWHERE = {
+    "study.architectures": "train/test_networks.py",
     "study.cli.commands": "test_main.py",
     "study.extension": "train/test_backbones.py",
     "study.own_data": "test_datasets.py",
-    "study.plans": "train/test_networks.py",
     "study.report.explain": "report/explain/test_explain.py",
     "study.sweep.bayes": "sweep/test_search.py",
     "study.sweep.grid_search": "sweep/test_search.py",

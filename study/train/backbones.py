@@ -16,9 +16,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from study import datasets, extension
+from study.architectures import ARCHITECTURES
 from study.config import Config
 from study.errors import UsageError, first_line
-from study.plans import PLANS
 from study.train import norms
 from study.train.blocks import Network
 
@@ -137,7 +137,7 @@ def _register(name: str) -> None:
             raise UsageError(f"{name}: has no pretrained weights; leave pretrained out")
         for timms in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
             options.pop(timms, None)
-        return Network(PLANS[name], **options)
+        return Network(ARCHITECTURES[name], **options)
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"{name} of the published studies; options as Network's."
@@ -145,5 +145,5 @@ def _register(name: str) -> None:
     register_model(create)
 
 
-for _name in PLANS:
+for _name in ARCHITECTURES:
     _register(_name)

@@ -1,17 +1,17 @@
-"""A network built from a plan: blocks of convolution, norm, activation and dropout."""
+"""A network built from an architecture: blocks of convolution, norm, activation and dropout."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from study.architectures import Architecture, Pool
 from study.errors import UsageError
-from study.plans import Plan, Pool
 from study.train import norms
 from study.train.dropout import Dropout, Dropout2d, Dropouts
 
 
 class Block(nn.Module):
-    """A convolution and what follows it, in the plan's order; side: of its square map."""
+    """A convolution and what follows it, in the architecture's order; side: of its square map."""
 
     def __init__(self, conv: nn.Conv2d, after: dict[str, nn.Module], side: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """The network of a plan: images [N, channels, size, size] to logits [N, classes].
+    """The network of an architecture: images [N, channels, size, size] to logits [N, classes].
 
     With `copies`, as many networks side by side, none seeing another: images [N, copies *
     channels, size, size] to logits [N, copies * classes], every parameter and buffer those of
@@ -50,7 +50,7 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        plan: Plan,
+        architecture: Architecture,
         *,
         norm: str = "batch",
         groups: int = 4,
@@ -62,25 +62,26 @@ class Network(nn.Module):
         copies: int = 1,
     ) -> None:
         super().__init__()
-        self.num_classes = num_classes = num_classes or plan.classes
-        self.plan = plan
+        self.num_classes = num_classes = num_classes or architecture.classes
+        self.architecture = architecture
         self.features = nn.ModuleList()
-        channels, size = in_chans or plan.channels, img_size or plan.size
+        channels, size = in_chans or architecture.channels, img_size or architecture.size
         self.img_size = size
-        if size < plan.smallest:
+        if size < architecture.smallest:
             raise UsageError(
-                f"img_size={size}: this network takes images of at least {plan.smallest} pixels"
+                f"img_size={size}: this network takes images of at least"
+                f" {architecture.smallest} pixels"
             )
-        for number, spec in enumerate(plan.blocks):
+        for number, spec in enumerate(architecture.blocks):
             if isinstance(spec, Pool):
                 self.features.append(nn.MaxPool2d(2))
                 size //= 2
                 continue
-            padding = spec.kernel // 2 if plan.padding else 0
+            padding = spec.kernel // 2 if architecture.padding else 0
             parts = channels if spec.depthwise else 1
             conv = nn.Conv2d(
                 copies * channels, copies * spec.channels, spec.kernel,
-                padding=padding, bias=plan.bias, groups=copies * parts,
+                padding=padding, bias=architecture.bias, groups=copies * parts,
             )  # fmt: skip
             channels, size = spec.channels, size + 2 * padding - spec.kernel + 1
             after = {
@@ -92,20 +93,20 @@ class Network(nn.Module):
                     size=(size, size),
                     copies=copies,
                 ),
-                "dropout": _dropout(plan, dropout, norm, number) if spec.dropout else None,
+                "dropout": _dropout(architecture, dropout, norm, number) if spec.dropout else None,
                 "relu": nn.ReLU(inplace=True),
             }
-            order = () if spec.bare else plan.order
+            order = () if spec.bare else architecture.order
             modules = {name: after[name] for name in order}
             self.features.append(Block(conv, {name: m for name, m in modules.items() if m}, size))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Conv2d(
-            copies * channels, copies * num_classes, 1, bias=plan.bias, groups=copies
+            copies * channels, copies * num_classes, 1, bias=architecture.bias, groups=copies
         )
 
     def forward(self, x: Tensor) -> Tensor:
         skip = None
-        for spec, module in zip(self.plan.blocks, self.features):
+        for spec, module in zip(self.architecture.blocks, self.features):
             if isinstance(spec, Pool):
                 x = module(x)
                 continue
@@ -115,13 +116,16 @@ class Network(nn.Module):
         return self.head(self.pool(x)).flatten(1)
 
 
-def _dropout(plan: Plan, p: float | Sequence[float], norm: str, number: int) -> nn.Module | None:
-    """Build the dropout of a plan's block, of one probability or one a copy; None where nothing is
+def _dropout(
+    architecture: Architecture, p: float | Sequence[float], norm: str, number: int
+) -> nn.Module | None:
+    """Build the dropout of a block, of one probability or one a copy; None where nothing is
     dropped."""
     if not isinstance(p, (int, float)):
-        return Dropouts(p, plan.whole_channels, number) if any(p) else None
+        return Dropouts(p, architecture.whole_channels, number) if any(p) else None
     if not p:
         return None
     # In place: a norm's backward pass does not need its output. A ReLU's does.
-    behind_norm = plan.order[plan.order.index("dropout") - 1] == "norm" and norm != "none"
-    return (Dropout2d if plan.whole_channels else Dropout)(p, inplace=behind_norm)
+    before = architecture.order[architecture.order.index("dropout") - 1]
+    behind_norm = before == "norm" and norm != "none"
+    return (Dropout2d if architecture.whole_channels else Dropout)(p, inplace=behind_norm)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from study import datasets
+from study.architectures import ARCHITECTURES
 from study.config import FIELDS, Config
 from study.datasets import DatasetSpec
 from study.errors import Faults, UsageError
-from study.plans import PLANS
 from study.train import norms
 from study.train.blocks import Block, Network
 
@@ -27,7 +27,7 @@ def build(config: Config) -> nn.Module:
         UsageError: the images are too small for the network, it has more parameters than allowed,
             or a timm backbone cannot do as asked (see backbones.build).
     """
-    if config.network in PLANS:
+    if config.network in ARCHITECTURES:
         network: nn.Module = _planned(config, config.dropout)
     else:
         from study.train import backbones  # lazily: timm's import takes longer than torch's
@@ -77,16 +77,16 @@ def build_each(configs: Iterable[Config]) -> dict[Config, int]:
 
 
 def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) -> Network:
-    plan, spec = PLANS[config.network], datasets.spec(config.dataset)
+    architecture, spec = ARCHITECTURES[config.network], datasets.spec(config.dataset)
     channels, size, _ = spec.shape
-    if size < plan.smallest:
-        fitting = ", ".join(name for name, other in PLANS.items() if other.smallest <= size)
+    if size < (least := architecture.smallest):
+        fitting = ", ".join(name for name, other in ARCHITECTURES.items() if other.smallest <= size)
         raise UsageError(
-            f"network={config.network}: takes images of at least {plan.smallest}x{plan.smallest},"
+            f"network={config.network}: takes images of at least {least}x{least},"
             f" {config.dataset} has {size}x{size}; allowed there are {fitting}"
         )
     network = Network(
-        plan,
+        architecture,
         norm=config.norm,
         groups=config.groups,
         norm_affine=config.norm_affine,

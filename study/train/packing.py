@@ -4,8 +4,8 @@ import math
 
 import torch
 
+from study.architectures import ARCHITECTURES
 from study.config import SHARED, Config
-from study.plans import PLANS
 from study.train import augment, data, devices, networks
 from study.train.pack import Pack
 
@@ -18,7 +18,7 @@ PROBES = (4, 8)  # models of the packs that are measured
 def bucket(config: Config) -> tuple | None:
     """Return what configurations of one pack have in common; None where the loop must train it
     (timm's backbones)."""
-    if config.network not in PLANS:
+    if config.network not in ARCHITECTURES:
         return None
     return tuple(getattr(config, name) for name in SHARED)
 

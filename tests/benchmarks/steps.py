@@ -20,8 +20,8 @@ import numpy as np
 import torch
 import tyro
 
+from study.architectures import ARCHITECTURES
 from study.config import Config
-from study.plans import PLANS
 from study.train import devices, provenance
 from study.train.pack import Pack
 from tests.benchmarks.floor import fastest
@@ -71,12 +71,12 @@ def main(
 
 def _write_images(network: str, folder: Path, steps: int) -> None:
     """Write NAME.npz of random images for `own:NAME`: as many as the timed steps take."""
-    plan, random = PLANS[network], np.random.default_rng(0)
+    architecture, random = ARCHITECTURES[network], np.random.default_rng(0)
     content = {}
     for part, count in {"train": steps * BATCH, "test": TESTED}.items():
-        shape = (count, plan.size, plan.size, plan.channels)
+        shape = (count, architecture.size, architecture.size, architecture.channels)
         content[f"{part}_images"] = random.integers(0, 256, shape, np.uint8)
-        content[f"{part}_labels"] = np.arange(count) % plan.classes
+        content[f"{part}_labels"] = np.arange(count) % architecture.classes
     np.savez(folder / f"{network}.npz", **content)
 
 
@@ -106,7 +106,7 @@ def measure(
     row["ms_step"] = fastest(lambda: pack._train(2, []), device, REPEATS) * 1000 / steps
     row["evaluation_s"] = fastest(lambda: pack.predict(pack.dataset.test.images), device, REPEATS)
     row["states_s"] = fastest(lambda: pack.state(), device, REPEATS)
-    side = PLANS[network].size
+    side = ARCHITECTURES[network].size
     training = row["ms_step"] / 1000 * TRAINED[side] / BATCH
     row["epoch_s_model"] = (training + row["evaluation_s"] + row["states_s"]) / count
     row["kernels"] = provenance.collect(device, threads=1, path="pack", pack=count).get("kernels")

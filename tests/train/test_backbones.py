@@ -22,7 +22,7 @@ def config(network: str, norm: str = "batch", **settings) -> Config:
     return Config(dataset="cifar10", network=network, norm=norm, **settings)
 
 
-@pytest.mark.parametrize("network", networks.PLANS)
+@pytest.mark.parametrize("network", networks.ARCHITECTURES)
 def test_timm_builds_ours_too(network):
     assert network in backbones.__all__
     built = timm.create_model(network, norm="group", groups=5, num_classes=10)

@@ -180,8 +180,8 @@ def test_a_depthwise_convolution_sees_its_own_channel_alone():
 
 
 def test_every_network_reads_every_data_set():
-    assert tuple(networks.PLANS) == FIELDS["network"].choices
-    for network in networks.PLANS:
+    assert tuple(networks.ARCHITECTURES) == FIELDS["network"].choices
+    for network in networks.ARCHITECTURES:
         for spec in datasets.ROWS:
             built = networks.build(Config(dataset=spec.name, network=network))
             assert built(torch.zeros(2, *spec.shape)).shape == (2, spec.num_classes)
@@ -200,8 +200,8 @@ def test_a_receptive_field_is_what_has_a_gradient(network):
     """The pixels that the middle of a map depends on, in an image large enough for them all."""
     settings = config(network, norm="none")
     table = networks.parameter_table(settings)["layers"]
-    plan = networks.PLANS[network]
-    built = networks.Network(plan, norm="none", img_size=120)
+    architecture = networks.ARCHITECTURES[network]
+    built = networks.Network(architecture, norm="none", img_size=120)
     for module in list(built.modules()):
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.abs() + 0.01  # no ReLU closes
@@ -211,7 +211,7 @@ def test_a_receptive_field_is_what_has_a_gradient(network):
     outputs = {}
     for name, module in built.named_modules():
         module.register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out}))
-    image = torch.ones(1, plan.channels, 120, 120, requires_grad=True)
+    image = torch.ones(1, architecture.channels, 120, 120, requires_grad=True)
     built(image)
     for layer in table:
         if layer["layer"].startswith("features") and layer["layer"].endswith("conv"):

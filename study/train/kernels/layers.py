@@ -1,6 +1,6 @@
 """The layers of a pack's network as its kernels see them, read off the modules of blocks.py.
 
-So a plan is described once; what the modules hold that no kernel does is found here.
+So an architecture is described once; what the modules hold that no kernel does is found here.
 """
 
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def read_layers(network: Network, models: int) -> list[Layer] | None:
     layers: list[Layer] = []
     saved: Layer | None = None
     side = network.img_size
-    for number, (spec, module) in enumerate(zip(network.plan.blocks, network.features)):
+    for number, (spec, module) in enumerate(zip(network.architecture.blocks, network.features)):
         if isinstance(module, nn.MaxPool2d):
             window = module.kernel_size, module.stride, module.padding, module.dilation
             if window != (2, 2, 0, 1) or module.ceil_mode or not layers or layers[-1].pool:

@@ -8,7 +8,7 @@ import torch
 import triton
 from triton.backends.compiler import GPUTarget
 
-from study.plans import POOL, Conv, Plan
+from study.architectures import POOL, Architecture, Conv
 from study.train.blocks import Network
 from study.train.dropout import Noise
 from study.train.kernels import network as network_module
@@ -39,9 +39,11 @@ def compile_one_of_each(launches, compile_all=network_module.warm_up):
 def main():
     triton.runtime.driver.set_active(Driver())
     network_module.warm_up = compile_one_of_each
-    plan = Plan((Conv(3), POOL, Conv(4)), ("norm", "relu", "dropout"))
+    architecture = Architecture((Conv(3), POOL, Conv(4)), ("norm", "relu", "dropout"))
     for norm, affine in (("batch", "channel"), ("layer", "element")):
-        network = Network(plan, norm=norm, norm_affine=affine, dropout=[0.1], copies=1).float()
+        network = Network(
+            architecture, norm=norm, norm_affine=affine, dropout=[0.1], copies=1
+        ).float()
         one = torch.ones(1)
         kernels = KernelNetwork(
             network, models=1, images=128, precision="float32",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.plans import PLANS
+from study.architectures import ARCHITECTURES
 from study.train.blocks import Network
 from study.train.dropout import Noise
 from study.train.kernels import choice
@@ -21,7 +21,7 @@ SETTINGS = {
 
 
 def network(**options):
-    return Network(PLANS["mnist_7684"], dropout=[0.1], copies=1, **options)
+    return Network(ARCHITECTURES["mnist_7684"], dropout=[0.1], copies=1, **options)
 
 
 def test_other_devices_and_a_machine_without_triton_have_torchs(monkeypatch):

@@ -12,8 +12,8 @@ from torch.func import functional_call
 
 pytest.importorskip("triton")
 
+from study.architectures import ARCHITECTURES, POOL, Architecture, Conv
 from study.config import Config
-from study.plans import PLANS, POOL, Conv, Plan
 from study.train import cpu_kernels, data
 from study.train.blocks import Network
 from study.train.dropout import Dropouts, Noise
@@ -43,15 +43,17 @@ class Case:
     A part of each image is blank, so that values tie in the windows of a max-pool.
     """
 
-    def __init__(self, plan, models=2, images=2, size=None, precision="float64", **options):
-        self.size = size or plan.smallest + 1
+    def __init__(self, architecture, models=2, images=2, size=None, precision="float64", **options):
+        self.size = size or architecture.smallest + 1
         self.models, self.images, self.precision = models, images, precision
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         options = {"norm": "batch", "dropout": 0.3} | options
         p = options.pop("dropout")
         rates = [p / (1 + k) for k in range(models)]
         torch.manual_seed(0)
-        self.network = Network(plan, dropout=rates, img_size=self.size, copies=models, **options)
+        self.network = Network(
+            architecture, dropout=rates, img_size=self.size, copies=models, **options
+        )
         self.network.to(DEVICE, self.dtype)
         self.noise = Noise([2**63 + 11 + k for k in range(models)], DEVICE)
         self.noise.step.fill_(9)
@@ -62,14 +64,16 @@ class Case:
         rows = [p.detach().reshape(models, -1) for p in self.parameters.values()]
         self.weights = torch.cat(rows, 1)
         self.weights += 0.2 * torch.randn(*self.weights.shape).to(DEVICE, self.dtype)
-        shape = (COPIES, BANK, plan.channels, self.size, self.size)
+        shape = (COPIES, BANK, architecture.channels, self.size, self.size)
         self.bank = torch.randint(0, 256, shape, dtype=torch.uint8)
         self.bank[..., : self.size // 2] = 0
         self.bank = self.bank.to(DEVICE)
         self.labels = torch.randint(0, 10, (BANK,)).to(DEVICE)
         self.order = torch.randint(0, BANK, (images, models)).to(DEVICE)
         self.copies = torch.randint(0, COPIES, (images, models)).to(DEVICE)
-        self.mean, self.std = torch.full((2, plan.channels, 1, 1), 70.0).to(DEVICE, self.dtype)
+        self.mean, self.std = torch.full((2, architecture.channels, 1, 1), 70.0).to(
+            DEVICE, self.dtype
+        )
         self.smoothing = torch.tensor([0.1, 0.0, 0.2][:models]).to(DEVICE, self.dtype)
         self.loss = torch.zeros(models, device=DEVICE, dtype=self.dtype)
         self.correct = torch.zeros(models, device=DEVICE, dtype=torch.int64)
@@ -166,7 +170,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_gradients_of_each_network_are_torchs(network):
-    assert_is_torchs(Case(PLANS[network], **{"models": 1, "images": 1} | NETWORKS[network]))
+    assert_is_torchs(Case(ARCHITECTURES[network], **{"models": 1, "images": 1} | NETWORKS[network]))
 
 
 ORDERS = {
@@ -178,13 +182,13 @@ ORDERS = {
 
 
 def small(order, **options):
-    """A plan with all that plans have: skips, a pool, a bare block, one without dropout."""
+    """An architecture with all there is: skips, a pool, a bare block, one without dropout."""
     blocks = (
         Conv(3, dropout=False), POOL, Conv(4, save_skip=True), Conv(4, add_skip=True),
         Conv(2, 1, bare=True), Conv(6, 1),
     )  # fmt: skip
     options = {"padding": True, "bias": True} | options
-    return Plan(blocks, ORDERS[order], channels=2, **options)
+    return Architecture(blocks, ORDERS[order], channels=2, **options)
 
 
 @pytest.mark.parametrize(
@@ -203,23 +207,23 @@ def small(order, **options):
     ids=str,
 )
 def test_so_are_those_of_any_order_and_norm(order, whole_channels, options):
-    plan = small(order, whole_channels=whole_channels)
-    assert_is_torchs(Case(plan, models=1, images=2, size=5, **options))
+    architecture = small(order, whole_channels=whole_channels)
+    assert_is_torchs(Case(architecture, models=1, images=2, size=5, **options))
 
 
 def test_tiles_are_walked_through_to_their_ends(monkeypatch):
     """Maps, sums and batches of many tiles each, the last of which is never full."""
     tiles = Tiles(pixels=4, depth=4, weights=4, channels=2, values=16, images=2, norm=2, least=1)
     monkeypatch.setattr(network, "TILES", {"float64": tiles})
-    plan = Plan((Conv(3),), ORDERS["norm, relu, dropout"])
-    assert_is_torchs(Case(plan, models=1, images=3, size=5))
+    architecture = Architecture((Conv(3),), ORDERS["norm, relu, dropout"])
+    assert_is_torchs(Case(architecture, models=1, images=3, size=5))
 
 
 @pytest.mark.parametrize("precision, tolerance", [("float32", 1e-4), ("bfloat16", 0.1)])
 def test_other_precisions_are_near(precision, tolerance):
     """On a GPU products in float32 are TF32's."""
-    plan = Plan((Conv(4), POOL, Conv(5)), ORDERS["norm, relu, dropout"])
-    case = Case(plan, images=4, size=8, precision=precision, norm="layer", dropout=0.1)
+    architecture = Architecture((Conv(4), POOL, Conv(5)), ORDERS["norm, relu, dropout"])
+    case = Case(architecture, images=4, size=8, precision=precision, norm="layer", dropout=0.1)
     ours = case.gradients().double().clone()
     errors = case.errors(ours, case.by_torch()[0])
     tolerance = max(tolerance, 1e-2) if DEVICE.type == "cuda" else tolerance
@@ -228,13 +232,13 @@ def test_other_precisions_are_near(precision, tolerance):
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_a_model_has_the_numbers_that_it_has_alone_to_the_bit(norm):
-    plan = Plan((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
-    together = Case(plan, images=2, size=8, norm=norm, precision="float32")
+    architecture = Architecture((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
+    together = Case(architecture, images=2, size=8, norm=norm, precision="float32")
     gradients = together.gradients().clone()
     images = together.bank[together.copies, together.order]
     logits = together.kernels().logits(images, together.weights)
     k = 1
-    alone = Case(plan, models=1, images=2, size=8, norm=norm, precision="float32")
+    alone = Case(architecture, models=1, images=2, size=8, norm=norm, precision="float32")
     for name in ("order", "copies"):
         setattr(alone, name, getattr(together, name)[:, k : k + 1].contiguous())
     alone.bank, alone.labels = together.bank, together.labels
@@ -251,8 +255,8 @@ def test_a_model_has_the_numbers_that_it_has_alone_to_the_bit(norm):
 
 
 def test_the_last_batch_may_be_smaller():
-    plan = Plan((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
-    case = Case(plan, models=1, images=3, size=8)
+    architecture = Architecture((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
+    case = Case(architecture, models=1, images=3, size=8)
     whole = case.kernels(images=8)
     case.gradients(whole)
     case.order, case.copies = case.order[:2], case.copies[:2]
@@ -272,8 +276,8 @@ MODELS = {
 
 @pytest.mark.parametrize("optimizer", MODELS)
 def test_two_steps_of_a_pack_are_those_by_torch(optimizer, monkeypatch):
-    plan = Plan((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
-    monkeypatch.setitem(PLANS, "mnist_7684", plan)
+    architecture = Architecture((Conv(3), POOL, Conv(4)), ORDERS["norm, relu, dropout"])
+    monkeypatch.setitem(ARCHITECTURES, "mnist_7684", architecture)
     load = data.load
 
     def few(config):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution to `channels`, with the plan's norm, activation and dropout unless `bare`.
+    """A convolution to `channels`, with the norm, activation and dropout of its network unless
+    `bare`.
 
     `depthwise`: each channel is convolved by itself, so that there are as many as before.
     `save_skip` saves its output after the activation, and `add_skip` adds it before the norm.
@@ -29,7 +30,7 @@ POOL = Pool()
 
 
 @dataclass(frozen=True)
-class Plan:
+class Architecture:
     """A network: its blocks, the order within a block, how its convolutions are made.
 
     size, channels, classes: of the data set it was made for; it takes others. padding: convolutions
@@ -59,41 +60,42 @@ class Plan:
         return side
 
 
-PLANS = {
-    "mnist_7684": Plan(
+ARCHITECTURES = {
+    "mnist_7684": Architecture(
         (Conv(10), Conv(10), Conv(15), POOL,
          Conv(10, 1), Conv(10), Conv(10), Conv(32)),
         order=("norm", "dropout", "relu"),
     ),
-    "mnist_7848": Plan(  # ours
+    "mnist_7848": Architecture(  # ours
         (Conv(8), Conv(14), POOL,
          Conv(16), Conv(16), POOL,
          Conv(15)),
         order=("norm", "relu", "dropout"),
     ),
-    "mnist_8008": Plan(
+    "mnist_8008": Architecture(
         (Conv(8, dropout=False), Conv(8, dropout=False), Conv(8), POOL,
          Conv(16), Conv(16), Conv(8, 1), Conv(32), Conv(16, 1)),
         order=("norm", "dropout", "relu"),
     ),
-    "mnist_9680": Plan(
+    "mnist_9680": Architecture(
         (Conv(16), Conv(16), POOL,
          Conv(16), Conv(16), Conv(16)),
         order=("relu", "norm", "dropout"),
     ),
-    "mnist_9802": Plan(
+    "mnist_9802": Architecture(
         (Conv(10), Conv(18), Conv(10, 1, bare=True), POOL,
          Conv(16), Conv(20), Conv(10, 1, bare=True), Conv(32)),
         order=("relu", "norm", "dropout"),
     ),
-    "cifar_48178": Plan(
+    "cifar_48178": Architecture(
         (Conv(16), Conv(16), Conv(8, 1, bare=True), POOL,
          Conv(32, save_skip=True), Conv(32), Conv(32, add_skip=True), Conv(16, 1, bare=True), POOL,
          Conv(32, save_skip=True), Conv(32), Conv(32, add_skip=True)),
         order=("norm", "relu", "dropout"),
         size=32, channels=3, padding=True, bias=True, whole_channels=True,
     ),
-    "cifar_45808": Plan(  # ours: a 3x3 convolution in two, as MobileNets do (arXiv 1704.04861)
+    # Ours: a 3x3 convolution in two, as MobileNets do (arXiv 1704.04861).
+    "cifar_45808": Architecture(
         (Conv(24), Conv(24, depthwise=True), POOL,
          Conv(64, 1, save_skip=True),
          Conv(64, depthwise=True), Conv(64, 1, add_skip=True, save_skip=True),
