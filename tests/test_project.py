@@ -56,7 +56,6 @@ TESTED_ELSEWHERE = {
     "study.sweep.yaml_file": "sweep/test_spec.py",
     "study.train.blocks": "train/test_networks.py",
     "study.train.callback": "train/test_loop.py",
-    "study.train.devices": "train/test_loop.py",
     "study.train.image_grid": "test_runs.py",
     "study.train.kernels": "train/kernels/test_network.py",
     "study.train.kernels.activation": "train/kernels/test_network.py",

@@ -9,7 +9,11 @@ from pathlib import Path
 import torch
 
 from study.config import Config
-from study.errors import UsageError, first_line
+from study.errors import RunError, UsageError, first_line
+
+# In the text of an error that is no torch.OutOfMemoryError: Triton's and the driver's; cuDNN's and
+# cuBLAS's; torch's on a CPU.
+OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 
 
 def pick(name: str | None = None) -> torch.device:
@@ -48,6 +52,19 @@ def prepare(device: torch.device, config: Config, threads: int) -> None:
         torch.backends.cudnn.benchmark = True  # maps of few sizes, many times over
     torch.set_num_threads(threads)
     _keep_memory()
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, by an error or by one behind it: the recording of a step that it
+    breaks off raises another."""
+    while error is not None:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            return True
+        of_libraries = isinstance(error, RuntimeError) and not isinstance(error, RunError)
+        if of_libraries and any(words in str(error) for words in OUT_OF_MEMORY):
+            return True
+        error = error.__context__
+    return False
 
 
 def tf32(device: torch.device) -> bool:

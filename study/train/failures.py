@@ -10,6 +10,7 @@ import torch
 from study import runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
+from study.train import devices
 from study.values import number
 
 
@@ -65,7 +66,7 @@ def remedied(error: Exception, config: Config, device: torch.device) -> RunError
     """Return the error as one with a remedy where its cause is outside the code, else None."""
     if isinstance(error, RunError):
         return error
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if devices.lacks_memory(error):
         where = "memory" if device.type == "cpu" else "GPU memory"
         return RunError(
             f"out of {where} on {device}: lower batch_size (now {config.batch_size}) or"

@@ -21,7 +21,8 @@ class StepGraph:
         inputs: the first step's.
 
     Raises:
-        torch.OutOfMemoryError: also where leaving the recording failed because of it.
+        RuntimeError: memory ran out, of which leaving the recording may make another error (see
+            devices.lacks_memory).
     """
 
     def __init__(
@@ -33,17 +34,12 @@ class StepGraph:
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         self.graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.stream(stream):
-                for _ in range(WARM_UP):
-                    step(*self.inputs)
-            torch.cuda.current_stream(device).wait_stream(stream)
-            with torch.cuda.graph(self.graph):
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
                 step(*self.inputs)
-        except RuntimeError as error:
-            if lack := out_of_memory(error):
-                raise lack from None
-            raise
+        torch.cuda.current_stream(device).wait_stream(stream)
+        with torch.cuda.graph(self.graph):
+            step(*self.inputs)
         with torch.no_grad():
             for tensor, value in zip(changed, saved):
                 tensor.copy_(value)
@@ -53,12 +49,3 @@ class StepGraph:
         for recorded, tensor in zip(self.inputs, inputs):
             recorded.copy_(tensor)
         self.graph.replay()
-
-
-def out_of_memory(error: BaseException | None) -> torch.OutOfMemoryError | None:
-    """Find the lack of memory behind an error: a recording that it breaks off raises another."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return error
-        error = error.__context__
-    return None

@@ -17,6 +17,7 @@ from torch.func import functional_call
 from study.config import Config
 from study.train import (
     data,
+    devices,
     l1,
     loop,
     networks,
@@ -302,8 +303,9 @@ class Pack:
                 )
                 with self.average.in_place():
                     return torch.cat([self._logits(batch) for batch in batches])
-            except torch.OutOfMemoryError:
-                if size <= self.configs[0].batch_size:  # a step takes more
+            except RuntimeError as error:
+                # A step takes as much as a batch.
+                if not devices.lacks_memory(error) or size <= self.configs[0].batch_size:
                     raise
             size //= 2
             torch.cuda.empty_cache()

@@ -121,7 +121,7 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
         return
     except Exception as error:
         failure = failures.remedied(error, members[0].config, device)
-        full = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        full = devices.lacks_memory(error)
         if failure is None:  # an error in the code
             for member in [member for member in members if not member.ended]:
                 member.fail(RunError(describe(error)))

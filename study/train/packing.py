@@ -73,8 +73,10 @@ def _measured_capacity(config: Config, budget: float, device: torch.device) -> i
     """Return how many models fit a budget of bytes, by what small packs take."""
     try:
         less, more = (_measure(config, size, device) for size in PROBES)
-    except torch.OutOfMemoryError:  # then the pack is halved as often as need be
-        return PROBES[1]
+    except RuntimeError as error:
+        if not devices.lacks_memory(error):
+            raise
+        return PROBES[1]  # and the pack is halved as often as need be
     return capacity(budget, PROBES, (less, more))
 
 

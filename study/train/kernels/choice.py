@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from study.errors import first_line
+from study.train import devices
 from study.train.blocks import Network
 from study.train.kernels.layers import read_layers
 
@@ -35,9 +36,9 @@ def build(network: Network, device: torch.device, **settings: Any) -> "KernelNet
     if device.type == "cuda":
         try:
             kernels.compile()
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # Triton's, its compilers' and the system's are of many kinds
+            if devices.lacks_memory(error):
+                raise
             log.warning("Triton cannot compile here, torch's kernels do: %s", first_line(error))
             return None
     return kernels
