@@ -250,7 +250,8 @@ class Pack:
         gradient = self._gradient(order, copies)
         l1.add_gradient([gradient], [self.weights], [self.l1_scales])
         self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
-        self.average.update(self.noise.step.to(self.dtype))
+        if self.average.is_on:
+            self.average.update(self.noise.step.to(self.dtype))
 
     def _gradient(self, order: Tensor, copies: Tensor) -> Tensor:
         """Return the gradient of each model's objective, [models, weights]; add up its loss and its
@@ -311,12 +312,15 @@ class Pack:
             torch.cuda.empty_cache()
 
     def try_out(self) -> None:
-        """Train on a whole batch and evaluate on one, to see whether the memory suffices. The pack
-        is of no use afterwards."""
+        """Train on a whole batch and on an epoch's last, and evaluate on one, to see whether the
+        memory suffices. The pack is of no use afterwards."""
         size = self.configs[0].batch_size
         order, copies = self.batches.of_epoch(1)
         self.network.train()
         self._step(order[:size], copies[:size], self._rates(1)[0])
+        rest = len(order) % size
+        if rest and not self.kernels:  # torch's take memory for it anew, beside the recording's
+            self._step(order[:rest], copies[:rest], self._rates(1)[-1])
         self.predict(self.dataset.test.images[:LEAST_EVALUATED])
 
     def test_probabilities(self) -> np.ndarray:

@@ -22,7 +22,7 @@ import tyro
 
 from study.architectures import ARCHITECTURES
 from study.config import Config
-from study.train import devices, provenance
+from study.train import cpu_kernels, devices
 from study.train.pack import Pack
 from tests.benchmarks.floor import fastest
 
@@ -38,6 +38,8 @@ def main(
     precisions: tuple[str, ...] = ("float32", "bfloat16"),
     models: tuple[int, ...] = (1, 8, 32, 128),
     steps: int = 20,
+    warps: int | None = None,
+    stages: int | None = None,
     device: str | None = None,
     out: Path | None = None,
 ) -> None:
@@ -49,11 +51,14 @@ def main(
         precisions: of the arithmetic.
         models: how many are trained at once.
         steps: whole batches that are timed.
+        warps: of a program of the Triton convolutions, in place of what is set.
+        stages: of their loops.
         device: a name such as cuda or cpu; the best there is.
         out: a JSON file for the figures.
     """
     picked = devices.pick(device)
-    rows = []
+    tried = _set_kernels(warps, stages)
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["STUDY_DATA"] = folder
         for network in networks:
@@ -61,12 +66,28 @@ def main(
             for precision in precisions:
                 for norm in norms:
                     for count in models:
-                        row = measure(network, norm, precision, count, picked)
+                        row = measure(network, norm, precision, count, picked) | tried
                         rows.append(row)
                         print(line(row), flush=True)
-    if out:
-        found = {"device": devices.name(picked), "torch": torch.__version__, "rows": rows}
-        out.write_text(json.dumps(found, indent=1) + "\n")
+                        if out:  # after each row: what is cut off has measured something
+                            _write(out, picked, rows)
+
+
+def _set_kernels(warps: int | None, stages: int | None) -> dict[str, int]:
+    """Set what the Triton convolutions are launched with, where it is given; return that."""
+    given = {"WARPS": warps, "STAGES": stages}
+    tried = {name: value for name, value in given.items() if value is not None}
+    if tried:
+        from study.train.kernels import network  # lazily: Triton may be missing
+
+        for name, value in tried.items():
+            setattr(network, name, value)
+    return {name.lower(): value for name, value in tried.items()}
+
+
+def _write(out: Path, device: torch.device, rows: list[dict[str, Any]]) -> None:
+    found = {"device": devices.name(device), "torch": torch.__version__, "rows": rows}
+    out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _write_images(network: str, folder: Path, steps: int) -> None:
@@ -109,7 +130,7 @@ def measure(
     side = ARCHITECTURES[network].size
     training = row["ms_step"] / 1000 * TRAINED[side] / BATCH
     row["epoch_s_model"] = (training + row["evaluation_s"] + row["states_s"]) / count
-    row["kernels"] = provenance.collect(device, threads=1, path="pack", pack=count).get("kernels")
+    row["kernels"] = "triton" if pack.kernels else cpu_kernels.name(device)
     row["gpu_mb"] = None
     if device.type == "cuda":
         row["gpu_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
@@ -119,7 +140,7 @@ def measure(
 def line(row: dict[str, Any]) -> str:
     memory = f", {row['gpu_mb']:,.0f} MB" if row["gpu_mb"] else ""
     return (
-        f"{row['network']} {row['norm']} {row['precision']} K = {row['models']}:"
+        f"{row['network']} {row['norm']} {row['precision']} K = {row['models']} ({row['kernels']}):"
         f" {row['ms_step']:.3f} ms a step, {row['epoch_s_model']:.4f} s an epoch and model"
         f" (evaluation {row['evaluation_s']:.3f} s, states {row['states_s']:.3f} s){memory};"
         f" first epoch {row['first_epoch_s']:.1f} s"

@@ -189,7 +189,9 @@ def _measure(way: Way, loaders: int) -> None:
     """Measure a way once, in an empty folder."""
     places = {
         "PYTHONPATH": ROOT, "STUDY_DATA": files.data_folder().absolute(),
-        "STUDY_CACHE": files.cache_folder().absolute(), "WANDB_SILENT": "true", "LOADERS": loaders,
+        "STUDY_CACHE": files.cache_folder().absolute(), "WANDB_SILENT": "true",
+        # Agents side by side share the cores.
+        "LOADERS": min(loaders, joblib.cpu_count() // _count(way.name)),
     }  # fmt: skip
     measure = _measure_plain if way.name.startswith("plain") else _measure_ours
     with tempfile.TemporaryDirectory() as folder:

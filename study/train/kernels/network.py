@@ -311,9 +311,9 @@ class KernelNetwork:
         blocks = triton.cdiv(layer.values, tiles.values)
         if layer.affine == "element":
             self._launch(
-                element_gradients, (self.models, blocks), maps.d, maps.y, maps.stats,
-                memory.parts, n, self.row, layer.affine_at, memory.splits, layer.values, area,
-                BLOCK=tiles.values,
+                element_gradients, (memory.splits, self.models, blocks), maps.d, maps.y, maps.stats,
+                memory.parts, n, self.row, layer.affine_at, triton.cdiv(n, memory.splits),
+                layer.values, area, BLOCK=tiles.values,
             )  # fmt: skip
         self._launch(
             norm_back, (self.models * n, blocks), maps.d, maps.y, memory.slopes, weights,

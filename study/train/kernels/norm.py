@@ -155,27 +155,29 @@ def image_slopes(
     tl.store(s + 2 * channels, rest, mask=known)
 
 
-@triton.jit(do_not_specialize=[*PLAIN, "SPLITS", "SIZE", "AREA"])
+@triton.jit(do_not_specialize=[*PLAIN, "PER", "SIZE", "AREA"])
 def element_gradients(
-    d, y, stats, parts, N, ROW, AT, SPLITS, SIZE, AREA, BLOCK: tl.constexpr
+    d, y, stats, parts, N, ROW, AT, PER, SIZE, AREA, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Gradients of a model's scales and shifts, one each for every of the SIZE values of a map."""
-    k = tl.program_id(0).to(tl.int64)
-    i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    """Gradients of a model's scales and shifts, one each for every of the SIZE values of a map,
+    over PER images, a split. Program: split, model, values."""
+    s = tl.program_id(0)
+    k = tl.program_id(1).to(tl.int64)
+    i = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
     inside = i < SIZE
     channels = SIZE // AREA
     number = stats.dtype.element_ty
     to_scale = tl.zeros([BLOCK], number)
     to_shift = tl.zeros([BLOCK], number)
-    for image in range(0, N):
+    for image in range(s * PER, tl.minimum(N, (s + 1) * PER)):
         n = k * N + image
         gradient = tl.load(d + n * SIZE + i, mask=inside, other=0.0).to(number)
         value = tl.load(y + n * SIZE + i, mask=inside, other=0.0).to(number)
-        s = stats + n * (4 * channels) + i // AREA
-        mean = tl.load(s, mask=inside, other=0.0)
-        to_scale += gradient * (value - mean) * tl.load(s + channels, mask=inside, other=0.0)
+        at = stats + n * (4 * channels) + i // AREA
+        mean = tl.load(at, mask=inside, other=0.0)
+        to_scale += gradient * (value - mean) * tl.load(at + channels, mask=inside, other=0.0)
         to_shift += gradient
-    part = parts + k * SPLITS * ROW + AT + i
+    part = parts + (k * tl.num_programs(0) + s) * ROW + AT + i
     tl.store(part, to_scale, mask=inside)
     tl.store(part + SIZE, to_shift, mask=inside)
 
