@@ -211,6 +211,15 @@ def test_so_are_those_of_any_order_and_norm(order, whole_channels, options):
     assert_is_torchs(Case(architecture, models=1, images=2, size=5, **options))
 
 
+@pytest.mark.parametrize("affine", ["channel", "element"])
+def test_sums_over_images_are_split_and_added_up(affine):
+    """Into two of nine images, of which the second has fewer."""
+    architecture = Architecture((Conv(3),), ORDERS["norm, relu, dropout"])
+    case = Case(architecture, images=9, size=5, norm="layer", norm_affine=affine)
+    assert case.kernels().memory.splits == 2
+    assert_is_torchs(case)
+
+
 def test_tiles_are_walked_through_to_their_ends(monkeypatch):
     """Maps, sums and batches of many tiles each, the last of which is never full."""
     tiles = Tiles(pixels=4, depth=4, weights=4, channels=2, values=16, images=2, norm=2, least=1)
