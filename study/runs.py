@@ -29,6 +29,7 @@ MISCLASSIFIED, GRID = "misclassified.npz", "misclassified.png"
 MISCLASSIFIED_BEST = "misclassified_best.npz"  # of the best epoch, where that is not the last
 CHECKPOINT = "checkpoint.pt"  # there while a run trains, and in one that was cut off
 WANDB = "wandb"  # the folder of its W&B run
+OPENED = ".opened"  # in it: the W&B run on a server, and its sweep (see tracking/marks.py)
 SEARCH = "search.json"  # beside the runs of a search: its method, metric and order
 # What is small enough to be uploaded with a run. Weights stay where they were trained.
 UPLOADED = (
@@ -195,8 +196,12 @@ def _load(read: Callable[[Path], Any], path: Path) -> Any:
 def _remedy(path: Path) -> str:
     """Return what the user does where a run folder is damaged."""
     named = IDENTITY.search(path.resolve().name)
-    pulled = named and named[2] and (path.resolve().parent / PULLED).is_file()
-    return REMEDY_PULLED if pulled else REMEDY
+    if named and named[2]:  # W&B assigns no run to an agent twice
+        if (path.resolve().parent / PULLED).is_file():
+            return REMEDY_PULLED
+        if (path / WANDB / OPENED).is_file():
+            return f"`study sync {path}` sets it aside and goes on from its last checkpoint"
+    return REMEDY
 
 
 def read_config(path: Path) -> Config:
@@ -306,9 +311,7 @@ def _read_each(
         raise UsageError(f"{folder}: {_describe_no_folder(folder)}")
     found: list[Run] = []
     unread: dict[str, UsageError] = {}
-    for path in _folders(folder):
-        if not (holds_run(path) or (path / CHECKPOINT).is_file()):
-            continue
+    for path in find_folders(folder):
         try:
             found.append(read(path))
         except UsageError as error:
@@ -316,6 +319,12 @@ def _read_each(
     if not found and not unread:
         raise UsageError(f"{folder}: {_describe_no_sweep(folder)}")
     return found, unread
+
+
+def find_folders(folder: Path) -> list[Path]:
+    """Return the folders of runs in that of a sweep, whole or not, sorted by name; none where there
+    is no such folder."""
+    return [p for p in _folders(folder) if holds_run(p) or (p / CHECKPOINT).is_file()]
 
 
 def _folders(path: Path) -> list[Path]:

@@ -673,21 +673,23 @@ class GraphQL:
         return {"createRunFiles": {"runID": run_id, "uploadHeaders": [], "files": files}}
 
     def _run_files(self, given: Json) -> Json:
-        """The files of a run: all, or those named, or those like a pattern (`%` is anything)."""
+        """The files of a run: all, or those like a pattern (`%` is anything), or those named, of
+        which W&B lists those that are not there too, with no bytes and no time."""
         run = self._server.runs[given["name"]]
         like = re.compile(re.escape(given.get("pattern") or "%").replace("%", ".*"))
-        names = given.get("fileNames") or [name for name in run.files if like.fullmatch(name)]
-        found = [name for name in (*names, *run.unasked) if name in run.files]
+        asked = given.get("fileNames") or []
+        names = asked or [name for name in run.files if like.fullmatch(name)]
+        found = [name for name in (*names, *run.unasked) if name in run.files or name in asked]
         limits = given.get("fileCursor"), given.get("fileLimit")
         files = page(found, lambda name: self._file_node(run, name), *limits)
         return {"project": {"internalId": "1", "run": {"fileCount": len(found), "files": files}}}
 
     def _file_node(self, run: Run, name: str) -> Json:
-        url, content = self._server.file_url("run", run.id, name), run.files[name]
-        return {
-            "name": name,
-            "url": url,
-            "directUrl": url,
+        url, content = self._server.file_url("run", run.id, name), run.files.get(name)
+        node = {"name": name, "url": url, "directUrl": url}
+        if content is None:
+            return node | {"sizeBytes": 0, "mimetype": None, "updatedAt": None, "md5": "0"}
+        return node | {
             "sizeBytes": len(content),
             "mimetype": "application/octet-stream",
             "updatedAt": run.heartbeat,

@@ -333,7 +333,7 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
             else ""
         )
     )
-    return 0
+    return 1 if pulled.cut_off else 0
 
 
 def publish(

@@ -263,9 +263,14 @@ def no_access(error: Exception, remedy: str = ": run the command again") -> str:
     return f"the W&B server does not answer ({_public(error)}){remedy}"
 
 
+def without_password(words: str) -> str:
+    """Return a text without the user and password that an address in it may hold, as in
+    WANDB_BASE_URL."""
+    return re.sub(r"//[^/\s]*@", "//", words)
+
+
 def _public(error: Exception) -> str:
-    """Return the first line of wandb's error, without the password that an address may hold."""
-    return re.sub(r"//[^/\s]*@", "//", first_line(error))
+    return without_password(first_line(error))
 
 
 def _is_unanswered(error: Exception) -> bool:

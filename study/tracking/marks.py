@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from study import files, runs
 from study.errors import UsageError
@@ -11,7 +11,7 @@ from study.runs import Run
 Mode = Literal["offline", "online"]  # beside the run folder, or on a server
 # The W&B run is complete, written offline or logged to a server. They hold the W&B run's path.
 MARKS = {"offline": ".recorded", "online": ".logged"}
-OPENED = ".opened"  # the path and the sweep of a W&B run that was opened on a server
+OPENED = runs.OPENED  # the path and the sweep of a W&B run that was opened on a server
 
 
 def mark_opened(wandb_run: Any, folder: Path, sweep: str = "") -> None:
@@ -59,7 +59,7 @@ def address(run: Run) -> str:
     marks = {mode: run.path / runs.WANDB / name for mode, name in MARKS.items()}
     paths = {mode: mark.read_text() if mark.is_file() else "" for mode, mark in marks.items()}
     url = urlsplit(str(run.summary.get("url") or "")).path.replace("/runs/", "/").strip("/")
-    return paths["online"] or url or opened(run.path)[0] or paths["offline"]
+    return paths["online"] or unquote(url) or opened(run.path)[0] or paths["offline"]
 
 
 def wandb_id(run: Run) -> str:

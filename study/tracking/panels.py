@@ -16,7 +16,7 @@ from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
 from study.report.parts import FIGURES, Comparison, Report
 from study.report.variants import SHOWN, Study, Variant
-from study.tracking import marks
+from study.tracking import client, marks
 
 BANDS = (
     f"Of the best {SHOWN} variants at most. Bands are one standard error over seeds; the figures"
@@ -94,9 +94,10 @@ def _bullets(sentences: Iterable[str]) -> str:
 
 def _findings(log: Any, part: Comparison) -> str:
     """The cards, and the findings, each with a link to the file that its figures are in."""
+    address = client.without_password(log.url)
     findings = [
         escape.Markdown(
-            f"{escape.markdown(finding.text)} ([{name}]({log.url}/files/{quote(name)}))"
+            f"{escape.markdown(finding.text)} ([{name}]({address}/files/{quote(name)}))"
         )
         for finding in part.findings
         for name in [file_name(finding.source)]
@@ -229,7 +230,7 @@ def write_report(log: Any, study: Study, report: Report) -> str:
     online.blocks = [
         block for section in _sections(log, report) for block in _blocks(log, study, section)
     ]
-    return online.save().url
+    return client.without_password(online.save().url)
 
 
 def _blocks(log: Any, study: Study, section: Section) -> list[Any]:
@@ -274,7 +275,7 @@ def write_workspace(log: Any, study: Study, report: Report) -> str:
     runset.groupby = [ws.Config(axis.name) for axis in varying(study)]
     by, upwards = ws.Summary(study.metric.name), not study.metric.maximize
     runset.order = [ws.Ordering(by, ascending=upwards)]
-    return workspace.save().url
+    return client.without_password(workspace.save().url)
 
 
 def _workspace_section(section: Section) -> Any:

@@ -6,7 +6,7 @@ What is relied on, beside the package wandb-workspaces:
   every reader's browser may open. So a run of job type `report` logs the figures as images, and
   panels show them to whoever may read the project.
 - That run's summary keeps the addresses of the Report and the workspace, so that a second
-  `study publish`, on another machine too, writes the same ones again.
+  `study publish` of the sweep, on another machine too, writes the same ones again.
 - Panels show exactly the runs that are in the report's means, by their ids. Lines are grouped by
   the settings that vary, which make a variant; W&B's own band is a standard error.
 """
@@ -26,7 +26,7 @@ from study.report.build import build_report
 from study.report.grouping import collect
 from study.report.parts import FIGURES, Report
 from study.report.variants import Study
-from study.tracking import client, logger, marks, panels, trained
+from study.tracking import client, logger, marks, panels, pull, trained
 from study.tracking.client import PAGE
 
 REPORT = "report"  # the job type of the run that holds the figures
@@ -67,7 +67,7 @@ def publish(
         uploaded = _upload_missing(study, entity, project)
         report = build_report(study, [sweep], folder, target)
         page.render(report, folder)
-        with _report_run(study.name, entity, project) as log:
+        with _report_run(study.name, pull.sweep_of(sweep), entity, project) as log:
             _upload_report(log, report, folder)
             log.summary["report"] = panels.write_report(log, study, report)
             log.summary["workspace"] = panels.write_workspace(log, study, report)
@@ -139,12 +139,14 @@ def _upload_missing(study: Study, entity: str, project: str) -> int:
 
 
 @contextlib.contextmanager
-def _report_run(name: str, entity: str, project: str) -> Iterator[Any]:
-    """Open the run that holds the figures of a sweep's report: the same again, or a new one."""
+def _report_run(name: str, sweep: str, entity: str, project: str) -> Iterator[Any]:
+    """Open the run that holds the figures of a sweep's report: the same again, or a new one. Its
+    group tells sweeps of one name apart, which are one where none was pulled."""
     import wandb
 
-    title = f"{name}: report"
-    known = _find_runs(entity, project, {"jobType": REPORT, "displayName": title})
+    title, group = f"{name}: report", sweep.rpartition("/")[2] or name
+    is_ours = {"jobType": REPORT, "displayName": title, "group": group}
+    known = _find_runs(entity, project, is_ours)
     with tempfile.TemporaryDirectory() as folder:
         log = wandb.init(
             mode="online",
@@ -154,6 +156,7 @@ def _report_run(name: str, entity: str, project: str) -> Iterator[Any]:
             id=known[0] if known else None,
             resume="allow",
             name=title,
+            group=group,
             job_type=REPORT,
             tags=[logger.TAG, REPORT],
             settings=logger.quiet(),

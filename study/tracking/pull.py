@@ -23,7 +23,8 @@ class Pulled:
     """What a pull did.
 
     sweep: the sweep's content, as its YAML had it; fetched, unchanged: run folders fetched now, or
-    the same since the last pull; refused: run -> why it was left out; skipped: a line for each file
+    the same since the last pull; refused: run -> why it was left out, of which cut_off may come by
+    another pull; skipped: a line for each file
     that was left out of a run; set_aside: a line for each folder whose run is not pulled any more;
     duplicates: run folders of a configuration that another folder has.
     """
@@ -33,6 +34,7 @@ class Pulled:
     fetched: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    cut_off: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
@@ -63,11 +65,22 @@ def pull(path: str, out: Path) -> Pulled:
 
 
 def _folder(out: Path, name: str, path: str) -> Path:
-    """Return the sweep's folder: its name, with its id where another sweep has that name."""
-    folder = out / files.file_name(name)
-    if _read_index(folder).get("sweep", path) == path:
+    """Return the sweep's folder: its name, with its id where that folder holds other runs, of
+    another sweep, trained on this machine, or agents' own, in a folder named after the sweep's
+    id."""
+    folder, sweep_id = out / files.file_name(name), files.file_name(path.rpartition("/")[2])
+    if (folder / INDEX).is_file():
+        is_free = _read_index(folder).get("sweep", path) == path
+    else:
+        is_free = not runs.find_folders(folder)
+    if is_free:
         return folder
-    return folder.with_name(f"{folder.name}-{files.file_name(path.rpartition('/')[2])}")
+    return folder.with_name(f"{folder.name}-{'pulled' if folder.name == sweep_id else sweep_id}")
+
+
+def sweep_of(folder: Path) -> str:
+    """Return ENTITY/PROJECT/SWEEP whose runs were pulled into a folder; "" where none were."""
+    return str(_read_index(folder).get("sweep", ""))
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -146,7 +159,10 @@ class _Pull:
             self.error = error
         except Exception as error:  # whatever wandb raises
             if client.is_answering():
-                self.pulled.refused[id] = f"it cannot be read ({describe(error)})"
+                again = isinstance(error, server_run.TransferError)
+                self.pulled.cut_off += again
+                why = f"{error}: pull again" if again else f"it cannot be read ({describe(error)})"
+                self.pulled.refused[id] = why
             else:
                 self.error = RunError(
                     f"{self.path}: the server went away ({first_line(error)}): pull again, to go on"

@@ -16,7 +16,7 @@ from study import datasets, files, planned, runs, schema
 from study.config import FIELDS, VARIANT, Config
 from study.errors import DamagedError, UsageError, first_line
 from study.fields import finite
-from study.tracking import logger
+from study.tracking import client, logger
 from study.values import text
 
 MOST_MB = 64  # of a file, also unpacked; ours have a few
@@ -24,7 +24,13 @@ MOST_STEPS = 1_000_000  # of a history; ours has a step an epoch
 PAGE = 10_000  # steps a request
 NEEDED = ("epoch", "test/loss", "test/accuracy")
 TEXTS = ("state", "cause", "device", "path", "kernels", "git_commit")  # of a summary
-STATES = {"finished": runs.FINISHED, "running": runs.RUNNING, "pending": runs.RUNNING}
+# The last two are handed back, and wait for another agent.
+RUNNING = ("running", "pending", "preempting", "preempted")
+STATES = {"finished": runs.FINISHED} | dict.fromkeys(RUNNING, runs.RUNNING)
+
+
+class TransferError(Exception):
+    """A file that the server lists did not come, which it may do another time."""
 
 
 def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
@@ -35,6 +41,7 @@ def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
     Raises:
         UsageError: it is no run of ours, or not whole; one line says why.
         RunError: the disk is full or cannot be written.
+        TransferError: a file of it did not come.
         Exception: whatever wandb raises.
     """
     if not files.is_file_name(wandb_run.id):
@@ -158,6 +165,7 @@ def _download(wandb_run: Any, folder: Path) -> list[str]:
 
     Raises:
         UsageError: a file that was not asked for.
+        TransferError: one did not come.
     """
     folder.mkdir()
     left_out = []
@@ -165,8 +173,13 @@ def _download(wandb_run: Any, folder: Path) -> list[str]:
         if file.name not in runs.UPLOADED:
             raise UsageError(f"a file named {file.name!r}: allowed are {', '.join(runs.UPLOADED)}")
         size = file.size
+        if not size:  # W&B lists each file that is asked for, with no bytes where there is none
+            continue
         if size <= MOST_MB * 1e6:
-            file.download(root=str(folder), replace=True).close()
+            try:
+                file.download(root=str(folder), replace=True).close()
+            except Exception as error:  # whatever wandb raises
+                raise TransferError(f"{file.name} did not come ({first_line(error)})") from error
             size = (folder / file.name).stat().st_size  # the server may have said another
         if size > MOST_MB * 1e6:
             (folder / file.name).unlink(missing_ok=True)
@@ -227,7 +240,8 @@ def _summary(
         early = history[-1]["epoch"] < config.epochs or uploaded.get("state") == runs.STOPPED
         state = runs.STOPPED if early else runs.FINISHED
     scores = schema.scores(history) if history else {}
-    summary = {"state": state, "epochs": len(history), **scores, "url": wandb_run.url}
+    url = client.without_password(wandb_run.url)
+    summary = {"state": state, "epochs": len(history), **scores, "url": url}
     if state in runs.DONE and uploaded.get("state") in runs.DONE:
         return uploaded | summary
     if state == runs.FAILED:

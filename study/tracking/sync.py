@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from study import locks, runs
-from study.errors import RunError, UsageError, describe
+from study.errors import DamagedError, RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import client, logger, marks, packs, service, stored
 from study.tracking.assigned import PREEMPTED, AssignedRun
@@ -103,12 +103,28 @@ def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
     found: dict[Path, Run] = {}
     for path in paths:
         if (path / runs.CONFIG).is_file():
-            found[path] = runs.read(path)
+            found[path] = _read_run(path)
             continue
-        readable, unread = runs.find_readable(path)
+        readable, unread = runs.find_readable(path, _read_run)
         found |= {run.path: run for run in readable}
         outcome.left |= {str(path / name): why for name, why in unread.items()}
     return list(found.values())
+
+
+def _read_run(path: Path) -> Run:
+    """Read a run; an agent's that is damaged as one that was cut off before its first epoch, which
+    training sets aside, to go on from its checkpoint.
+
+    Raises:
+        UsageError: as runs.read, where no sweep at W&B has assigned it, or its configuration is
+            damaged too.
+    """
+    try:
+        return runs.read(path)
+    except DamagedError:
+        if not all(marks.opened(path)):
+            raise
+        return Run(path, runs.read_config(path), [], {})
 
 
 def _find_incomplete(found: Iterable[Run], outcome: Outcome) -> list[Run]:

@@ -14,8 +14,11 @@ from study.tracking.marks import Mode
 
 
 def run_id(sweep: str, run: Run) -> str:
-    """Return a run's W&B id: the same for equal configurations in sweeps of one name."""
-    return hashlib.sha256(f"{sweep}/{run.config.identity}".encode()).hexdigest()[:12]
+    """Return a run's W&B id: the same for equal configurations in sweeps of one name that have come
+    to the same. One that was trained again, on other data, is another run, or its new summary would
+    stand over its old epochs."""
+    what = f"{sweep}/{run.config.identity}/{run.history[-1]['test/loss']!r}"
+    return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 
 def record(

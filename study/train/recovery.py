@@ -102,6 +102,9 @@ def _set_aside(folder: Path, why: str, callback: Callback, keep: Collection[str]
     for entry in list(folder.iterdir()):
         if entry.name != locks.LOCK and entry.name not in keep:
             files.move(entry, place / entry.name)
+    opened = Path(runs.WANDB) / runs.OPENED
+    if keep and (place / opened).is_file():  # its W&B run goes on too
+        files.copy(place / opened, folder / opened)
     goes_on = any((folder / name).exists() for name in keep)
     how = "from the last whole epoch" if goes_on else "from the start"
     callback.warn(f"{why}: set aside as {place.name}, and trained again {how}")

@@ -9,6 +9,8 @@ def test_the_address_of_a_run(tiny_run, tmp_path):
     url = {"url": "https://wandb.ai/team/runs/runs/abc"}
     pulled = Run(tmp_path, tiny_run.config, [], url)
     assert marks.address(pulled) == "team/runs/abc" and marks.wandb_id(pulled) == "abc"
+    spaced = {"url": "https://wandb.ai/team/norm%20study/runs/abc"}
+    assert marks.address(Run(tmp_path, tiny_run.config, [], spaced)) == "team/norm study/abc"
     none = Run(tmp_path, tiny_run.config, [], {})
     assert marks.address(none) == marks.wandb_id(none) == ""
     marks.mark_recorded("project/offline", tmp_path, "offline")

@@ -6,11 +6,11 @@ import shutil
 import pytest
 import wandb
 
-from study import runs
+from study import files, runs
 from study.config import Config
 from study.report import grouping
 from study.report.build import build_report
-from study.tracking import marks, trained
+from study.tracking import marks, pull, trained
 from tests.report import conftest
 from tests.report.conftest import curve
 from tests.wandb_server import Server
@@ -216,6 +216,18 @@ def test_again_and_elsewhere_the_same_report_is_updated(server, made, publish, t
     code, printed = publish()
     assert code == 1 and "cannot be read" in printed.splitlines()[-1], printed
     assert workspace(server).saves == 1
+
+
+def test_sweeps_of_one_name_have_a_report_each(server, made, publish, tmp_path):
+    variant(made, 99.4)
+    for sweep in ("first", "second"):
+        files.write_json(tmp_path / "runs/mine" / pull.INDEX, {"sweep": f"lab/theirs/{sweep}"})
+        code, _ = publish("--project", "norm-study")
+        assert code == 0
+    assert sorted(run.group for run in server.runs.values() if run.job_type == "report") == [
+        "first", "second",
+    ]  # fmt: skip
+    assert [view.saves for view in server.views.values()] == [1, 1, 1, 1]
 
 
 def test_pulled_runs_are_published_where_they_are(server, made, publish):

@@ -4,12 +4,15 @@ import contextlib
 import json
 import threading
 
+import numpy as np
 import pytest
 
 from study import files, locks, planned, runs
+from study.config import Config
 from study.errors import UsageError
 from study.report.grouping import collect
 from study.tracking import pull, server_run
+from tests.conftest import write_run
 from tests.machines import settings, sweep_text
 
 ROW = {"train/loss": 0.2, "train/accuracy": 95.0, "test/loss": 0.1, "test/accuracy": 97.0}
@@ -100,6 +103,40 @@ def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
     files.write_json(folder / pull.INDEX, {"sweep": "team/study/abc", "runs": {}})
     assert pull._folder(tmp_path, "norms: 1", "team/study/abc") == folder
     assert pull._folder(tmp_path, "norms: 1", "team/study/def").name == "norms__1-def"
+
+
+def test_a_sweep_is_pulled_beside_runs_that_were_not_pulled(tmp_path):
+    """Trained offline from a file of that name; or by agents here, below the sweep's id."""
+    write_run(tmp_path / "norms" / runs.name(Config()), Config())
+    assert pull._folder(tmp_path, "norms", "team/study/abc").name == "norms-abc"
+    write_run(tmp_path / "abc" / f"{runs.name(Config())}-run", Config())
+    assert pull._folder(tmp_path, "abc", "team/study/abc").name == "abc-pulled"
+    (tmp_path / "empty").mkdir()
+    assert pull._folder(tmp_path, "empty", "team/study/abc").name == "empty"
+
+
+def test_a_file_that_did_not_come_is_told_with_the_remedy(client, tmp_path, command, monkeypatch):
+    from wandb.apis.public import File
+
+    sweep = client.add_sweep(sweep_text(seed=[1, 2]))
+    good, cut = whole(client, sweep, 1), whole(client, sweep, 2)
+    cut.files[runs.CONFUSION] = json.dumps(np.eye(10, dtype=int).tolist()).encode()
+    download = File.download
+
+    def lose(file, *args, **options):
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(File, "download", lose)
+    done = command("pull", sweep.path)
+    assert done.returncode == 1 and "1 run fetched, 0 unchanged, 1 left out" in done.stdout
+    assert f"left out: {cut.id}: confusion.json did not come (connection reset): pull again" in (
+        done.stderr
+    )
+    monkeypatch.setattr(File, "download", download)
+    done = command("pull", sweep.path)
+    assert done.returncode == 0 and "1 run fetched, 1 unchanged" in done.stdout
+    pulled = runs.find(tmp_path / "runs" / sweep.id)
+    assert {run.path.name.rpartition("-")[2] for run in pulled} == {good.id, cut.id}
 
 
 def whole(client, sweep, seed=1, epochs=2, **fields):

@@ -178,7 +178,8 @@ def test_a_file_that_is_too_large_is_left_out(client, tmp_path, monkeypatch, say
 
     monkeypatch.setattr(server_run, "MOST_MB", 0.001)
     if not says:
-        monkeypatch.setattr(File, "size", 0)
+        size = File.size.fget
+        monkeypatch.setattr(File, "size", property(lambda file: min(size(file), 1)))
     given = {
         runs.GRID: bytes(1001),
         runs.CONFUSION: json.dumps(np.eye(10, dtype=int).tolist()).encode(),
@@ -188,6 +189,23 @@ def test_a_file_that_is_too_large_is_left_out(client, tmp_path, monkeypatch, say
     assert {path.name for path in folder.iterdir()} == {
         runs.CONFIG, runs.HISTORY, runs.SUMMARY, runs.CONFUSION,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at_wandb", "state"),
+    [("preempting", runs.RUNNING), ("preempted", runs.RUNNING), ("crashed", runs.FAILED)],
+)
+def test_a_run_that_was_handed_back_is_still_to_come(client, tmp_path, at_wandb, state):
+    _, folder, _ = pull_one(client, tmp_path, rows=ROWS[:1], state=at_wandb)
+    assert runs.read(folder).state == state
+
+
+def test_no_password_comes_with_an_address(client, tmp_path, monkeypatch):
+    address = client.url.replace("//", "//alice:hunter2@")
+    monkeypatch.setenv("WANDB_BASE_URL", address)
+    _, folder, _ = pull_one(client, tmp_path)
+    url = runs.read(folder).summary["url"]
+    assert url.startswith(f"{client.url}/") and "hunter2" not in url
 
 
 def test_a_file_that_is_gone_on_the_server_is_gone_here(client, tmp_path):

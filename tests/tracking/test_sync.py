@@ -8,7 +8,7 @@ import pytest
 
 from study import locks, runs
 from study.config import Config
-from study.errors import RunError
+from study.errors import RunError, UsageError
 from study.tracking import logger, marks, packs, sync
 from tests.machines import TINY, epochs, finish, sweep_text
 from tests.tracking.test_pull import turned_to
@@ -98,6 +98,20 @@ def cut_off(server, folder, seed):
     runs.write_config(path, config)
     marks.mark_opened(SimpleNamespace(path=f"team/tests/{run.id}"), path)
     return path, run
+
+
+def test_a_damaged_run_of_an_agent_is_set_aside_and_trained(client, tmp_path):
+    """W&B assigns it to no other agent."""
+    sweep = client.add_sweep(sweep_text(seed=1))
+    path, run = cut_off(client, tmp_path / "runs", 1)
+    marks.mark_opened(SimpleNamespace(path=f"team/tests/{run.id}"), path, sweep.id)
+    (path / runs.HISTORY).write_text('{"epoch": 1, "test/lo')
+    with pytest.raises(UsageError, match=rf"is damaged .*: `study sync {path}` sets it aside"):
+        runs.read(path)
+    outcome = sync.sync([tmp_path / "runs"], "cpu")
+    assert outcome.continued == 1 and not outcome.left
+    assert run.state == "finished" and marks.is_recorded(path, "online")
+    assert list((tmp_path / "runs").glob("*.damaged"))
 
 
 def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -57,10 +58,13 @@ def test_a_run_leaves_few_files_and_a_whole_table(recorded):
     assert [row[0] is not None for row in rows].count(True) == logger.PICTURES
 
 
-def test_the_id_is_of_the_sweep_and_the_configuration(recorded):
+def test_the_id_is_of_the_sweep_the_configuration_and_what_came_of_it(recorded):
     [folder] = (recorded.path / "wandb").glob("offline-run-*")
     assert folder.name.endswith(trained.run_id("mine", recorded))
     assert trained.run_id("mine", recorded) != trained.run_id("other", recorded)
+    *before, last = recorded.history
+    again = dataclasses.replace(recorded, history=[*before, last | {"test/loss": 0.5}])
+    assert trained.run_id("mine", recorded) != trained.run_id("mine", again)
     assert marks.address(recorded) == f"norm-study/{trained.run_id('mine', recorded)}"
 
 
