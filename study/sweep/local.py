@@ -23,7 +23,7 @@ from study.sweep.outcome import Outcome
 from study.sweep.pool import Pool
 from study.sweep.sweep import Sweep
 from study.sweep.worker import PRELOAD
-from study.tracking import client, marks
+from study.tracking import client, marks, tables
 from study.tracking.marks import Mode
 from study.train import augment, checkpoint, data, devices, networks
 
@@ -55,6 +55,7 @@ def run(
             nothing was trained.
         RunError: mode is online and no server answers, or no database; nothing was trained.
     """
+    tables.count_pictures()
     if mode == "online":
         client.check_online()
     sweep.check_end(limit)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from study.errors import RunError, UsageError, first_line
+from study.tracking import tables
 
 LOGIN = "run `wandb login`, or set WANDB_API_KEY"
 OFFLINE = "or run offline: study sweep FILE"
@@ -101,10 +102,12 @@ def check_login() -> None:
     """Check that wandb finds an API key, without asking a server.
 
     Raises:
-        UsageError: there is no API key that can be used, or wandb is told to keep away from
-            servers.
+        UsageError: there is no API key that can be used, wandb is told to keep away from servers,
+            or STUDY_TABLE_PICTURES, by which runs are logged, is no number of rows.
     """
     import wandb
+
+    tables.count_pictures()
 
     with environment(WANDB_SILENT="true"):
         _base_url()

@@ -16,14 +16,12 @@ from typing import Any
 
 from study import files, runs
 from study.config import FIELDS, NORM_LABELS, Config
-from study.errors import RunError, UsageError, first_line
+from study.errors import RunError, first_line
 from study.runs import Run
-from study.tracking import client, service
+from study.tracking import client, service, tables
 from study.tracking.agent_api import Suggestion
 
 TAG = "norm-study"  # of every run of ours
-TABLES = ("misclassified", "misclassified_grid", "layers", "confusion")
-PICTURES = 5  # rows of the table of misclassified images that have their picture, by default
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
 
 
@@ -154,9 +152,9 @@ def log_end(wandb_run: Any, run: Run) -> None:
         if (run.path / name).is_file():
             upload(wandb_run, run.path / name)
     if is_new:
-        wandb_run.log(_tables(run), step=step, commit=True)
-    elif not set(TABLES) <= set(wandb_run.summary.keys()):  # cut off between the row and these
-        wandb_run.summary.update(_tables(run))
+        wandb_run.log(tables.make(run), step=step, commit=True)
+    elif not set(tables.NAMES) <= set(wandb_run.summary.keys()):  # cut off before these
+        wandb_run.summary.update(tables.make(run))
 
 
 def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> None:
@@ -249,69 +247,6 @@ def drop_expanded_variant(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def tags(config: Config) -> list[str]:
     return [TAG, config.dataset, config.network, NORM_LABELS[config.norm]]
-
-
-def _tables(run: Run) -> dict[str, Any]:
-    """Make the tables of misclassified images (at most 100), layers and confusion, and the grid."""
-    import wandb
-
-    return {
-        "misclassified": _misclassified_table(run),
-        "misclassified_grid": wandb.Image(str(run.path / runs.GRID)),
-        "layers": _layer_table(run),
-        "confusion": _confusion_table(run),
-    }
-
-
-def _misclassified_table(run: Run) -> Any:
-    import wandb
-
-    wrong, most = run.misclassified(), count_pictures()
-    table = wandb.Table(columns=["image", "index", "target", "predicted", "confidence"])
-    for pixels, *cells in zip(
-        wrong.pixels, wrong.index, wrong.target, wrong.predicted, wrong.confidence
-    ):
-        has_picture = len(table.data) < most
-        image = wandb.Image(pixels.transpose(1, 2, 0).squeeze()) if has_picture else None
-        table.add_data(image, *(cell.item() for cell in cells))
-    return table
-
-
-def count_pictures() -> int:
-    """Return how many rows of a table of images have their picture: STUDY_TABLE_PICTURES. wandb
-    writes a file for each, which a cluster's file system feels after thousands of runs.
-
-    Raises:
-        UsageError: the variable is no number of rows.
-    """
-    value = os.environ.get("STUDY_TABLE_PICTURES") or str(PICTURES)
-    if not value.isdecimal() or int(value) > runs.MOST_PIXELS:
-        raise UsageError(
-            f"STUDY_TABLE_PICTURES={value}: allowed is a whole number from 0 to {runs.MOST_PIXELS}"
-        )
-    return int(value)
-
-
-def _layer_table(run: Run) -> Any:
-    import wandb
-
-    columns: list[str | int] = ["layer", "type", "output", "receptive_field", "parameters"]
-    rows = [
-        [str(layer[column]) if column == "output" else layer.get(column) for column in columns]
-        for layer in run.parameters()["layers"]
-    ]
-    return wandb.Table(columns=columns, data=rows)
-
-
-def _confusion_table(run: Run) -> Any:
-    import wandb
-
-    cells = [
-        [target, predicted, count]
-        for target, row in enumerate(run.confusion().tolist())
-        for predicted, count in enumerate(row)
-    ]
-    return wandb.Table(columns=["target", "predicted", "images"], data=cells)
 
 
 def _flat(summary: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from study.errors import RunError
 from study.runs import Run
-from study.tracking import client, logger
+from study.tracking import client, tables
 
 ATTEMPTS, INTERVAL = 3, 2  # how often the server is asked, since it takes a moment; seconds
 
@@ -24,7 +24,7 @@ def describe_missing(stored: Any, run: Run) -> str:
         return f"{summary.get('epoch', 0)} of {epochs} epochs"
     if summary.get("state") != run.state:
         return "its summary"
-    return ", ".join(name for name in logger.TABLES if name not in summary)
+    return ", ".join(name for name in tables.NAMES if name not in summary)
 
 
 def find_missing(trained: Mapping[str, Run]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from study import runs
 from study.config import Config
 from study.report import page
 from study.sweep import local, spec
-from study.tracking import logger, marks
+from study.tracking import marks, tables
 from study.train import loop
 from tests.conftest import ROOT, without_times
 from tests.machines import SECRET, TINY, WANDB, Machine, epochs, finish, settings, sweep_text
@@ -267,7 +267,7 @@ def whole_table(server) -> bool:
     """Whether the table of misclassified images arrived, with its pictures."""
     [table] = [a for a in server.artifacts.values() if "misclassified" in a.collection]
     pictures = sum(name.endswith(".png") for name in table.files)
-    return table.committed and pictures == logger.PICTURES
+    return table.committed and pictures == tables.PICTURES
 
 
 def sweep_offline(machine) -> None:

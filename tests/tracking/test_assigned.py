@@ -8,7 +8,7 @@ import pytest
 from study import runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.tracking import assigned, client, logger, marks, service
+from study.tracking import assigned, client, logger, marks, service, tables
 from study.tracking.assigned import AssignedRun, WandbCallback
 from study.train.callback import Callback
 
@@ -147,7 +147,7 @@ def test_a_trained_run_that_cannot_be_logged_is_told_with_the_remedy(tiny_run, m
     run = take({"norm": "layer"})
     assert run.end(tiny_run) == 0 and run.wandb_run.exit_code == 0
     stored = SimpleNamespace(state="finished", historyLineCount=2, summary={"epoch": 2})
-    stored.summary |= {"state": "finished"} | dict.fromkeys(logger.TABLES)
+    stored.summary |= {"state": "finished"} | dict.fromkeys(tables.NAMES)
     monkeypatch.setattr(client, "find_runs", lambda *_: {"abc": stored})
     assert assigned.confirm({run: tiny_run}) == {run: "ZeroDivisionError: division by zero"}
     assert f"`study sync {run.folder}` completes it" in caplog.text

@@ -5,17 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from study import runs
-from study.errors import UsageError
 from study.tracking import logger
-
-
-def test_the_pictures_of_a_table_can_be_set(monkeypatch):
-    monkeypatch.setenv("STUDY_TABLE_PICTURES", "100")
-    assert logger.count_pictures() == 100
-    for wrong in ("101", "-1", "many"):
-        monkeypatch.setenv("STUDY_TABLE_PICTURES", wrong)
-        with pytest.raises(UsageError, match=f"STUDY_TABLE_PICTURES={wrong}: .* from 0 to 100"):
-            logger.count_pictures()
 
 
 @pytest.mark.parametrize(("rows", "fetched"), [(None, True), (3, True), (8, False), (9, False)])

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 from study.errors import RunError
-from study.tracking import client, logger, stored
+from study.tracking import client, stored, tables
 
-WHOLE = {"epoch": 2, "state": "finished"} | dict.fromkeys(logger.TABLES)
+WHOLE = {"epoch": 2, "state": "finished"} | dict.fromkeys(tables.NAMES)
 
 
 @pytest.mark.parametrize(

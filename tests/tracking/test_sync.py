@@ -9,7 +9,7 @@ import pytest
 from study import locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.tracking import logger, marks, packs, sync
+from study.tracking import logger, marks, packs, sync, tables
 from tests.machines import TINY, epochs, finish, sweep_text
 from tests.tracking.test_pull import turned_to
 
@@ -48,7 +48,7 @@ def test_a_killed_pack_is_trained_on_and_finishes_the_same_runs(server, machine)
     for run in (first, second):
         assert (run.state, run.exit_code, run.summary["state"]) == ("finished", 0, "finished")
         assert epochs(run) == [1, 2, 3, 4, 5, 6] and run.sweep == first.sweep
-        assert set(logger.TABLES) <= run.summary.keys()
+        assert set(tables.NAMES) <= run.summary.keys()
         assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
         assert marks.is_recorded(folder_of(machine, run), "online")
     before = server.requests["UpsertBucket"]
@@ -74,7 +74,7 @@ def test_a_run_whose_end_never_reached_the_server_is_trained_and_uploaded_later(
     code, output = machine.study("sync", folder)
     assert code == 0 and "1 run uploaded, 0 trained to their end" in output, output
     assert run.state == "finished" and epochs(run) == [1, 2, 3, 4, 5, 6]
-    assert set(logger.TABLES) <= run.summary.keys() and "misclassified.npz" in run.files
+    assert set(tables.NAMES) <= run.summary.keys() and "misclassified.npz" in run.files
 
 
 @pytest.fixture

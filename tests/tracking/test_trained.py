@@ -9,7 +9,7 @@ import pytest
 
 from study import runs
 from study.errors import RunError, UsageError
-from study.tracking import client, logger, marks, stored, trained
+from study.tracking import client, marks, stored, tables, trained
 from tests.tracking.test_pull import turned_to
 from tests.wandb_server import Server
 
@@ -54,8 +54,8 @@ def test_a_run_leaves_few_files_and_a_whole_table(recorded):
     assert sum(not path.is_dir() for path in recorded.path.glob("**/*")) <= 40
     [path] = (recorded.path / "wandb").glob("offline-run-*/files/media/table/misclassified_*.json")
     rows = json.loads(path.read_text())["data"]
-    assert len(rows) == len(recorded.misclassified().pixels) > logger.PICTURES
-    assert [row[0] is not None for row in rows].count(True) == logger.PICTURES
+    assert len(rows) == len(recorded.misclassified().pixels) > tables.PICTURES
+    assert [row[0] is not None for row in rows].count(True) == tables.PICTURES
 
 
 def test_the_id_is_of_the_sweep_the_configuration_and_what_came_of_it(recorded):
