@@ -77,6 +77,20 @@ def edit(path: Path) -> Iterator[None]:
         yield
 
 
+def has_locks(folder: Path) -> bool:
+    """Whether the file system of a folder has locks: without them nobody knows who works in it.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    try:
+        lock, held = _open_locked(folder / LOCK, TOGETHER | NOW)
+    except BlockingIOError:
+        return True
+    lock.close()
+    return held
+
+
 def is_in_use(folder: Path) -> bool:
     """Whether a command works in a folder, by its lock; not where that cannot be known."""
     with contextlib.suppress(OSError):

@@ -26,6 +26,7 @@ from study.train import devices, packing
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
 OPENING = 120  # seconds that a process may take to open a run before it locks the run's folder
 OPENED_NOW = "it was opened a moment ago, and may be about to train"
+UNKNOWN = "W&B says that it runs, and its disk has no locks to tell: sync again once it has crashed"
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
 
 log = logging.getLogger(__name__)
@@ -169,6 +170,8 @@ def _why_left(run: Run, on_server: Any) -> str:
         return "it was handed back: the sweep's next agent goes on with it"
     if on_server.state == "running" and time.time() - marks.time_opened(run.path) < OPENING:
         return OPENED_NOW
+    if on_server.state == "running" and not locks.has_locks(run.path):
+        return UNKNOWN
     return _why_busy(run)
 
 

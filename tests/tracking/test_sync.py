@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 from types import SimpleNamespace
 
 import pytest
@@ -159,6 +160,19 @@ def test_a_run_opened_a_moment_ago_is_waited_for_then_trained_or_left(
         outcome = sync.sync([tmp_path / "runs"], "cpu")
     assert outcome.left == {str(alive[0]): "another process is training this run; wait for it"}
     assert outcome.continued == 1 and killed[1].state == "finished" and alive[1].starts == 0
+
+
+def test_where_a_disk_has_no_locks_w_and_b_knows_whether_a_run_lives(client, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    path, run = cut_off(client, tmp_path / "runs", 1)
+    monkeypatch.setattr(sync, "OPENING", 0)
+    monkeypatch.setattr("fcntl.flock", refuse)
+    run.state = "running"
+    assert sync.sync([tmp_path / "runs"], "cpu").left == {str(path): sync.UNKNOWN}
+    run.state = "crashed"
+    assert sync.sync([tmp_path / "runs"], "cpu").continued == 1
 
 
 def test_a_run_that_cannot_be_opened_is_left_and_holds_up_no_other(client, tmp_path, monkeypatch):
