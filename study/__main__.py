@@ -8,8 +8,7 @@ import errno
 import os
 import sys
 
-from study import __version__
-from study.cli import output
+from study import __version__, output
 from study.errors import RunError, UsageError
 
 TRAINING = ("train", "sweep", "rerun", "agent", "sync")  # commands that go on where they stopped

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from study import escape, values
-from study.cli import output
+from study import escape, output, values
 from study.config import Config
 from study.errors import UsageError
 from study.labels import labels

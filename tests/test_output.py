@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from study.cli import output
+from study import output
 
 
 def unread() -> io.TextIOWrapper:
