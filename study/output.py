@@ -1,4 +1,4 @@
-"""What a command prints and logs, which is a view of its work and never ends it."""
+"""What a command, or an agent, prints and logs, which is a view of its work and never ends it."""
 
 import contextlib
 import logging

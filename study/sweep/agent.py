@@ -13,7 +13,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from study import escape
+from study import output
 from study.errors import RunError, UsageError, describe
 from study.tracking.signals import Preempted, Signals
 
@@ -47,20 +47,25 @@ class AgentSignals(Signals):
 def main() -> int:
     """Train one run of a sweep; the exit code: 0, 1 failed, 2 bad settings, 143 preempted."""
     signals = AgentSignals()
+    with output.lasting():  # a signal to every process of a job ends who reads us, too
+        return _run(signals)
+
+
+def _run(signals: AgentSignals) -> int:
     try:
         assigned = _open(signals)
     except RunError as error:
-        return _exit(error, 1)
+        return output.end(error, 1)
     except UsageError as error:
-        return _exit(error, 2)
+        return output.end(error, 2)
     from study.tracking.assigned import confirm
 
     result = _train(assigned, signals)
     code = assigned.end(result)
     if result is None:
-        return _exit("preempted: another agent goes on from the last whole epoch", code)
+        return output.end("preempted: another agent goes on from the last whole epoch", code)
     if isinstance(result, RunError):
-        return _exit(result, code)
+        return output.end(result, code)
     confirm({assigned: result})
     return code
 
@@ -103,12 +108,6 @@ def _train(assigned: "AssignedRun", signals: AgentSignals) -> "Run | RunError | 
     except Exception as error:
         traceback.print_exc()
         return RunError(describe(error))
-
-
-def _exit(message: Any, code: int) -> int:
-    for line in str(message).splitlines():
-        print(f"study: {escape.printable(line)}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

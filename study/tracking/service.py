@@ -12,7 +12,8 @@ _restarts = 0
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether wandb raised the error because its service is gone."""
+    """Whether wandb raised the error because its service is gone. No error of printing is one: of
+    those output.lasting() lets none through."""
     # wandb keeps HandleAbandonedError, for an answer that will not come, private.
     return isinstance(error, ConnectionError) or type(error).__name__ == "HandleAbandonedError"
 

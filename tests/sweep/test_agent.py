@@ -161,9 +161,7 @@ def test_a_signal_to_every_process_hands_the_run_back(moment, server, machine):
         "training": lambda: any(run.rows for run in sweep.runs.values()),
     }
     server.wait_for(reached[moment], 120)
-    for pid in descendants(agent.pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    terminate_all(agent.pid)
     output = finish(agent)
     [run] = sweep.runs.values()
     server.wait_for(lambda: run.state != "running", 60)  # the agent may have gone before its child
@@ -171,6 +169,20 @@ def test_a_signal_to_every_process_hands_the_run_back(moment, server, machine):
     assert bool(run.rows) == ("checkpoint.pt" in run.files)
     output = finish(machine.agent(sweep))
     assert run.state == "finished" and epochs(run) == list(range(1, 9)), output
+
+
+def test_a_run_is_handed_back_where_nobody_reads_what_is_printed(server, machine):
+    """As in `wandb agent SWEEP | tee log`, where the signal to every process has ended `tee`."""
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=400, seed=1))
+    words = (WANDB, "agent", "--forward-signals", sweep.path)
+    agent = machine.start(*words, WANDB_SILENT="false")  # as it opens the run again, it prints
+    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    agent.stdout.close()
+    terminate_all(agent.pid)
+    agent.wait(60)
+    [run] = sweep.runs.values()
+    server.wait_for(lambda: run.state != "running", 60)
+    assert (run.state, run.exit_code) == ("preempted", 143) and "checkpoint.pt" in run.files
 
 
 def test_runs_stopped_by_the_server_are_stopped_and_not_assigned_again(server, machine):
@@ -358,6 +370,13 @@ def descendants(pid: int) -> set[int]:
     while more := {child for child, parent in pairs if parent in found} - found:
         found |= more
     return found
+
+
+def terminate_all(pid: int) -> None:
+    """Send SIGTERM to a process and all that it has started."""
+    for member in descendants(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGTERM)
 
 
 def test_make_agents_runs_one_a_gpu_and_a_stop_stops_all(server, tmp_path):
