@@ -1,6 +1,10 @@
-"""What the tests of agents share: the stand-in backend, machines that work on its sweeps."""
+"""What the tests of agents share: the stand-in backend, machines that work on its sweeps, signals
+to all their processes."""
 
+import contextlib
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -120,3 +124,19 @@ def finish(process: subprocess.Popen | Forked) -> str:
 
 def epochs(run) -> list[int]:
     return [row["epoch"] for row in run.rows]
+
+
+def descendants(pid: int) -> set[int]:
+    listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
+    found = {pid}
+    while more := {child for child, parent in pairs if parent in found} - found:
+        found |= more
+    return found
+
+
+def terminate_all(pid: int) -> None:
+    """Send SIGTERM to a process and all that it has started."""
+    for member in descendants(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGTERM)

@@ -1,12 +1,10 @@
 """The real `wandb` command line and client against the stand-in backend."""
 
-import contextlib
 import csv
 import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,7 +19,18 @@ from study.sweep import local, spec
 from study.tracking import marks, tables
 from study.train import loop
 from tests.conftest import ROOT, without_times
-from tests.machines import SECRET, TINY, WANDB, Machine, epochs, finish, settings, sweep_text
+from tests.machines import (
+    SECRET,
+    TINY,
+    WANDB,
+    Machine,
+    descendants,
+    epochs,
+    finish,
+    settings,
+    sweep_text,
+    terminate_all,
+)
 from tests.wandb_server import Server
 
 
@@ -361,22 +370,6 @@ def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
     more.write("wandb-history.jsonl", 700, [json.dumps({"_step": 700} | rows[-1] | {"epoch": 701})])
     code, output = machine.study("pull", sweep.path)
     assert code == 0 and "1 run fetched, 19 unchanged" in output, output
-
-
-def descendants(pid: int) -> set[int]:
-    listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()[1:]]
-    found = {pid}
-    while more := {child for child, parent in pairs if parent in found} - found:
-        found |= more
-    return found
-
-
-def terminate_all(pid: int) -> None:
-    """Send SIGTERM to a process and all that it has started."""
-    for member in descendants(pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, signal.SIGTERM)
 
 
 def test_make_agents_runs_one_a_gpu_and_a_stop_stops_all(server, tmp_path):

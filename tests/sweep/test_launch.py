@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.machines import terminate_all
 
 LAUNCH = ROOT / "sweeps/launch"
 COMMAND = """
@@ -59,6 +60,35 @@ def test_a_job_ends_as_its_command_does(start):
     process = start("bash", "-c", "exit 3")
     process.communicate(timeout=30)
     assert process.returncode == 3
+
+
+@pytest.fixture
+def agents(tmp_path):
+    """Start sweeps/launch/agents with stand-ins for `study` and for `wandb`, whose bodies these are
+    in sh."""
+    launch, programs = tmp_path / "sweeps/launch", tmp_path / ".venv/bin"
+    for folder in (launch, programs, tmp_path / "runs/id"):
+        folder.mkdir(parents=True)
+    (launch / "agents").symlink_to(LAUNCH / "agents")
+
+    def run(gpus: str, study: str, wandb: str) -> subprocess.Popen:
+        for name, body in (("study", study), ("wandb", wandb)):
+            (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+            (programs / name).chmod(0o755)
+        command = [launch / "agents", "team/project/id", gpus]
+        environment = {k: v for k, v in os.environ.items() if k != "STUDY_RUNS"} | {"STAGGER": "0"}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    return run
+
+
+def test_what_agents_say_after_a_signal_to_every_process_is_printed(agents):
+    """As Slurm and systemd send it: to what labels the lines, too."""
+    process = agents("2", "true", COMMAND)
+    assert process.stdout.readline() == "[gpu 2] begun\n"
+    terminate_all(process.pid)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 143 and output.endswith("[gpu 2] ended\n")
 
 
 @pytest.mark.parametrize("script", ["slurm.sh", "slurm_offline.sh"])
