@@ -188,9 +188,9 @@ def test_a_run_is_handed_back_where_nobody_reads_what_is_printed(server, machine
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
     agent.stdout.close()
     terminate_all(agent.pid)
-    agent.wait(60)
+    agent.wait(120)
     [run] = sweep.runs.values()
-    server.wait_for(lambda: run.state != "running", 60)
+    server.wait_for(lambda: run.state != "running", 120)
     assert (run.state, run.exit_code) == ("preempted", 143) and "checkpoint.pt" in run.files
 
 

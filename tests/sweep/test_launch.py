@@ -91,6 +91,15 @@ def test_what_agents_say_after_a_signal_to_every_process_is_printed(agents):
     assert process.returncode == 143 and output.endswith("[gpu 2] ended\n")
 
 
+@pytest.mark.parametrize(("agent", "sync", "code"), [(0, 0, 0), (3, 0, 3), (0, 1, 1)])
+def test_agents_end_with_any_failure_and_sync_on_their_gpus(agent, sync, code, agents):
+    """That of an agent that is not the last, and that of the sync after them."""
+    study = f"[ $1 = check ] || {{ echo study $* on $CUDA_VISIBLE_DEVICES; exit {sync}; }}"
+    process = agents("2,3", study, f"[ $CUDA_VISIBLE_DEVICES = 3 ] || exit {agent}")
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, output) == (code, "study sync runs/id on 2,3\n")
+
+
 @pytest.mark.parametrize("script", ["slurm.sh", "slurm_offline.sh"])
 def test_a_job_has_a_signal_of_its_own_near_its_limit(script):
     """To its shell alone (B:), which tells its command; Slurm starts it again (--requeue)."""
