@@ -54,7 +54,7 @@ bench: .venv/installed-dev ## Measure how fast a sweep trains, against a plain W
 
 sweep: .venv/installed ## Register a sweep with W&B and print its id (SWEEP=sweeps/quickstart.yaml)
 	@.venv/bin/python -m study.sweep.spec $(SWEEP)
-	@WANDB_SILENT=false .venv/bin/wandb sweep $(SWEEP) 2>&1 | tee /dev/stderr | sed -n 's/.*wandb agent //p'
+	@bash -o pipefail -c "WANDB_SILENT=false .venv/bin/wandb sweep $(SWEEP) 2>&1 | tee /dev/stderr | sed -n 's/.*wandb agent //p'"
 
 agents: .venv/installed ## Run one W&B agent a GPU (SWEEP=ENTITY/PROJECT/ID GPUS=0,1 PER_GPU=1)
 	@sweeps/launch/agents $(SWEEP) $(GPUS) $(PER_GPU)

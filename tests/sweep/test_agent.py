@@ -405,6 +405,9 @@ def test_make_sweep_prints_the_id_and_refuses_what_cannot_run(server, machine):
     code, output = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
     [sweep] = server.sweeps.values()
     assert code == 0 and output.splitlines()[-1].endswith(sweep.path), output
+    server.refuses.add("UpsertSweep")
+    code, output = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
+    assert code != 0 and "permission denied" in output, output
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=-1))
     code, output = machine.run(*make, f"SWEEP={machine.home / 'mine.yaml'}")
     assert code != 0 and "parameters.epochs.value=-1: allowed is" in output
