@@ -5,6 +5,7 @@ server answers with commands. A release of wandb may change them, so every use i
 """
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from study.errors import RunError, describe
 
 HEARTBEAT = 5  # seconds between two, as of wandb's own agent
 AT_ONCE = 16  # requests of the agents of a process
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -106,13 +109,20 @@ def heartbeats(agents: Sequence[Agent]) -> Iterator[None]:
     Without them the server would take the agents for dead, and their runs would not learn of a
     request to stop.
     """
-    over = threading.Event()
+    over, warned = threading.Event(), threading.Event()
+
+    def send_one(agent: Agent) -> None:
+        try:
+            agent.heartbeat()
+        except RunError as error:  # the next may pass; it ends no training
+            if not warned.is_set():
+                warned.set()
+                log.warning(f"a heartbeat to the sweep failed, more follow: {error}")
 
     def send() -> None:
-        # An error is reported where the agent asks for its next run.
-        with contextlib.suppress(RunError), ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             while not over.wait(HEARTBEAT):
-                list(pool.map(Agent.heartbeat, agents))
+                list(pool.map(send_one, agents))
 
     threading.Thread(target=send, daemon=True).start()
     try:

@@ -63,6 +63,18 @@ def test_a_cancelled_sweep_stops_the_run_and_a_deleted_one_lets_it_end(wandb):
         assert agent.exited and agent.suggestion.stop_requested.is_set() == stops
 
 
+def test_a_stop_arrives_though_heartbeats_failed_before(wandb, monkeypatch, caplog):
+    monkeypatch.setattr(agent_api, "HEARTBEAT", 0.01)
+    answers = [["odd"], ["odd"], [], [{"type": "stop"}]]
+    wandb("_agent_heartbeat", lambda *_: answers.pop(0) if answers else [])
+    agent = agent_api.Agent(None, SWEEP)
+    agent.suggestion = agent_api.Suggestion("a", {})
+    with agent_api.heartbeats([agent]):
+        assert agent.suggestion.stop_requested.wait(10)
+    [message] = caplog.messages
+    assert "a heartbeat to the sweep failed" in message and "TypeError" in message
+
+
 def test_a_wandb_without_the_calls_is_an_error_that_names_what_always_works(wandb):
     agent = agent_api.Agent(None, SWEEP)
     wandb("_agent_heartbeat", lambda *_: [{"type": "run"}])
