@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -174,6 +175,19 @@ def test_a_pull_and_the_check_of_a_sweep_file_come_without_torch():
     words = imported("from study.sweep import spec; from study.tracking import pull")
     assert "study.sweep.space" in words
     assert not {"torch", "matplotlib", "scipy.stats", "wandb"} & words
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGTERM, 143, "preempted"), (signal.SIGINT, 130, "stopped")],
+)
+def test_a_sync_ends_by_the_code_of_its_signal(command, monkeypatch, number, code, word):
+    from study.tracking import sync
+
+    monkeypatch.setattr(sync, "sync", lambda *_: sync.Outcome(signal=number))
+    done = command("sync", "runs/mine")
+    line = f"study: {word}; the same command goes on from the last whole epoch\n"
+    assert (done.returncode, done.stderr) == (code, line)
 
 
 def test_check_refuses_an_unknown_data_set(command):

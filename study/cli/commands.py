@@ -285,6 +285,7 @@ def sync(
         device: cpu, cuda, cuda:1, mps (default: the best there is).
         threads: threads on a CPU.
     """
+    from study.tracking import assigned
     from study.tracking import sync as syncing
 
     _check_at_least_one(threads=threads)
@@ -297,8 +298,11 @@ def sync(
         f"{values.count(outcome.uploaded, 'run')} uploaded, {outcome.continued} trained to their"
         f" end, {outcome.complete} were complete, {len(outcome.left)} left"
     )
-    if outcome.signal:
+    if outcome.signal == signal.SIGINT:
         raise KeyboardInterrupt
+    if outcome.signal:
+        message = "preempted; the same command goes on from the last whole epoch"
+        return output.end(message, assigned.PREEMPTED)
     return 1 if outcome.left else 0
 
 
