@@ -292,11 +292,13 @@ def sync(
     if not folders:
         raise UsageError("sync: give the folder of a sweep, such as runs/quickstart, or of a run")
     outcome = syncing.sync(folders, device, threads)
-    for run, why in outcome.left.items():
-        print(f"left: {run}: {why}", file=sys.stderr)
+    for word, group in {"left": outcome.left, "skipped": outcome.skipped}.items():
+        for run, why in group.items():
+            print(f"{word}: {run}: {why}", file=sys.stderr)
     print(
         f"{values.count(outcome.uploaded, 'run')} uploaded, {outcome.continued} trained to their"
         f" end, {outcome.complete} were complete, {len(outcome.left)} left"
+        + (f", {len(outcome.skipped)} skipped" if outcome.skipped else "")
     )
     if outcome.signal == signal.SIGINT:
         raise KeyboardInterrupt

@@ -37,14 +37,15 @@ class Outcome:
     """What `study sync` did.
 
     complete: runs of which the server had all; uploaded, continued: runs that it has whole now, the
-    continued ones trained further; left: run -> why it is not whole there; signal: what ended the
-    command, or None.
+    continued ones trained further; left: run -> why it is not whole there; skipped: run -> who else
+    is at work on it, or goes on with it; signal: what ended the command, or None.
     """
 
     complete: int = 0
     uploaded: int = 0
     continued: int = 0
     left: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     signal: int | None = None
 
 
@@ -71,11 +72,11 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
     with client.environment(WANDB_SILENT="true"):
         try:
             complete(found)
-            left = outcome.left
-            if opened_now := [r.path for r in found if left.get(str(r.path)) == OPENED_NOW]:
+            skipped = outcome.skipped
+            if opened_now := [r.path for r in found if skipped.get(str(r.path)) == OPENED_NOW]:
                 _await_locks(opened_now, signals)
                 for path in opened_now:
-                    del left[str(path)]
+                    del skipped[str(path)]
                 complete(_read(opened_now, outcome))
         except Preempted:
             outcome.signal = signals.received
@@ -144,6 +145,8 @@ def _find_incomplete(found: Iterable[Run], outcome: Outcome) -> list[Run]:
                 outcome.complete += 1
             elif why := _why_left(run, on_server):
                 outcome.left[str(run.path)] = why
+            elif why := _why_skipped(run, on_server):
+                outcome.skipped[str(run.path)] = why
             else:
                 incomplete.append(run)
     return incomplete
@@ -158,13 +161,17 @@ def _is_complete(run: Run, on_server: Any) -> bool:
 
 def _why_left(run: Run, on_server: Any) -> str:
     """Return why a run is not to be completed from its folder, or ""."""
-    path, sweep = marks.opened(run.path)
+    path, _ = marks.opened(run.path)
     if path and on_server is None:
         return "the server has it no longer"
+    return "" if path or run.done or run.state == runs.FAILED else NOT_OURS
+
+
+def _why_skipped(run: Run, on_server: Any) -> str:
+    """Return who else completes a run, or ""."""
     if run.done or run.state == runs.FAILED:
         return ""
-    if not path:
-        return NOT_OURS
+    path, sweep = marks.opened(run.path)
     project = path.rpartition("/")[0]
     if on_server.state in ("preempting", "preempted") and client.is_open(f"{project}/{sweep}"):
         return "it was handed back: the sweep's next agent goes on with it"
@@ -236,7 +243,10 @@ class _Sync:
             raise
 
     def _reopen(self, run: Run) -> AssignedRun | None:
-        """Open a run again, or note why it is left."""
+        """Open a run again, or note why it is left, or that another process has it by now."""
+        if why := self._why_taken(run):
+            self.outcome.skipped[str(run.path)] = why
+            return None
         try:
             return self._open_again(run)
         except (UsageError, RunError) as error:
@@ -249,12 +259,9 @@ class _Sync:
         """Open a run again.
 
         Raises:
-            RunError: another process has taken it since it was found, the server does not accept
-                it, or its folder cannot be written.
+            RunError: the server does not accept it, or its folder cannot be written.
             Exception: whatever wandb raises.
         """
-        if why := self._why_taken(run):
-            raise RunError(why)
         stop_requested, sweep = threading.Event(), marks.opened(run.path)[1]
 
         def reopen() -> Any:

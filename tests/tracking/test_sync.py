@@ -134,7 +134,7 @@ def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(
     monkeypatch.setattr(sync._Sync, "_group", group_and_open)
     with contextlib.ExitStack() as others:
         outcome = sync.sync([tmp_path / "runs"], "cpu")
-    assert outcome.left == {
+    assert not outcome.left and outcome.skipped == {
         str(trained[0]): "another process is training this run; wait for it",
         str(opened[0]): "another process has taken it meanwhile",
     }
@@ -158,7 +158,8 @@ def test_a_run_opened_a_moment_ago_is_waited_for_then_trained_or_left(
     monkeypatch.setattr(sync, "_await_locks", wait_and_lock)
     with contextlib.ExitStack() as others:
         outcome = sync.sync([tmp_path / "runs"], "cpu")
-    assert outcome.left == {str(alive[0]): "another process is training this run; wait for it"}
+    assert outcome.skipped == {str(alive[0]): "another process is training this run; wait for it"}
+    assert not outcome.left
     assert outcome.continued == 1 and killed[1].state == "finished" and alive[1].starts == 0
 
 
@@ -170,7 +171,7 @@ def test_where_a_disk_has_no_locks_w_and_b_knows_whether_a_run_lives(client, tmp
     monkeypatch.setattr(sync, "OPENING", 0)
     monkeypatch.setattr("fcntl.flock", refuse)
     run.state = "running"
-    assert sync.sync([tmp_path / "runs"], "cpu").left == {str(path): sync.UNKNOWN}
+    assert sync.sync([tmp_path / "runs"], "cpu").skipped == {str(path): sync.UNKNOWN}
     run.state = "crashed"
     assert sync.sync([tmp_path / "runs"], "cpu").continued == 1
 
