@@ -22,7 +22,7 @@ class Optimizer:
     """
 
     def __init__(self, coefficient: Callable[[str], Coefficient]) -> None:
-        self.weight_decay = coefficient("weight_decay")
+        self.weight_decay = _or_zero(coefficient("weight_decay"))
 
     @staticmethod
     def start(parameters: list[Tensor]) -> State:
@@ -51,7 +51,8 @@ class SGD(Optimizer):
     def __init__(self, coefficient: Callable[[str], Coefficient]) -> None:
         super().__init__(coefficient)
         self.momentum_coef = coefficient("momentum")
-        self.nesterov = coefficient("nesterov")
+        nesterov = _or_zero(coefficient("nesterov"))
+        self.nesterov = nesterov.bool() if isinstance(nesterov, Tensor) else nesterov
 
     @staticmethod
     def start(parameters: list[Tensor]) -> State:
@@ -77,8 +78,7 @@ class SGD(Optimizer):
         _add(gradients, momentum, self.momentum_coef)
         if not isinstance(self.nesterov, Tensor):
             return gradients
-        with_nesterov = self.nesterov.bool()
-        return [torch.where(with_nesterov, g, b) for g, b in zip(gradients, momentum)]
+        return [torch.where(self.nesterov, g, b) for g, b in zip(gradients, momentum)]
 
 
 class AdamW(Optimizer):
@@ -124,6 +124,11 @@ class AdamW(Optimizer):
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adamw": AdamW}
+
+
+def _or_zero(values: Coefficient) -> Coefficient:
+    """Return the number 0 for a column that has nothing else, whose arithmetic is then left out."""
+    return values if not isinstance(values, Tensor) or values.any() else 0.0
 
 
 def _multiply(tensors: list[Tensor], factor: Coefficient) -> None:

@@ -139,6 +139,7 @@ class Pack:
             joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
         self.optimizer = optimizer.OPTIMIZERS[configs[0].optimizer](self._column)
         self.smoothing = self._column("label_smoothing")[:, 0]
+        self.has_l1 = any(config.l1 for config in configs)
         self.l1_scales = l1.scale_rows(configs, _split(self.weights.detach()[0], self.shapes))
         self.loss = torch.zeros(len(configs), device=self.device, dtype=self.dtype)
         self.correct = torch.zeros(len(configs), device=self.device, dtype=torch.int64)
@@ -248,7 +249,8 @@ class Pack:
         that a CUDA graph can record it.
         """
         gradient = self._gradient(order, copies)
-        l1.add_gradient([gradient], [self.weights], [self.l1_scales])
+        if self.has_l1:
+            l1.add_gradient([gradient], [self.weights], [self.l1_scales])
         self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
         if self.average.is_on:
             self.average.update(self.noise.step.to(self.dtype))
