@@ -7,6 +7,7 @@ was trained without W&B by record.py. pull.py is the way back.
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ from study.tracking.agent_api import Suggestion
 
 TAG = "norm-study"  # of every run of ours
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
+
+log = logging.getLogger(__name__)
 
 
 # A run that is logged as it trains.
@@ -182,11 +185,15 @@ def restore(wandb_run: Any, folder: Path) -> None:
     epochs = runs.count_epochs(folder) if (folder / runs.CONFIG).is_file() else -1
     if epochs >= wandb_run.starting_step - 1:  # a step is an epoch
         return
-    # ValueError, CommError: the run was killed before it uploaded a checkpoint.
-    with contextlib.suppress(wandb.errors.CommError, ValueError):
+    try:
         file = wandb.Api().run(wandb_run.path).file(runs.CHECKPOINT)
-        if file.size:
+        if file.size:  # else the run was killed before it uploaded one
             fetch(file, folder)
+    except (wandb.errors.CommError, ValueError) as error:
+        log.warning(
+            f"{wandb_run.path}: its checkpoint cannot be fetched ({first_line(error)}): it is"
+            " trained from the start"
+        )
 
 
 def fetch(file: Any, folder: Path) -> None:

@@ -37,6 +37,20 @@ def test_a_checkpoint_is_fetched_where_the_history_is_torn(tmp_path, monkeypatch
     assert asked == ["team/project/abc"]
 
 
+def test_a_checkpoint_that_cannot_be_fetched_is_told(tmp_path, monkeypatch, caplog):
+    from wandb.errors import CommError
+
+    def away(path):
+        raise CommError("the server went away\nin two lines")
+
+    monkeypatch.setattr("wandb.Api", lambda: SimpleNamespace(run=away))
+    logger.restore(SimpleNamespace(starting_step=2, path="team/project/abc"), tmp_path)
+    [record] = caplog.records
+    assert record.getMessage().startswith(
+        "team/project/abc: its checkpoint cannot be fetched (the server went away): it is trained"
+    )
+
+
 def no_file(name):
     return SimpleNamespace(size=0)
 
