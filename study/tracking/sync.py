@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import locks, runs
+from study import files, locks, runs
 from study.errors import DamagedError, RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import client, logger, marks, packs, service, stored
@@ -26,6 +26,7 @@ from study.train import devices, packing
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
 OPENING = 120  # seconds that a process may take to open a run before it locks the run's folder
 OPENED_NOW = "it was opened a moment ago, and may be about to train"
+BUSY = "another process is training this run; wait for it"
 UNKNOWN = "W&B says that it runs, and its disk has no locks to tell: sync again once it has crashed"
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
 
@@ -184,11 +185,7 @@ def _why_skipped(run: Run, on_server: Any) -> str:
 
 def _why_busy(run: Run) -> str:
     """Return who else is at work in a run's folder, or ""."""
-    try:
-        with locks.claim(run.path):
-            return ""
-    except UsageError as error:  # another process is training it
-        return str(error).removeprefix(f"{run.path}: ")
+    return BUSY if locks.is_in_use(run.path) else ""
 
 
 class _Sync:
@@ -259,9 +256,10 @@ class _Sync:
         """Open a run again.
 
         Raises:
-            RunError: the server does not accept it, or its folder cannot be written.
+            UsageError, RunError: its folder cannot be written, or the server does not accept it.
             Exception: whatever wandb raises.
         """
+        files.check_writable(run.path)
         stop_requested, sweep = threading.Event(), marks.opened(run.path)[1]
 
         def reopen() -> Any:
