@@ -31,14 +31,16 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int | Tensor) -> None:
-        """Take the weights after a step, counted from 0 over the run; of a pack in a tensor of the
-        weights' dtype, so that a CUDA graph can record it.
+        """Take the weights after a step, counted from 0 over the run; of a pack in a tensor,
+        so that a CUDA graph can record it.
 
         The first steps count more, as in TensorFlow's ExponentialMovingAverage: the decay is at
         most (1 + step) / (10 + step), so that the average soon forgets where it began.
         """
         if not self.is_on:
             return
+        if isinstance(self.decay, Tensor):
+            step = torch.as_tensor(step, dtype=self.decay.dtype)
         most = (1 + step) / (10 + step)
         if isinstance(self.decay, Tensor):
             shares = 1 - torch.minimum(self.decay, torch.as_tensor(most))

@@ -252,8 +252,7 @@ class Pack:
         if self.has_l1:
             l1.add_gradient([gradient], [self.weights], [self.l1_scales])
         self.optimizer.step([self.weights], [gradient], self.optimizer_state, rates)
-        if self.average.is_on:
-            self.average.update(self.noise.step.to(self.dtype))
+        self.average.update(self.noise.step)
 
     def _gradient(self, order: Tensor, copies: Tensor) -> Tensor:
         """Return the gradient of each model's objective, [models, weights]; add up its loss and its
