@@ -196,10 +196,10 @@ def _load(read: Callable[[Path], Any], path: Path) -> Any:
 def _remedy(path: Path) -> str:
     """Return what the user does where a run folder is damaged."""
     named = IDENTITY.search(path.resolve().name)
-    if named and named[2]:  # W&B assigns no run to an agent twice
+    if named and named[2]:
         if (path.resolve().parent / PULLED).is_file():
             return REMEDY_PULLED
-        if (path / WANDB / OPENED).is_file():
+        if (path / WANDB / OPENED).is_file():  # W&B assigns no run to an agent twice
             return f"`study sync {path}` sets it aside and goes on from its last checkpoint"
     return REMEDY
 

@@ -9,7 +9,7 @@ import torch
 
 from study import datasets, files
 from study.config import FIELDS
-from study.errors import RunError, UsageError
+from study.errors import Faults, RunError, UsageError
 from study.sweep import spec
 from study.tracking import client
 from study.train import data, devices, networks
@@ -44,16 +44,14 @@ def _sweep(file: Path) -> list[str]:
     """Check a sweep file and print its size and networks. Return the data sets that it needs."""
     sweep = spec.read(file)
     print(f"sweep    {file}: {sweep}")
-    try:
-        lines = [
-            f"network  {config.describe_network()}: {total:,} parameters"
-            + (f" of at most {config.max_parameters:,}" if config.max_parameters else "")
-            for config, total in networks.build_each(sweep.configs).items()
-        ]
-    except UsageError as error:
-        raise UsageError(
-            "\n".join(f"{file}: {line}" for line in str(error).splitlines())
-        ) from error
+    faults = Faults()
+    totals = faults.attempt(networks.build_each, sweep.configs) or {}
+    faults.check(f"{file}: ")
+    lines = [
+        f"network  {config.describe_network()}: {total:,} parameters"
+        + (f" of at most {config.max_parameters:,}" if config.max_parameters else "")
+        for config, total in totals.items()
+    ]
     print(*dict.fromkeys(lines), sep="\n")  # of GroupNorm a line, however many its groups
     return [config.dataset for config in sweep.configs]
 

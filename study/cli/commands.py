@@ -257,7 +257,7 @@ def agent(
         device: cpu, cuda, cuda:1, mps (default: the best there is).
         threads: threads on a CPU.
     """
-    from study.tracking import assigned, pack_agent
+    from study.tracking import pack_agent
 
     _check_at_least_one(pack=pack, count=count, threads=threads)
     outcome = pack_agent.run(sweep, pack, count, device, threads)
@@ -265,10 +265,8 @@ def agent(
         f"{sweep}: {values.count(outcome.trained, 'run')} trained"
         f" ({outcome.stopped} stopped by the server), {len(outcome.failed)} failed"
     )
-    if outcome.signal == signal.SIGINT:
-        raise KeyboardInterrupt
     if outcome.signal:
-        return output.end("preempted: another agent goes on with its runs", assigned.PREEMPTED)
+        return _end_by(outcome.signal, "preempted: another agent goes on with its runs")
     return 1 if outcome.failed else 0
 
 
@@ -285,7 +283,6 @@ def sync(
         device: cpu, cuda, cuda:1, mps (default: the best there is).
         threads: threads on a CPU.
     """
-    from study.tracking import assigned
     from study.tracking import sync as syncing
 
     _check_at_least_one(threads=threads)
@@ -300,11 +297,9 @@ def sync(
         f" end, {outcome.complete} were complete, {len(outcome.left)} left"
         + (f", {len(outcome.skipped)} skipped" if outcome.skipped else "")
     )
-    if outcome.signal == signal.SIGINT:
-        raise KeyboardInterrupt
     if outcome.signal:
         message = "preempted; the same command goes on from the last whole epoch"
-        return output.end(message, assigned.PREEMPTED)
+        return _end_by(outcome.signal, message)
     return 1 if outcome.left else 0
 
 
@@ -381,6 +376,15 @@ def explain(out: Path = Path("reports/explain")) -> int:
         print(out / f"{figure.name}.png")
     print(out / explaining.WORKBOOK)
     return 0
+
+
+def _end_by(received: int, message: str) -> int:
+    """End a command that a signal has ended; what it had begun is handed back, or saved."""
+    from study.tracking import assigned
+
+    if received == signal.SIGINT:
+        raise KeyboardInterrupt
+    return output.end(message, assigned.PREEMPTED)
 
 
 def _check_at_least_one(**options: int | None) -> None:
