@@ -77,29 +77,19 @@ def edit(path: Path) -> Iterator[None]:
         yield
 
 
-def has_locks(folder: Path) -> bool:
-    """Whether the file system of a folder has locks: without them nobody knows who works in it.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
+def is_in_use(folder: Path) -> bool | None:
+    """Whether a command works in a folder, by its lock; None where its file system has no locks."""
     try:
-        lock, held = _open_locked(folder / LOCK, TOGETHER | NOW)
-    except BlockingIOError:
-        return True
-    lock.close()
-    return held
-
-
-def is_in_use(folder: Path) -> bool:
-    """Whether a command works in a folder, by its lock; not where that cannot be known."""
-    with contextlib.suppress(OSError):
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(folder / LOCK, flags), "rb") as lock:
-            try:
-                fcntl.flock(lock, ALONE | NOW)  # until it is closed
-            except BlockingIOError:
-                return True
+        lock = _open_existing(folder / LOCK)
+    except OSError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, ALONE | NOW)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
     return False
 
 
@@ -144,4 +134,14 @@ def _open(path: Path) -> BinaryIO:
         if error.errno in (errno.ELOOP, errno.EISDIR):
             raise UsageError(f"{path}: is no file: remove it and run the command again") from error
         raise UsageError(files.write_error(folder, error)) from error
+    return open(descriptor, "rb")
+
+
+def _open_existing(path: Path) -> BinaryIO:
+    """Open a file to ask for its lock: for writing where that is allowed, as NFS wants it."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | flags)
+    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | flags)
     return open(descriptor, "rb")

@@ -50,6 +50,7 @@ PULLED = ".pulled.json"  # beside the runs of a sweep that was pulled from W&B
 REMEDY = "run its sweep again, which sets it aside"
 OTHER_CODE = "use the code that trained it"
 REGISTER = f"set STUDY_IMPORT to the module that registers it, or {OTHER_CODE}"
+REMEDY_CONFIG = "W&B assigns it to no agent again: train its settings in another sweep"
 REMEDY_PULLED = "pull its sweep again, which fetches it anew"  # where pull.py has made it
 
 
@@ -104,7 +105,7 @@ class Run:
                 arrays = {name: content[name] for name in content.files}
         # AttributeError: an array alone, without names. Of what is no archive: anything.
         except Exception as error:
-            raise DamagedError(path, error, _remedy(self.path)) from error
+            raise DamagedError(path, error, _remedy(path)) from error
         self._check(file, schema.check_misclassified, arrays, self.config)
         return Misclassified(**arrays)
 
@@ -164,7 +165,7 @@ def read(path: str | Path) -> Run:
             )
         raise UsageError(f"{path}: no run folder (it has no {CONFIG})")
     if not (path / CONFIG).is_file():
-        raise DamagedError(path, f"it has no {CONFIG}", _remedy(path))
+        raise DamagedError(path, f"it has no {CONFIG}", _remedy(path / CONFIG))
     config = read_config(path)
     # The summary first: of a run that ends meanwhile the history is then as long as it says.
     has_summary, summary = (path / SUMMARY).is_file(), read_summary(path)
@@ -182,7 +183,7 @@ def _checked(path: Path, check: Callable[..., Any], *content: Any) -> Any:
     try:
         return check(*content)
     except ValueError as error:
-        raise DamagedError(path, error, _remedy(path.parent)) from error
+        raise DamagedError(path, error, _remedy(path)) from error
 
 
 def _load(read: Callable[[Path], Any], path: Path) -> Any:
@@ -190,17 +191,20 @@ def _load(read: Callable[[Path], Any], path: Path) -> Any:
     try:
         return read(path)
     except DamagedError as error:
-        raise DamagedError(path, error.why, _remedy(path.parent)) from error
+        raise DamagedError(path, error.why, _remedy(path)) from error
 
 
-def _remedy(path: Path) -> str:
-    """Return what the user does where a run folder is damaged."""
-    named = IDENTITY.search(path.resolve().name)
+def _remedy(file: Path) -> str:
+    """Return what the user does where a file of a run folder is damaged."""
+    folder = file.parent
+    named = IDENTITY.search(folder.resolve().name)
     if named and named[2]:
-        if (path.resolve().parent / PULLED).is_file():
+        if (folder.resolve().parent / PULLED).is_file():
             return REMEDY_PULLED
-        if (path / WANDB / OPENED).is_file():  # W&B assigns no run to an agent twice
-            return f"`study sync {path}` sets it aside and goes on from its last checkpoint"
+        if (folder / WANDB / OPENED).is_file():  # W&B assigns no run to an agent twice
+            if file.name == CONFIG:
+                return REMEDY_CONFIG
+            return f"`study sync {folder}` sets it aside and goes on from its last checkpoint"
     return REMEDY
 
 
@@ -219,7 +223,7 @@ def read_config(path: Path) -> Config:
     config = _checked(path / CONFIG, schema.check_config, content)
     named = IDENTITY.search(path.resolve().name)
     if named and named[1] != config.identity:
-        raise DamagedError(path / CONFIG, f"of another run, {name(config)}", _remedy(path))
+        raise DamagedError(path / CONFIG, f"of another run, {name(config)}", _remedy(path / CONFIG))
     return config
 
 

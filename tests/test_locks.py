@@ -58,6 +58,22 @@ def test_a_folder_is_in_use_while_a_command_works_in_it(tmp_path):
     assert not locks.is_in_use(tmp_path)
 
 
+def test_over_nfs_too_a_folder_is_in_use(tmp_path, monkeypatch):
+    """There a file that is open for reading alone cannot be locked exclusively."""
+    flock = fcntl.flock
+
+    def over_nfs(file, mode):
+        if mode & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(file, mode)
+
+    monkeypatch.setattr(locks.fcntl, "flock", over_nfs)
+    with locks.claim(tmp_path):
+        assert locks.is_in_use(tmp_path)
+        files.write_text(tmp_path / "file", "")
+    assert locks.is_in_use(tmp_path) is False
+
+
 def test_what_a_killed_process_was_writing_is_cleared_by_who_locks_the_folder(tmp_path):
     begun = subprocess.run(
         [sys.executable, "-c", KILLED_WRITE, str(tmp_path)], capture_output=True, text=True
@@ -133,6 +149,6 @@ def test_a_file_system_without_locks_is_done_without(tmp_path, monkeypatch):
     left = tmp_path / f".of-another{files.TEMPORARY}"  # which may be at work
     left.touch()
     with locks.claim(tmp_path), locks.share(tmp_path, lambda _: pytest.fail("not alone for sure")):
-        assert left.exists() and not locks.is_in_use(tmp_path)
+        assert left.exists() and locks.is_in_use(tmp_path) is None
     with locks.edit(tmp_path / "file"):
         files.write_text(tmp_path / "file", "")

@@ -178,7 +178,7 @@ def _why_skipped(run: Run, on_server: Any) -> str:
         return "it was handed back: the sweep's next agent goes on with it"
     if on_server.state == "running" and time.time() - marks.time_opened(run.path) < OPENING:
         return OPENED_NOW
-    if on_server.state == "running" and not locks.has_locks(run.path):
+    if on_server.state == "running" and locks.is_in_use(run.path) is None:
         return UNKNOWN
     return _why_busy(run)
 

@@ -115,6 +115,17 @@ def test_a_damaged_run_of_an_agent_is_set_aside_and_trained(client, tmp_path):
     assert list((tmp_path / "runs").glob("*.damaged"))
 
 
+def test_a_run_of_an_agent_without_its_configuration_is_left(client, tmp_path):
+    """What it was to train is known no more, so the remedy must not be to sync."""
+    sweep = client.add_sweep(sweep_text(seed=1))
+    path, run = cut_off(client, tmp_path / "runs", 1)
+    marks.mark_opened(SimpleNamespace(path=f"team/tests/{run.id}"), path, sweep.id)
+    (path / runs.CONFIG).write_text('{"norm": "la')
+    outcome = sync.sync([tmp_path / "runs"], "cpu")
+    [why] = outcome.left.values()
+    assert why.endswith("W&B assigns it to no agent again: train its settings in another sweep")
+
+
 def test_a_run_that_another_process_takes_meanwhile_is_left_to_it(
     client, tmp_path, monkeypatch, capsys
 ):
@@ -170,6 +181,7 @@ def test_where_a_disk_has_no_locks_w_and_b_knows_whether_a_run_lives(client, tmp
     path, run = cut_off(client, tmp_path / "runs", 1)
     monkeypatch.setattr(sync, "OPENING", 0)
     monkeypatch.setattr("fcntl.flock", refuse)
+    (path / locks.LOCK).touch()  # as who trains it has left it
     run.state = "running"
     assert sync.sync([tmp_path / "runs"], "cpu").skipped == {str(path): sync.UNKNOWN}
     run.state = "crashed"
