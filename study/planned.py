@@ -10,7 +10,7 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,77 +21,13 @@ from study.config import FIELDS, VARIANT, Config, check_names
 from study.errors import DamagedError, Faults, UsageError, describe
 from study.fields import finite
 from study.grid import Grid
+from study.metrics import METRICS, Metric
 
 log = logging.getLogger(__name__)
 
 FILE = "sweep.json"
 MOST = 10_000  # planned configurations that are expanded; of a larger grid the first
-PARTS = {"train": "training", "val": "validation", "test": "test"}
-METRICS = tuple(f"{part}/{measure}" for part in PARTS for measure in ("loss", "accuracy"))
 Values = dict[str, list[Any]]  # parameter -> its values, in the file's order
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The objective of a sweep: the best value of `name` over a run's history.
-
-    target: the value at which the sweep ends, or None. (The repr identifies a search: see
-    Search._space before renaming anything.)
-    """
-
-    name: str
-    maximize: bool
-    target: float | None
-
-    def best(self, history: Iterable[Mapping[str, float]]) -> float | None:
-        """Return the best value of a history; None where it has none."""
-        values = [row[self.name] for row in history if self.name in row]
-        return (max if self.maximize else min)(values, default=None)
-
-    def is_reached(self, value: float | None) -> bool:
-        """Whether a value is as good as the target."""
-        if value is None or self.target is None:
-            return False
-        return value >= self.target if self.maximize else value <= self.target
-
-    @property
-    def key(self) -> str:
-        """The name of its value at the last epoch in a run's summary."""
-        return f"{self.name.replace('/', '_')}_last"
-
-    @property
-    def is_accuracy(self) -> bool:
-        return self.name.endswith("accuracy")
-
-    @property
-    def title(self) -> str:
-        return metric_title(self.name)
-
-    @property
-    def goal(self) -> str:
-        """What it looks for, as the file of a sweep says it: maximize or minimize."""
-        return "maximize" if self.maximize else "minimize"
-
-    @property
-    def superlative(self) -> str:
-        """What its best value is: highest or lowest."""
-        return "highest" if self.maximize else "lowest"
-
-    def format(self, value: float, signed: bool = False) -> str:
-        """Return a value as text: of an accuracy in percent two digits, of a loss four. With
-        `signed` as a difference, which has its sign."""
-        return f"{value:{'+z' if signed else ''}.{2 if self.is_accuracy else 4}f}"
-
-
-def metric_title(name: str) -> str:
-    """Return the name of a metric in words: val/loss is the validation loss."""
-    part, _, measure = name.partition("/")
-    return f"{PARTS[part]} {measure}"
-
-
-def default_metric(has_validation: bool) -> Metric:
-    """Return what ranks runs whose sweep names no metric: accuracy, by validation if there is."""
-    return Metric("val/accuracy" if has_validation else "test/accuracy", True, None)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ MISCLASSIFIED_BEST = "misclassified_best.npz"  # of the best epoch, where that i
 CHECKPOINT = "checkpoint.pt"  # there while a run trains, and in one that was cut off
 WANDB = "wandb"  # the folder of its W&B run
 OPENED = ".opened"  # in it: the W&B run on a server, and its sweep (see tracking/marks.py)
-SEARCH = "search.json"  # beside the runs of a search: its method, metric and order
 # What is small enough to be uploaded with a run. Weights stay where they were trained.
 UPLOADED = (
     CONFIG, HISTORY, SUMMARY, PARAMETERS, CONFUSION, MISCLASSIFIED, MISCLASSIFIED_BEST, GRID,
@@ -45,7 +44,7 @@ DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of
 MOST_NAMED = 10  # folders in a message
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow
-ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
+_ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
 PULLED = ".pulled.json"  # beside the runs of a sweep that was pulled from W&B
 REMEDY = "run its sweep again, which sets it aside"
 OTHER_CODE = "use the code that trained it"
@@ -335,7 +334,7 @@ def _folders(path: Path) -> list[Path]:
     """The folders in a folder, but for those that were set aside, sorted by name."""
     if not path.is_dir():
         return []
-    return sorted(p for p in path.iterdir() if p.is_dir() and not ASIDE.fullmatch(p.name))
+    return sorted(p for p in path.iterdir() if p.is_dir() and not _ASIDE.fullmatch(p.name))
 
 
 def _describe_no_folder(path: Path) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from study import files, planned, runs
+from study import files, planned, runs, search_record
 from study.config import Config
 from study.report import grouping
 from study.report.text import search as search_text
@@ -61,7 +61,7 @@ def test_a_report_leaves_out_each_damaged_folder_and_says_why(written, tmp_path,
 @pytest.mark.parametrize("kind", BYTES)
 def test_a_report_does_without_a_damaged_plan_and_record_of_a_search(written, kind, tmp_path):
     folder = tmp_path / "runs/mine"
-    for file in (planned.FILE, runs.SEARCH):
+    for file in (planned.FILE, search_record.FILE):
         (folder / file).write_bytes(BYTES[kind])
     study = grouping.collect(folder)
     assert len(study.all) == 3 and study.plan is None

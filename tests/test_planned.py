@@ -9,7 +9,8 @@ import pytest
 
 from study import files, locks, planned
 from study.errors import DamagedError, UsageError
-from study.planned import Metric, Plan, Step
+from study.metrics import Metric
+from study.planned import Plan, Step
 from study.sweep import spec
 from tests.damage import BYTES
 
@@ -158,15 +159,3 @@ def test_a_plan_edited_to_what_it_cannot_be_is_damaged(command, changes, tmp_pat
     files.write_json(tmp_path / planned.FILE, content | changes)
     with pytest.raises(DamagedError, match=r"sweep\.json: is damaged"):
         planned.read(tmp_path)
-
-
-def test_a_metric_says_its_direction_and_its_unit():
-    loss, accuracy = Metric("val/loss", False, None), planned.default_metric(False)
-    assert (loss.title, loss.key, loss.superlative) == (
-        "validation loss",
-        "val_loss_last",
-        "lowest",
-    )
-    assert loss.format(0.03126) == "0.0313"
-    assert (accuracy.title, accuracy.superlative) == ("test accuracy", "highest")
-    assert accuracy.format(99.412) == "99.41"

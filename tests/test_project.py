@@ -24,9 +24,9 @@ def test_conda_users_get_the_same_dependencies():
 
 # Imports point to the left: docs/extending.md says what stands where.
 ORDER = (
-    "errors", "escape", "output", "values", "fields", "files", "locks", "forks", "own_data",
-    "datasets", "architectures", "extension", "config", "grid", "labels", "planned", "schema",
-    "runs", "train", "report", "tracking", "sweep", "cli", "__main__",
+    "errors", "escape", "output", "values", "metrics", "fields", "files", "locks", "forks",
+    "own_data", "datasets", "architectures", "extension", "config", "grid", "labels", "planned",
+    "search_record", "schema", "runs", "train", "report", "tracking", "sweep", "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
     "stats", "contrasts", "words", "variants", "grouping", "axis", "effects", "results", "text",

@@ -190,7 +190,7 @@ def _compared_figures(folder: Path, study: Study, target: float | None) -> list[
     return _drawn(
         final.draw(folder, study),
         *(curves.draw(folder, study, each, target) for each in metrics if study.has_curves),
-        tradeoff.draw(folder, study, "parameters"),
+        tradeoff.draw(folder, study),
         weights.draw(folder, study),
         misclassified.draw_shared(folder, study),
         usage.draw(folder, study),

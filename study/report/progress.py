@@ -15,12 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from study import files, locks, planned, runs, schema
+from study import locks, planned, runs, schema, search_record
 from study.config import Config
-from study.errors import DamagedError, UsageError
+from study.errors import DamagedError
 from study.labels import labels
-from study.planned import Plan, default_metric
-from study.runs import DONE, FAILED, FINISHED, RUNNING, STOPPED
+from study.metrics import default_metric
+from study.planned import Plan
+from study.runs import DONE, FAILED, FINISHED, RUNNING, STOPPED, Run
 
 SEEN = (runs.CONFIG, runs.HISTORY, runs.SUMMARY)  # the files that tell how far a run is
 Stamp = tuple[tuple[str, int, int], ...]  # of each file: its name, time and size
@@ -68,17 +69,10 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a run's folder holds of these files; time: of the last epoch, in seconds."""
+class _Seen(Run):
+    """A run as its folder is now; time: of the last epoch, in seconds."""
 
-    config: Config
-    history: list[dict[str, Any]]
-    summary: dict[str, Any]
     time: float
-
-    @property
-    def state(self) -> str:
-        return self.summary.get("state", RUNNING)
 
 
 def read(folders: Sequence[Path]) -> Progress:
@@ -133,17 +127,12 @@ def _total(folder: Path, plan: Plan | None, by_config: dict[Config, _Seen]) -> i
         return None
     if plan.configs:
         return len({*plan.configs, *by_config})
-    # A command that works on it may search another space.
-    exhausted = _is_exhausted(folder) and not locks.is_in_use(folder)
-    return len(by_config) if exhausted else plan.run_cap
-
-
-def _is_exhausted(folder: Path) -> bool:
-    """Whether the last command that searched found every configuration that can be sampled."""
-    with contextlib.suppress(UsageError):
-        record = files.read_json(folder / runs.SEARCH)
-        return isinstance(record, dict) and record.get("exhausted") is True
-    return False
+    with contextlib.suppress(DamagedError):
+        record = search_record.read(folder)
+        # A command that works on it may search another space.
+        if record and record.exhausted and not locks.is_in_use(folder):
+            return len(by_config)
+    return plan.run_cap
 
 
 def _has_all(folder: Path, total: int | None, count: int) -> bool:
@@ -161,11 +150,11 @@ def _read_plan(folder: Path, stamp: Stamp) -> Plan | None:
 
 
 def _run_folders(folder: Path) -> list[Path]:
+    """The folders of a sweep's runs; none where its disk cannot be read just now."""
     try:
-        paths = sorted(path for path in folder.iterdir() if not runs.ASIDE.fullmatch(path.name))
+        return runs.find_folders(folder)
     except OSError:
         return []
-    return [path for path in paths if (path / runs.CONFIG).is_file()]
 
 
 def stamp(folder: Path, names: Sequence[str]) -> Stamp:
@@ -194,6 +183,7 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
         return None
     times = [time for name, time, _ in stamp if name != runs.SUMMARY]
     return _Seen(
+        path,
         config,
         history,
         summary if state in (*DONE, FAILED, RUNNING) else {},
@@ -222,7 +212,7 @@ def _describe(run: _Seen, label: str, plan: Plan | None) -> RunProgress:
     return RunProgress(
         label,
         run.config.seed,
-        last.get("epoch", 0),
+        int(last.get("epoch", 0)),
         run.config.epochs,
         f"{metric.title} {metric.format(last[metric.name])}" if metric.name in last else "",
         datetime.fromtimestamp(run.time).strftime("%d %b %H:%M:%S"),

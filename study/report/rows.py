@@ -10,7 +10,7 @@ from study.report import results
 from study.report.figures import styles
 from study.report.figures.styles import Style
 from study.report.variants import TEST, Study, Variant
-from study.report.words import in_words, percent
+from study.report.words import in_cell
 from study.runs import Run
 
 
@@ -55,7 +55,7 @@ class RunRow:
 def variant_row(study: Study, variant: Variant) -> VariantRow:
     """Return the row of a variant."""
     figures = results.figures_of(variant)
-    chosen = in_words(variant.last(study.rank_key), study.metric).removesuffix(" %")
+    chosen = in_cell(variant.last(study.rank_key), study.metric)
     last5 = figures.get("test_accuracy_last5_min")
     return VariantRow(
         number=study.number(variant),
@@ -64,7 +64,7 @@ def variant_row(study: Study, variant: Variant) -> VariantRow:
         parameters=f"{figures['parameters']:,}",
         seeds=len(variant.runs),
         chosen=chosen,
-        last=percent(variant.last(TEST)).removesuffix(" %"),
+        last=in_cell(variant.last(TEST)),
         best=f"{figures['test_accuracy_best_mean']:.2f}",
         last5=f"{last5:.2f}" if last5 is not None else "",
         train=f"{figures['train_accuracy_last_mean']:.2f}",
@@ -84,7 +84,7 @@ def run_rows(study: Study, folder: Path) -> list[RunRow]:
             seed=run.config.seed,
             state=run.state,
             epochs=len(run.history),
-            chosen=_cell(run, study.rank_key, 2 if study.metric.is_accuracy else 4),
+            chosen=_cell(run, study.rank_key, study.metric.digits),
             last=_cell(run, TEST, 2),
             best=_cell(run, "test_accuracy_best", 2),
             loss=_cell(run, "test_loss_last", 4),

@@ -12,7 +12,8 @@ import numpy as np
 
 from study import datasets, runs
 from study.config import Config
-from study.planned import Metric, Plan, default_metric
+from study.metrics import Metric, default_metric
+from study.planned import Plan
 from study.report import stats
 from study.runs import Run
 
@@ -242,8 +243,7 @@ class Study:
     @property
     def chosen_by(self) -> str:
         """What ranks the variants, as the title of an axis."""
-        unit = " (%)" if self.metric.is_accuracy else ""
-        return f"{self.metric.title} at the last epoch{unit}"
+        return self.metric.axis_title(" at the last epoch")
 
     @functools.cached_property
     def shown(self) -> list[Variant]:

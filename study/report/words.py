@@ -4,23 +4,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from study.planned import Metric, default_metric
+from study.metrics import Metric
 from study.report import stats
 
 MOST_NAMED = 8  # words of a list in a sentence
+TEST_ACCURACY = Metric.named("test/accuracy")
 
 
-def percent(interval: stats.Interval) -> str:
-    """An accuracy in words: its mean, and half its interval where it has one."""
-    return in_words(interval, default_metric(False))
-
-
-def in_words(interval: stats.Interval, metric: Metric) -> str:
-    """A metric in words: its mean, and half its interval where it has one."""
+def in_cell(interval: stats.Interval, metric: Metric = TEST_ACCURACY) -> str:
+    """A metric in the cell of a table: its mean, and half its interval where it has one."""
     if np.isnan(interval.mean):
         return "unknown"
     half = f" ± {metric.format(interval.half_width)}" if np.isfinite(interval.half_width) else ""
-    return f"{metric.format(interval.mean)}{half}{' %' if metric.is_accuracy else ''}"
+    return f"{metric.format(interval.mean)}{half}"
+
+
+def in_words(interval: stats.Interval, metric: Metric = TEST_ACCURACY) -> str:
+    """A metric in a sentence: as in a cell, with its unit."""
+    unit = "" if np.isnan(interval.mean) else metric.unit
+    return in_cell(interval, metric) + unit
+
+
+def ends_in_words(interval: stats.Interval) -> str:
+    """The ends of the interval of a difference of accuracies."""
+    return f"{interval.low:+z.2f} to {interval.high:+z.2f}"
 
 
 def format_p(p: float) -> str:

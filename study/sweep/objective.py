@@ -4,10 +4,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from study import planned
 from study.errors import Faults, UsageError
 from study.fields import check_number
-from study.planned import Metric
+from study.metrics import METRICS, Metric
 from study.values import nearest, one_of, text
 
 log = logging.getLogger(__name__)
@@ -28,8 +27,8 @@ def parse(given: Any) -> Metric | None:
     goal = GOALS[0] if asked is None else asked  # as with W&B
     target = given.pop("target", None)
     faults = Faults()
-    if name not in planned.METRICS:
-        faults.add(one_of("metric.name", name, planned.METRICS))
+    if name not in METRICS:
+        faults.add(one_of("metric.name", name, METRICS))
     if goal not in GOALS:
         faults.add(one_of("metric.goal", goal, GOALS, {"min": GOALS[0], "max": GOALS[1]}))
     if target is not None:

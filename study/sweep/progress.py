@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from study.planned import Metric, default_metric
+from study.metrics import Metric, default_metric
 from study.runs import STOPPED, Run
 from study.sweep.worker import Task, Worker
 from study.values import count

@@ -13,9 +13,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from study import files, runs
+from study import runs, search_record
 from study.config import Config
 from study.errors import UsageError
+from study.search_record import SearchRecord
 from study.sweep import bayes
 from study.sweep.search import Search, Suggestion
 from study.sweep.sweep import Sweep
@@ -167,12 +168,12 @@ class SampledSearch(Search):
     def _write(self) -> None:
         """Write what a report needs to know of the search, beside its runs."""
         metric = self.sweep.metric
-        content = {
-            "method": self.sweep.method,
-            "metric": metric and metric.name,
-            "goal": metric and metric.goal,
-            "seed": self.seed,
-            "exhausted": self.exhausted,
-            "runs": list(dict.fromkeys(t.user_attrs["run"] for t in self.store.trials())),
-        }
-        files.write_json(self.out / runs.SEARCH, content)
+        record = SearchRecord(
+            method=self.sweep.method,
+            metric=metric.name if metric else None,
+            goal=metric.goal if metric else None,
+            seed=self.seed,
+            exhausted=self.exhausted,
+            runs=tuple(dict.fromkeys(t.user_attrs["run"] for t in self.store.trials())),
+        )
+        search_record.write(self.out, record)

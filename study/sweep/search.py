@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study import runs
 from study.config import Config
 from study.errors import RunError
-from study.planned import Metric
+from study.metrics import Metric
 from study.sweep.sweep import Sweep
 from study.sweep.trials import JOURNAL, Trial, TrialStore
 

@@ -10,7 +10,8 @@ from study import planned
 from study.config import Config
 from study.errors import UsageError
 from study.grid import Grid
-from study.planned import Metric, Plan
+from study.metrics import Metric
+from study.planned import Plan
 from study.sweep.hyperband import Hyperband
 from study.sweep.space import Parameter
 from study.values import count

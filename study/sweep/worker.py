@@ -20,7 +20,7 @@ from tqdm import tqdm
 from study import forks, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
-from study.planned import Metric, default_metric
+from study.metrics import Metric, default_metric
 from study.sweep.trials import Trial
 from study.tracking import marks, trained
 from study.tracking.marks import Mode

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from study import escape, files, planned
+from study import escape, files
 from study.errors import RunError, describe
+from study.metrics import METRICS
 from study.report import page
 from study.report.axis import Axis, varying
 from study.report.figures import curves
@@ -143,7 +144,7 @@ def _curves(part: Comparison) -> list[Any]:
             max_runs_to_show=SHOWN,
             layout=wr.Layout(w=12, h=8),
         )
-        for metric in reversed(planned.METRICS)
+        for metric in reversed(METRICS)
         if metric in logged and part.study.has_curves
     ]
 

@@ -12,10 +12,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from study import datasets, files, planned, runs, schema
+from study import datasets, files, runs, schema
 from study.config import FIELDS, VARIANT, Config
 from study.errors import DamagedError, UsageError, first_line
 from study.fields import finite
+from study.metrics import METRICS
 from study.tracking import client, logger
 from study.values import text
 
@@ -113,7 +114,7 @@ def _read_history(wandb_run: Any, config: Config) -> list[dict[str, float]]:
         )
     rows = {}
     for logged in scan:
-        if logged.keys().isdisjoint(planned.METRICS):
+        if logged.keys().isdisjoint(METRICS):
             continue
         row = {k: v for k, v in logged.items() if not k.startswith("_") and finite(v)}
         if missing := [name for name in NEEDED if name not in row]:
@@ -136,7 +137,7 @@ def _check_metrics(history: list[dict[str, float]], config: Config) -> None:
     Raises:
         UsageError: they are not.
     """
-    for name in planned.METRICS:
+    for name in METRICS:
         values = [row[name] for row in history if name in row]
         if 0 < len(values) < len(history):
             raise UsageError(f"{name} is in {len(values)} of its {len(history)} epochs only")

@@ -3,7 +3,8 @@ import dataclasses
 from study import planned
 from study.cli import outcome
 from study.config import Config
-from study.planned import Metric, Plan
+from study.metrics import Metric
+from study.planned import Plan
 from study.sweep.outcome import Outcome
 from tests.report.conftest import made  # noqa: F401 (a fixture)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study import files, runs, schema
+from study import files, runs, schema, search_record
 from study.config import Config
 from study.runs import Run
 
@@ -81,4 +81,4 @@ def searched(made, configurations: int, method: str = "bayes") -> None:
         names.append(made(Config(norm=norm, lr=lr, holdout=100), curve(last)).name)
     folder = made(Config(holdout=200, lr=5.0), [10.0], runs.FAILED, cause="x").parent
     record = {"method": method, "metric": "val/accuracy", "seed": 7, "runs": names[::-1]}
-    files.write_json(folder / runs.SEARCH, record)
+    files.write_json(folder / search_record.FILE, record)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from study import files, planned, runs
+from study import files, planned, runs, search_record
 from study.config import Config
 from study.errors import UsageError
 from study.report import page
@@ -178,7 +178,7 @@ def test_the_page_prints_the_command_with_the_folder_quoted(made, tmp_path, quic
         made(Config(lr=lr), curve(99 + lr), sweep="my sweep")
     folder = tmp_path / "runs/my sweep"
     record = {"method": "bayes", "metric": "test/accuracy", "seed": 0, "runs": []}
-    files.write_json(folder / runs.SEARCH, record)
+    files.write_json(folder / search_record.FILE, record)
     html = page.write(folder, tmp_path / "out").read_text()
     name = runs.name(Config(lr=0.2))
     assert "What the search found" in html

@@ -6,10 +6,12 @@ from datetime import datetime
 
 import pytest
 
-from study import files, locks, planned, runs
+from study import files, locks, planned, runs, search_record
 from study.config import Config
-from study.planned import Metric, Plan
+from study.metrics import Metric
+from study.planned import Plan
 from study.report import progress
+from study.search_record import SearchRecord
 from tests.report.conftest import curve
 
 AS_OF = datetime.fromtimestamp(2e9).strftime("%d %b %H:%M:%S")
@@ -107,10 +109,10 @@ def test_a_search_of_every_configuration_is_done_before_its_limit(made, tmp_path
     made(Config(norm="batch"), curve(98.0))
     made(Config(norm="layer"), curve(97.0))
     plan(folder, method="random", run_cap=30)
-    for record in ({"exhausted": False}, {}, []):
-        files.write_json(folder / runs.SEARCH, record)
+    for record in ({"method": "random", "exhausted": False}, {}, []):
+        files.write_json(folder / search_record.FILE, record)
         assert not progress.read([folder]).is_done
-    files.write_json(folder / runs.SEARCH, {"exhausted": True})
+    search_record.write(folder, SearchRecord("random", exhausted=True))
     found = progress.read([folder])
     assert found.is_done
     assert found.words == "2 of 2 planned runs finished, 0 running, 0 failed, 0 to come."

@@ -5,7 +5,8 @@ import dataclasses
 
 from study import planned, runs
 from study.config import Config
-from study.planned import Metric, Plan, default_metric
+from study.metrics import Metric, default_metric
+from study.planned import Plan
 from study.report import grouping, page, variants
 from study.report.build import build_report
 from tests.report.conftest import curve, run, spread

@@ -1,15 +1,15 @@
 import numpy as np
 
-from study.planned import Metric
+from study.metrics import Metric
 from study.report import stats, words
 
 
 def test_a_metric_is_written_with_half_its_interval_where_it_has_one():
     three, one = stats.mean_interval([99.1, 99.2, 99.3]), stats.mean_interval([99.25])
-    assert words.percent(three) == "99.20 ± 0.25 %" and words.percent(one) == "99.25 %"
+    assert words.in_words(three) == "99.20 ± 0.25 %" and words.in_words(one) == "99.25 %"
     loss = Metric("val/loss", False, None)
     assert words.in_words(stats.mean_interval([0.5]), loss) == "0.5000"
-    assert words.percent(stats.mean_interval([])) == "unknown"
+    assert words.in_words(stats.mean_interval([])) == "unknown"
 
 
 def test_p_values_are_written_with_two_digits():

@@ -5,7 +5,7 @@ import pytest
 
 from study import runs, schema
 from study.config import Config
-from study.planned import Metric
+from study.metrics import Metric
 from study.sweep import progress, worker
 from study.sweep.progress import Progress
 from study.sweep.worker import Job, Message, PipeCallback, Task, Worker

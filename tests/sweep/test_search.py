@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import TrialState
 
-from study import files, runs, schema
+from study import files, runs, schema, search_record
 from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
 from study.sweep import bayes, leases, local, spec, storages, trials
@@ -169,10 +169,10 @@ def test_a_small_space_ends_when_it_is_searched(sweep, tmp_path):
     search = search_of(sweep(body, "dropout=0,0.1"), tmp_path / "a")
     assert len(work(search)) == 6  # batch, and group of 2 and of 4, with and without dropout
     assert "every configuration" in search.end_reason()
-    assert files.read_json(tmp_path / "a" / runs.SEARCH)["exhausted"]
+    assert files.read_json(tmp_path / "a" / search_record.FILE)["exhausted"]
     again = search_of(search.sweep, tmp_path / "b")
     assert len(work(again, 5)) == 5
-    assert not files.read_json(tmp_path / "b" / runs.SEARCH)["exhausted"]
+    assert not files.read_json(tmp_path / "b" / search_record.FILE)["exhausted"]
 
 
 def test_a_target_ends_the_search(sweep, tmp_path):

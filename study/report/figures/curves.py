@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from study.planned import metric_title
+from study.metrics import Metric
 from study.report import stats
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
-from study.report.figures.limits import ACCURACY, LOSS, contenders, leave_room, limits
+from study.report.figures.limits import contenders, leave_room, limits, perfect_value
 from study.report.figures.styles import Style
 from study.report.variants import Study, Variant
 
@@ -59,32 +59,17 @@ class Graph:
     must leave room to see the lines, else thin lines of the seeds; target: a line's height.
     """
 
-    metric: str
+    metric: Metric
     curves: list[Curve]
     hidden: list[Variant]
     window: tuple[float, float]
     bands: bool
     target: float | None
 
-    @property
-    def is_accuracy(self) -> bool:
-        return self.metric.endswith("accuracy")
-
-    @property
-    def title(self) -> str:
-        """The title of the vertical axis, with its unit."""
-        return f"{metric_title(self.metric)}{' (%)' if self.is_accuracy else ''}"
-
-    def format(self, value: float) -> str:
-        """A value as text: of an accuracy two digits, of a loss four."""
-        return f"{value:.{2 if self.is_accuracy else 4}f}"
-
     def format_last(self, curve: Curve) -> str:
         """The mean at the last epoch and half its interval, where it has one."""
-        half = curve.half_widths[-1]
-        return self.format(curve.mean[-1]) + (
-            f" ± {self.format(half)}" if np.isfinite(half) else ""
-        )
+        half, form = curve.half_widths[-1], self.metric.format
+        return form(curve.mean[-1]) + (f" ± {form(half)}" if np.isfinite(half) else "")
 
     def ends(self, curve: Curve) -> list[float]:
         """What is drawn at a curve's last epoch: its mean, and its interval or its seeds."""
@@ -94,7 +79,7 @@ class Graph:
     @property
     def caption(self) -> str:
         """What its lines and marks mean."""
-        part = self.metric.partition("/")[0]
+        part = self.metric.part
         several = any(len(curve.seeds) > 1 for curve in self.curves)
         words = ["Lines: mean over seeds."] if several else []
         if self.bands and several:
@@ -120,15 +105,16 @@ def name(metric: str) -> str:
     return metric.replace("/", "_")
 
 
-def graph(study: Study, metric: str, target: float | None = None) -> Graph | None:
-    """The graph of a metric such as test/loss; None where pulled runs lack it.
+def graph(study: Study, name: str, target: float | None = None) -> Graph | None:
+    """The graph of a metric, by its name; None where pulled runs lack it.
 
     Of many variants only the best have curves of their own. `target`: a test accuracy.
     """
+    metric = Metric.named(name)
     curves = [_curve(study, variant, metric) for variant in study.shown]
     if not any(np.isfinite(curve.mean[-1:]).any() for curve in curves):
         return None
-    perfect = ACCURACY if metric.endswith("accuracy") else LOSS
+    perfect = perfect_value(metric)
     best = [curves[i] for i in contenders([curve.mean[-1] for curve in curves], perfect)]
     means, peaks = [curve.mean for curve in best], [curve.mean[curve.best] for curve in best]
     ends = [end for curve in best for end in (curve.low[-1], curve.high[-1])]
@@ -137,7 +123,7 @@ def graph(study: Study, metric: str, target: float | None = None) -> Graph | Non
     if not bands:
         seeds = [end for curve in best for end in curve.seeds[:, -1]]
         window = limits(means, [*peaks, *seeds], perfect)
-    if metric != "test/accuracy":
+    if name != "test/accuracy":
         target = None
     if target is not None:
         margin = 0.05 * (window[1] - window[0])
@@ -169,20 +155,20 @@ def draw(
             _draw_curve(axes, drawn, curve)
         if drawn.target is not None:
             _draw_target(axes, drawn.target)
-        axes.set(xlabel="epoch", ylabel=drawn.title)
+        axes.set(xlabel="epoch", ylabel=drawn.metric.axis_title())
         drawing.set_integer_ticks(axes)
         drawing.draw_side_labels(axes, labels)
         cells = [row for variant in study.variants for row in _rows(variant, metric)]
         drawing.save(figure, folder, name(metric), HEADER, cells)
-    title = metric_title(metric)
+    title = drawn.metric.title
     heading = f"{title[0].upper()}{title[1:]} by epoch"
     return SavedFigure(name(metric), heading, drawn.caption, drawn.window)
 
 
-def _curve(study: Study, variant: Variant, metric: str) -> Curve:
-    seeds = variant.curves(metric)
+def _curve(study: Study, variant: Variant, metric: Metric) -> Curve:
+    seeds = variant.curves(metric.name)
     mean, low, high = stats.curve_interval(seeds)
-    best = int(mean.argmax() if metric.endswith("accuracy") else mean.argmin())
+    best = int(mean.argmax() if metric.maximize else mean.argmin())
     return Curve(variant, styles.of(study, variant), seeds, mean, low, high, best)
 
 
@@ -216,7 +202,7 @@ def _labels(graph: Graph) -> list[SideLabel]:
             continue
         text = f"{curve.variant.label}{between}last {graph.format_last(curve)}"
         if len(curve.epochs) > 1:
-            best = graph.format(curve.mean[curve.best])
+            best = graph.metric.format(curve.mean[curve.best])
             text += f", best {best} at {curve.epochs[curve.best]}"
         text = drawing.wrap(text, width)
         labels.append(SideLabel(text, curve.look.colour, None, curve.mean[-1]))

@@ -44,7 +44,7 @@ def draw(folder: Path, study: Study, found: Effects | None) -> SavedFigure | Non
         for axes, effect in zip(grid.flat, panels):
             (_draw_alone if len(effect.factors) == 1 else _draw_together)(axes, found, effect)
         for row in grid:
-            row[0].set_ylabel(f"{study.metric.title}{' (%)' if study.metric.is_accuracy else ''}")
+            row[0].set_ylabel(study.metric.axis_title())
         drawing.save(figure, folder, NAME, HEADER, _rows(found))
     return SavedFigure(
         NAME,

@@ -19,7 +19,7 @@ from study.report.figures.limits import MARGIN, contenders, limits, perfect_valu
 from study.report.figures.styles import Style
 from study.report.stats import Interval
 from study.report.variants import SHOWN, TEST, Study, Variant
-from study.report.words import in_words, percent
+from study.report.words import in_words
 
 MOST_ROWS = 30
 MOST_TICKS = 6
@@ -178,7 +178,7 @@ def _row(study: Study, variant: Variant) -> Row:
     return Row(
         study.number(variant), variant, styles.of(study, variant), score,
         list(variant.values(study.rank_key).values()), in_words(score, study.metric),
-        percent(variant.last(TEST)), variant.parameters["total"],
+        in_words(variant.last(TEST)), variant.parameters["total"],
     )  # fmt: skip
 
 

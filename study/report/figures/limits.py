@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from study.planned import Metric
+from study.metrics import Metric
 
 CONTENDER = 8  # a variant whose error is over so many times the least may lie outside the axis
 SPIKES = 0.05  # share of the late values, at either end, that may lie outside

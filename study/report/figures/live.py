@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from study import planned
+from study.metrics import METRICS
 from study.report.axis import Axis, varying
 from study.report.figures import curves, response, styles, tradeoff
 from study.report.figures.curves import Curve
@@ -49,7 +49,7 @@ def build(
     """Build the graphs, by the names of the figures in whose place they stand."""
     windows = {figure.name: figure.window for figure in figures if figure.window}
     graphs = {}
-    for metric in planned.METRICS:
+    for metric in METRICS:
         drawn = curves.graph(study, metric, target) if curves.name(metric) in windows else None
         if drawn:
             graphs[curves.name(metric)] = _curves(study, drawn)
@@ -57,9 +57,8 @@ def build(
     for axis in varied:
         if (name := response.name(axis)) in windows:
             graphs[name] = _response(study, axis, varied, windows[name])
-    for cost, title in tradeoff.COSTS.items():
-        if (name := tradeoff.name(cost)) in windows:
-            graphs[name] = _tradeoff(study, cost, title, windows[name])
+    if tradeoff.NAME in windows:
+        graphs[tradeoff.NAME] = _tradeoff(study, windows[tradeoff.NAME])
     return graphs
 
 
@@ -107,7 +106,7 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
             {
                 "name": curve.variant.label,
                 "text": f"{number}  {graph.format_last(curve)}",
-                "short": f"{number}  {graph.format(curve.mean[-1])}",
+                "short": f"{number}  {graph.metric.format(curve.mean[-1])}",
                 "color": look.colour,
                 "x": last,
                 "y": _plain([curve.mean[-1]])[0],
@@ -119,7 +118,7 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
             "title": {"text": "epoch"}, "range": [first - room, last + room],
             "dtick": max(1, round((last - first) / 8)), "tick0": first,
         },
-        "yaxis": {"title": {"text": graph.title}, "range": graph.window},
+        "yaxis": {"title": {"text": graph.metric.axis_title()}, "range": graph.window},
     }  # fmt: skip
     if graph.target is not None:
         across = {"type": "line", "xref": "paper", "x0": 0, "x1": 1}
@@ -129,7 +128,7 @@ def _curves(study: Study, graph: curves.Graph) -> Graph:
         anchor = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
         layout["annotations"] = [words | anchor]
     shown = {"data": behind + lines, "layout": layout, "labels": labels}
-    return shown | {"toggles": True, "curves": True, "digits": 2 if graph.is_accuracy else 4}
+    return shown | {"toggles": True, "curves": True, "digits": graph.metric.digits}
 
 
 def _spread(graph: curves.Graph, curve: Curve) -> list[Trace]:
@@ -158,7 +157,7 @@ def _spread(graph: curves.Graph, curve: Curve) -> list[Trace]:
 
 def _line(graph: curves.Graph, curve: Curve) -> list[Trace]:
     """A curve's mean with its markers, and a star at its best epoch."""
-    look, unit = curve.look, " %" if graph.is_accuracy else ""
+    look, unit = curve.look, graph.metric.unit
     every = marker_step(curve.epochs)
     sizes = [6 if i % every == 0 else 0 for i in range(len(curve.epochs))]
     words = [
@@ -226,7 +225,7 @@ def _grey_curves(study: Study, graph: curves.Graph) -> Trace:
     y: list[Any] = []
     for variant in graph.hidden:
         x += [*variant.epochs, None]
-        y += [*_plain(variant.curves(graph.metric).mean(axis=0)), None]
+        y += [*_plain(variant.curves(graph.metric.name).mean(axis=0)), None]
     return {
         "mode": "lines",
         "x": x,
@@ -289,19 +288,15 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
     return {"data": behind + traces, "layout": layout, "labels": [], "toggles": False}
 
 
-def _tradeoff(study: Study, cost: str, title: str, window: Window) -> Graph:
+def _tradeoff(study: Study, window: Window) -> Graph:
     """Variants as points with their intervals: a trace for each with a look, one for the rest."""
-    known = [v for v in study.order if v.values(TEST) and np.isfinite(tradeoff.value(v, cost))]
-    log = tradeoff.is_log([tradeoff.value(variant, cost) for variant in known])
+    known = [variant for variant in study.order if variant.values(TEST)]
+    log = tradeoff.is_log([variant.parameters["total"] for variant in known])
     traces: list[Trace] = []
     labels = []
     rest = []
     for variant in known:
-        x, score, look = (
-            tradeoff.value(variant, cost),
-            variant.last(TEST),
-            styles.of(study, variant),
-        )
+        x, score, look = variant.parameters["total"], variant.last(TEST), styles.of(study, variant)
         if variant not in study.shown:
             rest.append((variant.label, x, score))
             continue
@@ -315,7 +310,7 @@ def _tradeoff(study: Study, cost: str, title: str, window: Window) -> Graph:
     if rest:
         traces.insert(0, {"name": "others"} | _points(rest, styles.GREY, 6))
     layout = {
-        "xaxis": {"title": {"text": title}, "type": "log" if log else "linear"},
+        "xaxis": {"title": {"text": "parameters"}, "type": "log" if log else "linear"},
         "yaxis": {"title": {"text": "test accuracy at the last epoch (%)"}, "range": window},
     }
     return {"data": traces, "layout": layout, "labels": labels, "toggles": True}

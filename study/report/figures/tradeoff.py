@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,31 +15,21 @@ from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import contenders, limits
 from study.report.variants import TEST, Study, Variant
-from study.report.words import percent
+from study.report.words import in_words
 from study.values import number
 
-COSTS = {"parameters": "parameters"}
+NAME = "accuracy_parameters"
 
 
-def name(cost: str) -> str:
-    """The name of the figure of a cost."""
-    return f"accuracy_{cost}"
+def is_log(parameters: Sequence[int]) -> bool:
+    """Whether numbers of parameters differ so much that their axis is logarithmic."""
+    return max(parameters) > LOG_RATIO * min(parameters)
 
 
-def value(variant: Variant, cost: str) -> float:
-    """What a variant costs, one of COSTS."""
-    return variant.parameters["total"] if cost == "parameters" else variant.last(cost).mean
-
-
-def is_log(costs: Sequence[float]) -> bool:
-    """Whether costs differ so much that their axis is logarithmic."""
-    return max(costs) > LOG_RATIO * max(min(costs), 1e-9)
-
-
-def draw(folder: Path, study: Study, cost: str) -> SavedFigure | None:
-    """Draw the variants by a cost; None where all cost the same, or it is not known."""
-    known = [v for v in study.variants if v.values(TEST) and np.isfinite(value(v, cost))]
-    costs = [value(variant, cost) for variant in known]
+def draw(folder: Path, study: Study) -> SavedFigure | None:
+    """Draw the variants by their parameters; None where all have the same number."""
+    known = [variant for variant in study.variants if variant.values(TEST)]
+    costs = [variant.parameters["total"] for variant in known]
     if len(set(costs)) < 2:
         return None
     with matplotlib.rc_context(drawing.STYLE):
@@ -52,33 +41,35 @@ def draw(folder: Path, study: Study, cost: str) -> SavedFigure | None:
         axes.set_ylim(limits([[score.mean] for score in scores], bounds))
         if is_log(costs):
             drawing.set_logarithmic(axes, "x")
-        axes.set(xlabel=COSTS[cost], ylabel="test accuracy at the last epoch (%)")
-        _draw_variants(axes, study, inside, cost)
-        for variant in known:
+        axes.set(xlabel="parameters", ylabel="test accuracy at the last epoch (%)")
+        _draw_variants(axes, study, inside)
+        for variant, cost in zip(known, costs):
             ends, look = variant.last(TEST)[:3], styles.of(study, variant)
-            drawing.draw_beyond(axes, value(variant, cost), ends, look.colour)
-        rows = [[v.label, value(v, cost), v.last(TEST).n, *v.last(TEST)[:3]] for v in known]
-        header = ["label", cost, "seeds", "mean", "low", "high"]
-        drawing.save(figure, folder, name(cost), header, rows)
+            drawing.draw_beyond(axes, cost, ends, look.colour)
+        rows = [[v.label, cost, v.last(TEST).n, *v.last(TEST)[:3]] for v, cost in zip(known, costs)]
+        header = ["label", "parameters", "seeds", "mean", "low", "high"]
+        drawing.save(figure, folder, NAME, header, rows)
     return SavedFigure(
-        name(cost),
-        f"Accuracy against {COSTS[cost]}",
+        NAME,
+        "Accuracy against parameters",
         "Means over seeds with the 95 % t interval. Triangles: beyond the axis.",
         axes.get_ylim(),
     )
 
 
-def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant], cost: str) -> None:
+def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> None:
     """Draw the variants as points, in grey those that have no label."""
     labels = []
     grey = [variant for variant in variants if variant not in study.shown]
     scores = [variant.last(TEST) for variant in grey]
-    drawing.draw_points(axes, [value(variant, cost) for variant in grey], scores, styles.GREY)
+    drawing.draw_points(
+        axes, [variant.parameters["total"] for variant in grey], scores, styles.GREY
+    )
     for variant in variants:
         if variant not in study.shown:
             continue
-        score, x, look = variant.last(TEST), value(variant, cost), styles.of(study, variant)
+        score, x, look = variant.last(TEST), variant.parameters["total"], styles.of(study, variant)
         drawing.draw_points(axes, [x], [score], look)
-        text = f"{drawing.wrap(variant.label)}\n{percent(score)}, {number(round(x, 1))} {cost}"
+        text = f"{drawing.wrap(variant.label)}\n{in_words(score)}, {number(x)} parameters"
         labels.append(SideLabel(text, look.colour, x, score.mean))
     drawing.draw_side_labels(axes, labels)

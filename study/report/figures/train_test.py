@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from study.metrics import Metric
 from study.report import stats
 from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import ACCURACY, LOSS, leave_room, limits
+from study.report.figures.limits import leave_room, limits, perfect_value
 from study.report.variants import Variant
 
 HEADER = ("part", "metric", "epoch", "mean", "low", "high")
@@ -45,7 +46,7 @@ def _draw_metric(
     axes: Axes, variant: Variant, metric: str, parts: Sequence[str]
 ) -> list[list[Any]]:
     """Draw a metric of each part of the data; return the rows of the csv."""
-    epochs, perfect = variant.epochs, ACCURACY if metric == "accuracy" else LOSS
+    epochs, perfect = variant.epochs, perfect_value(Metric.named(f"test/{metric}"))
     seeds = {part: variant.curves(f"{part}/{metric}") for part in parts}
     curves = {part: stats.curve_interval(each) for part, each in seeds.items()}
     means = [mean for mean, _, _ in curves.values()]
@@ -65,9 +66,8 @@ def _draw_metric(
         else:
             axes.plot(epochs, seeds[part].T, color=colour, linewidth=0.5, alpha=0.5)
         rows += [[part, metric, *point] for point in zip(epochs, mean, low, high)]
-    accuracy = metric == "accuracy"
     axes.set_ylim(window)
-    axes.set(xlabel="epoch", ylabel=f"{metric}{' (%)' if accuracy else ''}")
+    axes.set(xlabel="epoch", ylabel=f"{metric} (%)" if metric == "accuracy" else metric)
     drawing.set_integer_ticks(axes)
     axes.legend(frameon=False)
     return rows

@@ -13,7 +13,7 @@ from study.labels import labels
 from study.report import stats
 from study.report.contrasts import LEVEL
 from study.report.variants import TEST, Study, Variant
-from study.report.words import listed, percent
+from study.report.words import ends_in_words, in_words, listed
 from study.values import count
 
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
@@ -63,10 +63,10 @@ class Match:
         return {
             "label": self.label,
             "seeds": str(interval.n),
-            "one": f"{self.one.sweep} {percent(self.one.last(TEST))}",
-            "two": f"{self.two.sweep} {percent(self.two.last(TEST))}",
-            "difference": f"{round(interval.mean, 2) + 0.0:+.2f}" if interval.n else "",
-            "interval": f"{interval.low:+.2f} to {interval.high:+.2f}" if known else "",
+            "one": f"{self.one.sweep} {in_words(self.one.last(TEST))}",
+            "two": f"{self.two.sweep} {in_words(self.two.last(TEST))}",
+            "difference": f"{interval.mean:+z.2f}" if interval.n else "",
+            "interval": ends_in_words(interval) if known else "",
             "p": f"{self.p_holm:.2g}" if np.isfinite(self.p_holm) else "",
         }
 
@@ -113,7 +113,7 @@ def sentences(study: Study, matches: list[Match]) -> list[str]:
         bests.append(
             f"The best of {variant.sweep}{f' with {kind}' if kind else ''}:"
             f" {variant.label.removeprefix(f'{variant.sweep}: ')}, with"
-            f" {percent(variant.last(TEST))} over {count(len(variant.values(TEST)), 'seed')} and"
+            f" {in_words(variant.last(TEST))} over {count(len(variant.values(TEST)), 'seed')} and"
             f" {variant.parameters['total']:,} parameters."
         )
     if not matches:

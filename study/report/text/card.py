@@ -12,7 +12,7 @@ from study.report.text import pairs
 from study.report.text.findings import MOST_FAMILIES
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
-from study.report.words import format_p, in_words, listed, percent
+from study.report.words import format_p, in_words, listed
 from study.values import count
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to compare
@@ -135,7 +135,7 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
 
 
 def _line(study: Study, variant: Variant, shown: Sequence[Variant]) -> Line:
-    facts = [] if study.rank_key == TEST else [f"test accuracy {percent(variant.last(TEST))}"]
+    facts = [] if study.rank_key == TEST else [f"test accuracy {in_words(variant.last(TEST))}"]
     if len({each.parameters["total"] for each in shown}) > 1:
         facts.append(f"{variant.parameters['total']:,} parameters")
     score = in_words(variant.last(study.rank_key), study.metric)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from study.planned import Metric
+from study.metrics import Metric
 from study.report.effects import Effect, Effects
 from study.report.text.table import Table
 from study.report.words import format_p, listed
@@ -50,7 +50,7 @@ def sentence(effects: Effects, metric: Metric) -> str:
     rest = [each for each in effects.effects if len(each.factors) == 1 and each not in alone]
     settings = listed([factor.title for factor in effects.factors])
     seeds = f"In the grid of {settings}, over {effects.over}"
-    unit = " points" if metric.is_accuracy else ""
+    unit = metric.difference_unit
     words = [
         f"{effects.title(each)} moves the mean {metric.title} by up to"
         f" {metric.format(each.span)}{unit} ({format_p(each.p)})"

@@ -18,7 +18,7 @@ from study.report.effects import Effects
 from study.report.text import effects, pairs, penalty
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
-from study.report.words import format_p, in_words, listed, percent
+from study.report.words import ends_in_words, format_p, in_words, listed
 from study.runs import ENDED_EARLY, FINISHED
 from study.values import count
 
@@ -78,7 +78,7 @@ def _best(study: Study, family: Sequence[Variant]) -> Finding:
     score = best.last(TEST)
     chosen = "" if metric.key == TEST else f"{in_words(best.last(metric.key), metric)}, "
     measured = (
-        f"{percent(score)} over {count(score.n, 'seed')}, with {best.parameters['total']:,}"
+        f"{in_words(score)} over {count(score.n, 'seed')}, with {best.parameters['total']:,}"
         " parameters"
     )
     source = _curves_file(study)
@@ -115,7 +115,7 @@ def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
         return None
     pair = with_best[0]
     own, contrast = pair.difference.interval, pair.contrast
-    score, points = percent(pair.two.last(TEST)), "points"
+    score, points = in_words(pair.two.last(TEST)), "points"
     if study.rank_key != TEST:
         score = f"{in_words(pair.two.last(study.rank_key), study.metric)}, test accuracy {score}"
         points = "points of test accuracy"
@@ -132,7 +132,7 @@ def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
     together = ", for all pairs together," if len(with_best) > 1 else ""
     text += (
         f"; over {own.n} common seeds the difference is {own.mean:+.2f} {points}, its 95 % interval"
-        f"{together} {_ends(contrast.interval)}"
+        f"{together} {ends_in_words(contrast.interval)}"
     )
     if contrast.significant:
         return Finding(f"{text}: significant ({format_p(contrast.p)}).", "pairs.csv")
@@ -178,7 +178,7 @@ def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | No
     others = []
     for family in study.families:
         if family not in ranked:
-            score = percent(family[0].last(TEST))
+            score = in_words(family[0].last(TEST))
             others.append(f"{family[0].label} ({score}{_place(study, family)})")
     differing = " or ".join(study.kinds_differ_in)
     text = f"Variants that differ in {differing} are not ranked by one another"
@@ -332,7 +332,3 @@ def _left_out(study: Study) -> list[Finding]:
         text += " Means, and so the ranking, are over each one's own, differences over common ones."
         findings.append(Finding(text, "results.csv"))
     return findings
-
-
-def _ends(interval: stats.Interval) -> str:
-    return f"{interval.low:+.2f} to {interval.high:+.2f}"

@@ -11,7 +11,7 @@ from study.labels import slug
 from study.report.text.pairs import Pair
 from study.report.text.published import Comparisons
 from study.report.variants import TEST, Study
-from study.report.words import format_p, percent
+from study.report.words import ends_in_words, format_p, in_cell
 from study.values import count
 
 NAME = "tables.tex"
@@ -93,7 +93,7 @@ def _variants(study: Study, dataset: str) -> str:
         row: list[Any] = [variant.label, f"{variant.parameters['total']:,}", len(variant.runs)]
         if not by_test:
             row.append(study.metric.format(variant.last(study.rank_key).mean))
-        rows.append([*row, percent(variant.last(TEST)).removesuffix(" %")])
+        rows.append([*row, in_cell(variant.last(TEST))])
     note = "Means over seeds at the last epoch, with the 95 \\% t interval of the mean."
     return _table(header, rows, note, "variants", dataset)
 
@@ -103,7 +103,7 @@ def _pairs(pairs: Iterable[Pair], dataset: str) -> str:
     for pair in pairs:
         interval, p = pair.contrast.interval, pair.contrast.p
         known = np.isfinite(interval.low)
-        ends = f"{interval.low:+.2f} to {interval.high:+.2f}" if known else ""
+        ends = ends_in_words(interval) if known else ""
         seeds, mean = pair.difference.interval.n, f"{pair.difference.interval.mean:+.2f}"
         rows.append([pair.one.label, pair.two.label, seeds, mean, ends, format_p(p)])
     note = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from study.config import Config
 from study.labels import labels
-from study.planned import Metric
+from study.metrics import Metric
 from study.report import contrasts
 from study.report.contrasts import Contrast
 from study.report.variants import Study, Variant
@@ -98,11 +98,10 @@ def _words(limit: Limit, metric: Metric) -> str:
     def value(l1: float) -> str:
         return f"{number(l1)} ({limit.reduction})"
 
-    unit = " points" if metric.is_accuracy else ""
     said = "none" if limit.harmless is None else value(limit.harmless[0])
     if limit.harmless:
         mean, low, high = (metric.format(x, signed=True) for x in limit.harmless[1].interval[:3])
-        said += f", which changes it by {mean}{unit} ({low} to {high})"
+        said += f", which changes it by {mean}{metric.difference_unit} ({low} to {high})"
     if limit.costly:
         l1, contrast = limit.costly
         mean = metric.format(contrast.interval.mean, signed=True)

@@ -19,7 +19,7 @@ from study.config import Config, parse_variant
 from study.report import stats
 from study.report.text.table import Table
 from study.report.variants import TEST, Variant
-from study.report.words import percent
+from study.report.words import in_cell, in_words
 from study.values import count, text
 
 SAME = ("dataset", "network", "norm", "epochs")  # what a variant and a published one must share
@@ -139,7 +139,7 @@ class Reproduced:
     def __str__(self) -> str:
         """Both figures, how they compare, and in what the two runs differ."""
         theirs, seeds = self.published.last, count(self.last.n, "seed")
-        words = f"{self.variant.label}: {percent(self.last)} over {seeds}, published "
+        words = f"{self.variant.label}: {in_words(self.last)} over {seeds}, published "
         words += (
             f"{theirs:.2f} %: {self._compare()}." if theirs is not None else "without a figure."
         )
@@ -268,7 +268,7 @@ def rows(comparisons: Sequence[Reproduced]) -> list[list[str]]:
             f"{one.parameters:,}",
             f"{one.published.parameters:,}",
             str(one.last.n),
-            percent(one.last).removesuffix(" %"),
+            in_cell(one.last),
             one.one_more_run,
             points(one.published.last),
             points(one.difference, "+"),

@@ -8,13 +8,13 @@ import logging
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-from study import files, runs
+from study import runs, search_record
 from study.errors import DamagedError
 from study.report.variants import TEST, Study
-from study.report.words import in_words, percent
+from study.report.words import in_words
 from study.runs import FAILED, FINISHED, STOPPED, Run
+from study.search_record import SearchRecord
 from study.values import count
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ class Search:
 def summarize(study: Study) -> Search | None:
     """Summarize the choice of the best configuration; None where nothing searched, or found one."""
     record = _record(study)
-    if len(study.variants) < 2 or record.get("method") not in METHODS or not record.get("metric"):
+    if len(study.variants) < 2 or not record or record.method not in METHODS or not record.metric:
         return None
     best = shlex.quote(str(study.ranked()[0].runs[0].path))
-    return Search(_sentences(study), f"study rerun {best} --seeds {SEEDS}")
+    return Search(_sentences(study, record), f"study rerun {best} --seeds {SEEDS}")
 
 
-def _sentences(study: Study) -> list[str]:
+def _sentences(study: Study, record: SearchRecord) -> list[str]:
     """What the best was chosen on, among how many, how it tests, and who drew them."""
     best = study.ranked()[0]
     chosen, test = best.last(study.rank_key), best.last(TEST)
@@ -58,7 +58,7 @@ def _sentences(study: Study) -> list[str]:
     ]
     if not study.by_test:
         sentences.append(
-            f"Its test accuracy at the last epoch, which chose nothing, is {percent(test)},"
+            f"Its test accuracy at the last epoch, which chose nothing, is {in_words(test)},"
             f" with {best.parameters['total']:,} parameters."
         )
     else:
@@ -67,18 +67,18 @@ def _sentences(study: Study) -> list[str]:
             f" of {len(study.variants)}, the figure flatters it: runs with `holdout` choose on"
             " images of their own."
         )
-    record = _record(study)
     sentences.append(
-        f"The configurations were drawn by a {record['method']} search (seed"
-        f" {record.get('seed', 0)}) that goes by the best {record['metric']} over a run's epochs."
+        f"The configurations were drawn by a {record.method} search (seed {record.seed}) that goes"
+        f" by the best {record.metric} over a run's epochs."
     )
     return sentences
 
 
 def in_order(study: Study) -> tuple[list[Run], str]:
     """All runs in the order in which they began, and the name of that order."""
-    position = {name: i for i, name in enumerate(_record(study).get("runs", []))}
-    if position:
+    record = _record(study)
+    if record and record.runs:
+        position = {name: i for i, name in enumerate(record.runs)}
         last = len(position)
         ordered = sorted(study.all, key=lambda run: position.get(run.path.name, last))
         return ordered, "the order of the search"
@@ -86,17 +86,11 @@ def in_order(study: Study) -> tuple[list[Run], str]:
     return ordered, "the order of their folders' times"
 
 
-def _record(study: Study) -> dict[str, Any]:
-    """What the search wrote beside its runs; empty without one, for several sweeps, and where it is
+def _record(study: Study) -> SearchRecord | None:
+    """What the search wrote beside its runs; None without one, for several sweeps, and where it is
     damaged."""
-    path = study.folder / runs.SEARCH if study.folder else None
-    if path is None or not path.is_file():
-        return {}
     try:
-        record = files.read_json(path)
-        if isinstance(record, dict) and isinstance(record.get("runs", []), list):
-            return record
-        raise DamagedError(path, "no record of a search", files.MOVE_AWAY)
+        return search_record.read(study.folder) if study.folder else None
     except DamagedError as error:
         log.warning("how the search went is not known: %s", error)
-        return {}
+        return None

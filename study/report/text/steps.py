@@ -9,7 +9,7 @@ from study.planned import Step
 from study.report import stats
 from study.report.text.table import Table
 from study.report.variants import TEST, Study, Variant
-from study.report.words import percent
+from study.report.words import ends_in_words, in_cell
 from study.values import text
 
 HEADER = (
@@ -62,7 +62,7 @@ def _result(
     return [
         f"{variant.parameters['total']:,}",
         str(len(variant.runs)),
-        percent(variant.last(TEST)).removesuffix(" %"),
+        in_cell(variant.last(TEST)),
         f"{variant.last('test_accuracy_best').mean:.2f}",
         f"{lowest:.2f}",
         " ".join([*_target(variant, step), *_gain(variant, previous, number)]),
@@ -87,7 +87,7 @@ def _gain(variant: Variant, previous: Variant | None, number: int) -> list[str]:
         return []
     ends = ""
     if np.isfinite(gain.half_width):
-        ends = f" (95 % interval {gain.low:+.2f} to {gain.high:+.2f})"
+        ends = f" (95 % interval {ends_in_words(gain)})"
         if gain.low <= 0 <= gain.high:
             ends += ": not significant"
     return [f"{gain.mean:+.2f} points on step {number - 1}{ends}."]

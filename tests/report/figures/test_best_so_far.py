@@ -2,7 +2,7 @@ import csv
 
 import numpy as np
 
-from study import files, runs
+from study import files, search_record
 from study.report import grouping
 from study.report.figures import best_so_far
 from tests.report.conftest import searched
@@ -15,7 +15,7 @@ def test_the_best_so_far_follows_the_search(made, tmp_path):
     with open(tmp_path / "best_so_far.csv") as file:
         rows = list(csv.DictReader(file))
     names = [row["run"] for row in rows]
-    assert names[:5] == files.read_json(tmp_path / "runs/mine" / runs.SEARCH)["runs"]
+    assert names[:5] == files.read_json(tmp_path / "runs/mine" / search_record.FILE)["runs"]
     best = [float(row["best"]) for row in rows[:5]]
     values = [float(row["val_accuracy_last"]) for row in rows[:5]]
     assert best == list(np.maximum.accumulate(values))

@@ -20,7 +20,7 @@ def test_no_label_covers_another(saved, tmp_path):
     final.draw(tmp_path, made)
     networks = ("mnist_7684", "mnist_8008", "mnist_9680", "mnist_9802")
     sizes = [each for name in networks for each in spread(Config(network=name), 99.3, 99.4)]
-    tradeoff.draw(tmp_path, study(*sizes), "parameters")
+    tradeoff.draw(tmp_path, study(*sizes))
     varied = varying(made)
     response.draw(tmp_path, made, varied[1], varied)
     importance.draw(tmp_path, made, varied)

@@ -1,6 +1,6 @@
 import re
 
-from study.planned import default_metric
+from study.metrics import default_metric
 from study.report import effects as analysis
 from study.report.text import effects
 from tests.report.figures.conftest import study

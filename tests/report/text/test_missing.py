@@ -4,7 +4,8 @@ import dataclasses
 
 from study import planned, runs
 from study.config import Config
-from study.planned import Metric, Plan
+from study.metrics import Metric
+from study.planned import Plan
 from study.report import grouping, results
 from study.report.text import findings, missing, pairs, search
 from tests.report.conftest import curve

@@ -5,6 +5,7 @@ import pytest
 
 from study import planned
 from study.config import Config
+from study.metrics import Metric
 from study.report import grouping
 from study.report.text import findings, pairs
 from tests.report.conftest import run, spread
@@ -52,7 +53,7 @@ def test_who_is_ahead_over_common_seeds_though_its_mean_is_not():
         for i, group in losses.items()
         for seed, loss in enumerate(group, 1)
     ]
-    metric = planned.Metric("val/loss", False, None)
+    metric = Metric("val/loss", False, None)
     plan = planned.Plan("mine", "grid", metric, "")
     study = grouping.gather({"mine": all_runs}, {"mine": plan})
     [family] = study.families

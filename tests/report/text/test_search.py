@@ -2,7 +2,7 @@
 
 import os
 
-from study import files, runs
+from study import files, runs, search_record
 from study.config import Config
 from study.report import grouping
 from study.report.text import search
@@ -12,7 +12,7 @@ from tests.report.conftest import curve, searched
 def record(folder, metric: str | None) -> None:
     """Say that a search made the runs of a folder."""
     content = {"method": "random", "metric": metric, "seed": 0, "runs": []}
-    files.write_json(folder / runs.SEARCH, content)
+    files.write_json(folder / search_record.FILE, content)
 
 
 def test_the_best_is_named_with_what_it_was_chosen_on_and_runs_again(l1_grid):
@@ -40,9 +40,11 @@ def test_the_order_is_that_of_the_search_or_else_of_the_folders(made, tmp_path):
     searched(made, 3)
     folder = tmp_path / "runs/mine"
     ordered, order = search.in_order(grouping.collect(folder))
-    assert [run.path.name for run in ordered[:3]] == files.read_json(folder / runs.SEARCH)["runs"]
+    assert [run.path.name for run in ordered[:3]] == files.read_json(folder / search_record.FILE)[
+        "runs"
+    ]
     assert order == "the order of the search"
-    (folder / runs.SEARCH).unlink()
+    (folder / search_record.FILE).unlink()
     for i, run in enumerate(sorted(ordered, key=lambda run: run.config.lr)):
         os.utime(run.path / runs.CONFIG, ns=(i, i))
     ordered, order = search.in_order(grouping.collect(folder))
