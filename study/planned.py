@@ -73,10 +73,12 @@ class Plan:
     @cached_property
     def step_configs(self) -> list[Config]:
         """The configuration of each step, without its seed: those of the latest grid that has as
-        many as there are steps; empty where none has."""
+        many as there are steps; empty where none has. One parameter alone may vary beside the seed,
+        since W&B keeps the order of values but not that of parameters."""
         for grid in reversed(self.grids):
+            varying = [name for name, values in grid.items() if name != "seed" and len(values) > 1]
             configs = list(dict.fromkeys(c.without_seed() for c in self._expand(grid)))
-            if len(configs) == len(self.steps):
+            if len(varying) < 2 and len(configs) == len(self.steps):
                 return configs
         return []
 

@@ -26,6 +26,13 @@ def number(value: float) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
+def without_noise(value: float) -> float:
+    """Return a number without what arithmetic has added to its last digits: W&B's third step of 0.1
+    is 0.30000000000000004."""
+    rounded = float(f"{value:.12g}")
+    return rounded if abs(value - rounded) <= 4 * math.ulp(value) else value
+
+
 def text(value: Any) -> str:
     """A setting's value as a sweep YAML would show it."""
     if value is None or isinstance(value, bool):

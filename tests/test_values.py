@@ -1,6 +1,8 @@
 """How a value is written in a sweep file, and how a message shows a wrong one."""
 
-from study.values import brief, count, nearest, number, one_of, quoted, text, typed
+import math
+
+from study.values import brief, count, nearest, number, one_of, quoted, text, typed, without_noise
 
 
 def test_the_hint_is_the_nearest_word_or_all():
@@ -33,3 +35,12 @@ def test_the_message_of_a_word_that_is_none_of_these():
         "norm=grop: allowed are group, layer (did you mean group?)"
     )
     assert one_of("norm", 3, ["group"]) == "norm=3 (a whole number): allowed are group"
+
+
+def test_what_arithmetic_adds_to_a_number_is_taken_off_and_nothing_else():
+    for step in (0.01, 0.05, 0.1, 0.15):
+        for i in range(100):  # as W&B makes the steps of a range
+            assert without_noise(i * step) == float(f"{i * step:.12g}")
+    drawn = 0.12345678901234567
+    assert without_noise(drawn) == drawn and without_noise(1e-300) == 1e-300
+    assert without_noise(math.inf) == math.inf and math.isnan(without_noise(math.nan))

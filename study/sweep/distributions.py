@@ -68,7 +68,7 @@ QUANTILES: dict[str, Callable[[Mapping[str, float]], Quantile]] = {
 BOUNDS, SPREAD, SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
 ALLOWED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "constant": (("value",), ()),
-    "categorical": (("values",), ("probabilities",)),
+    "categorical": (("values",), ()),
     "categorical_w_probabilities": (("values", "probabilities"), ()),
     "int_uniform": (BOUNDS, ()),
     "uniform": (BOUNDS, ()),

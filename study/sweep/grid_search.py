@@ -43,7 +43,8 @@ class GridSearch(Search):
         return [runs.read_config(self.out / name) for name in sorted(self.done_here)]
 
     def report(self, trial: Trial, row: Mapping[str, float]) -> None:
-        if self.sweep.hyperband:  # the store of a grid holds epochs for it alone
+        metric = self.sweep.metric
+        if self.sweep.hyperband or (metric and metric.target is not None):  # else nobody asks
             super().report(trial, row)
 
     def _names(self) -> set[str]:  # of many configurations few have folders
@@ -59,7 +60,11 @@ class GridSearch(Search):
             and self.sweep.metric is not None
             and known.get("aim") == aim(self.sweep.metric)
             and self._is_planned(**known)
-            and (self.store.is_database or runs.is_done(self.out / known["run"]))
+            and (
+                trial.state == TrialState.RUNNING
+                or self.store.is_database
+                or runs.is_done(self.out / known["run"])
+            )
         )
 
     def _taken(self) -> set[str]:

@@ -22,7 +22,9 @@ def parse(given: Any) -> Metric | None:
     """
     if given is None:
         return None
-    given = dict(given) if isinstance(given, Mapping) else {"name": given}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"metric={text(given)}: write metric: {{name: {text(given)}, goal: ...}}")
+    given = dict(given)
     name, asked = given.pop("name", None), given.pop("goal", None)
     goal = GOALS[0] if asked is None else asked  # as with W&B
     target = given.pop("target", None)

@@ -144,13 +144,13 @@ class Search(abc.ABC):
         return self.reached_here or any(map(self._reaches_target, self.store.trials()))
 
     def _reaches_target(self, trial: FrozenTrial) -> bool:
-        """Whether a trial's run has reached the target."""
+        """Whether a trial's run has reached the target, at its end or while it trains."""
         metric = self.sweep.metric
-        return (
-            metric is not None
-            and trial.state == TrialState.COMPLETE
-            and metric.is_reached(trial.value)
-        )
+        if metric is None:
+            return False
+        if trial.state == TrialState.RUNNING:
+            return any(map(metric.is_reached, trial.intermediate_values.values()))
+        return trial.state == TrialState.COMPLETE and metric.is_reached(trial.value)
 
     def count_by_other_workers(self) -> int:
         """Count the configurations that other workers train, or trained since the start."""
@@ -183,7 +183,9 @@ class Search(abc.ABC):
         config, sample, params = suggestion
         name = runs.name(config)
         varying = {p.name: p.distribution for p in self.sweep.varying if p.name in params}
-        trial = self.store.lease(name, config, sample, params, varying, **self._limits(name))
+        metric, limits = self.sweep.metric, self._limits(name)
+        of = aim(metric) if metric else ""
+        trial = self.store.lease(name, config, sample, params, varying, aim=of, **limits)
         if trial:
             self.leased[name] = trial
             self.asked.add(name)
@@ -246,5 +248,5 @@ class Search(abc.ABC):
 
 
 def aim(metric: Metric) -> str:
-    """What a trial's value is of. These words are in the journals of users."""
+    """What a trial's values are of. These words are in the journals of users."""
     return f"{metric.goal} {metric.name}"

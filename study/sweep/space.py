@@ -29,6 +29,7 @@ from study.values import brief, nearest, number, text, typed
 log = logging.getLogger(__name__)
 
 MOST_VALUES = 100_000  # of one parameter of a grid, by int_uniform or q_uniform
+DIGITS = 4  # of a random number
 UNIT = FloatDistribution(0, 1)
 
 
@@ -75,7 +76,7 @@ def parse(name: str, given: Any, method: str | None, where: str = "") -> Paramet
         write = "values: [...]" if isinstance(given, list) else f"value: {text(given)}"
         raise UsageError(f"{where}={text(given)}: write `{write}` below it")
     given = dict(given)
-    kind: Any = given.pop("distribution", None) or _kind(where, given)
+    kind: Any = given.pop("distribution", None) or _kind(name, given, where)
     if not isinstance(kind, str) or kind not in ALLOWED:
         raise UsageError(
             f"{where}.distribution={text(kind)}: {nearest(kind, sorted(ALLOWED), aliases=ALIASES)}"
@@ -138,7 +139,7 @@ def check_parameter(name: Any, given: Any, method: str | None, where: str) -> Pa
     raise faults.error()
 
 
-def _kind(where: str, given: Mapping[str, Any]) -> str | None:
+def _kind(name: str, given: Mapping[str, Any], where: str) -> str | None:
     """Return W&B's default where the file names no distribution."""
     if "value" in given and "values" in given:
         raise UsageError(f"{where}: value and values: give one of the two")
@@ -146,6 +147,11 @@ def _kind(where: str, given: Mapping[str, Any]) -> str | None:
         return "categorical_w_probabilities" if "probabilities" in given else "categorical"
     if "min" in given or "max" in given:
         whole = all(isinstance(given.get(key), int) for key in ("min", "max"))
+        if whole and name in FIELDS and FIELDS[name].kind is float:
+            log.warning(
+                "%s: whole bounds mean whole numbers alone, as with W&B; for those between write"
+                " min: %s.0 and max: %s.0", where, given["min"], given["max"],
+            )  # fmt: skip
         return "int_uniform" if whole else "uniform"
     if "value" not in given:
         near = (f"{key}: {nearest(key, KEYS)}" for key in given)
@@ -155,12 +161,13 @@ def _kind(where: str, given: Mapping[str, Any]) -> str | None:
 
 def _check_keys(where: str, kind: str, given: Mapping[str, Any]) -> None:
     needed, optional = ALLOWED[kind]
+    own = (*needed, *optional)
     faults = Faults()
     if lacks := [key for key in needed if key not in given]:
         faults.add(f"{where}: distribution {kind} lacks {', '.join(lacks)}")
     for key in given:
-        if key not in (*needed, *optional):
-            faults.add(f"{where}.{key}: distribution {kind} has no {key}; {nearest(key, KEYS)}")
+        if key not in own:
+            faults.add(f"{where}.{key}: distribution {kind} has no {key}; {nearest(key, own)}")
     faults.check()
 
 
@@ -271,11 +278,13 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any], where: str) -> Para
     if bounded and not rounded:
         ends = _within_open_ends(ends, field)
 
+    digits = _count_digits(*ends)
+
     def value(x: float, field: Field = field) -> Any:
-        # 12 digits: 3 * 0.1 is 0.3. Four are enough of a random number, and can be typed again.
+        # 12 digits: 3 * 0.1 is 0.3. Of a random number few are enough, and can be typed again.
         if rounded:
             return field.canonical(float(f"{np.round(x / q) * q:.12g}"))
-        x = float(f"{x:.4g}")
+        x = float(f"{x:.{digits}g}")
         return field.canonical(min(max(x, ends[0]), ends[1]) if bounded else x)
 
     faults = Faults()
@@ -296,6 +305,15 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any], where: str) -> Para
     return Parameter(
         name, definition, (), lambda u: min(max(quantile(u), low), high), bounds, value
     )
+
+
+def _count_digits(low: float, high: float) -> int:
+    """Count the significant digits of a sample: four, or what tells a thousand values of a narrow
+    range apart, as of 0.999 to 0.9999."""
+    greatest = max(abs(low), abs(high))
+    if not 0 < high - low < greatest < math.inf:
+        return DIGITS
+    return max(DIGITS, math.ceil(math.log10(greatest / (high - low))) + 3)
 
 
 def _places_of_ends(where: str, kind: str, bounded: bool) -> tuple[str, str]:
@@ -330,8 +348,8 @@ def _within_open_ends(ends: list[float], field: Field) -> list[float]:
 def _check_whole_bounds(name: str, given: Mapping[str, Any], where: str) -> None:
     faults = Faults()
     for key in ("min", "max"):
-        if given[key] != int(given[key]):
-            faults.add(f"{where}.{key}={text(given[key])}: int_uniform needs a whole number")
+        if not isinstance(given[key], int):
+            faults.add(f"{where}.{key}={given[key]}: int_uniform needs a whole number")
         else:
             faults.attempt(FIELDS[name].at(f"{where}.{key}").canonical, given[key])
     faults.check()

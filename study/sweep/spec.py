@@ -4,12 +4,13 @@ The same file goes to `wandb sweep FILE` and to `study sweep FILE`. A key that W
 not is an error that names it; it is never ignored.
 """
 
+import posixpath
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from study import planned
+from study import output, planned
 from study.config import COUPLED, FIELDS, VARIANT, Config
 from study.errors import Faults, UsageError
 from study.fields import check_whole
@@ -17,11 +18,14 @@ from study.planned import Plan
 from study.sweep import hyperband, objective, replacement, space, yaml_file
 from study.sweep.space import Parameter
 from study.sweep.sweep import Sweep
-from study.values import count, nearest, one_of, text
+from study.values import count, nearest, one_of, text, typed
 
 METHODS = ("grid", "random", "bayes")
 # Keys of W&B's schema that say where and how W&B runs the sweep; they mean nothing offline.
-WANDB_KEYS = {"program", "command", "project", "entity", "description", "settings"}
+WANDB_KEYS = {
+    "program", "command", "project", "entity", "description", "settings", "kind", "apiVersion",
+}  # fmt: skip
+TEXTS = ("name", "project", "entity", "description")
 KEYS = {"name", "method", "metric", "parameters", "run_cap", "early_terminate"}
 PROGRAM = "study/sweep/agent.py"
 MODULE = "study.sweep.agent"
@@ -76,9 +80,8 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
     for key, value in content.items():
         faults.attempt(_check_key, key, value)
     method = faults.attempt(_parse_method, content.get("method"))
-    parameters, missing = _parse_parameters(content.get("parameters"), method, faults)
-    replaced = list(replacements)
-    parameters |= faults.attempt(replacement.parse, replaced) or {}
+    replaced = faults.attempt(replacement.parse, replacements) or {}
+    parameters, missing = _parse_parameters(content.get("parameters"), replaced, method, faults)
     metric = faults.attempt(objective.parse, content.get("metric"))
     stopping = faults.attempt(hyperband.parse, content.get("early_terminate"))
     if (run_cap := content.get("run_cap")) is not None:
@@ -110,19 +113,21 @@ def _check_steps(plan: Plan, replaced: Collection[str]) -> None:
     """Refuse a description whose steps are not those of the grid in the file."""
     if plan.steps and not replaced and not plan.step_configs:
         raise UsageError(
-            f"description: has {count(len(plan.steps), 'step')}; allowed is one for each"
-            " configuration of a grid, in their order"
+            f"description: has {count(len(plan.steps), 'step')}; allowed is one for each value of"
+            " the one parameter of a grid that varies beside seed, such as variant"
         )
 
 
 def _check_key(key: Any, value: Any) -> None:
-    if key == "program" and value != PROGRAM:
+    if key in TEXTS and not isinstance(value, str | None):
+        raise UsageError(f"{key}={typed(value)}: allowed is text")
+    if key == "program" and posixpath.normpath(str(value)) != PROGRAM:
         raise UsageError(
             f"program={text(value)}: study sweep trains its own networks and starts no script;"
             f" write program: {PROGRAM}"
         )
     words = list(map(str, value)) if isinstance(value, list) else []
-    if key == "command" and not {MODULE, "${program}"} & {*words}:
+    if key == "command" and value != [] and not {MODULE, "${program}"} & {*words}:
         raise UsageError(
             f"command={text(value)}: starts another program than {PROGRAM}; write"
             f' command: ["${{env}}", "${{interpreter}}", "-m", "{MODULE}"]'
@@ -132,11 +137,13 @@ def _check_key(key: Any, value: Any) -> None:
     if key in FIELDS or key == VARIANT:
         raise UsageError(f"{key}: stands beside parameters; indent it, so that it stands below")
     if key == "controller":
+        if value == {"type": "cloud"}:  # W&B's default
+            return
         raise UsageError(
             f"controller={text(value)}: not supported by study sweep, which searches itself, as"
             " the W&B server does online; leave it out"
         )
-    hint = nearest(key, KEYS | WANDB_KEYS, sorted(KEYS))
+    hint = nearest(key, KEYS | WANDB_KEYS, sorted(KEYS | WANDB_KEYS))
     raise UsageError(f"{key}: not supported by study sweep; {hint}")
 
 
@@ -149,20 +156,25 @@ def _parse_method(given: Any) -> str:
 
 
 def _parse_parameters(
-    given: Any, method: str | None, faults: Faults
+    given: Any, replaced: Mapping[str, Parameter], method: str | None, faults: Faults
 ) -> tuple[dict[str, Parameter], set[str | None]]:
-    """Return the parameters, and the names of those that have a fault (None: of an unknown one)."""
+    """Return the parameters, those replaced in their places, and the names of those that have a
+    fault (None: of an unknown one)."""
     parameters: dict[str, Parameter] = {}
     missing: set[str | None] = set()
     if not isinstance(given, Mapping) or not given:
         faults.add("parameters: is missing or empty; give each setting its value or values")
         return parameters, missing
     for name, value in given.items():
+        if name in replaced:
+            parameters[name] = replaced[name]
+            continue
         parameter = faults.attempt(space.check_parameter, name, value, method, "parameters.")
         if parameter:
             parameters[name] = parameter
         else:
             missing.add(name if name in FIELDS or name == VARIANT else None)
+    parameters |= replaced
     if (
         method in ("random", "bayes")
         and not missing
@@ -182,12 +194,27 @@ def _check_configs(sweep: Sweep) -> None:
         raise UsageError(f"metric.name={metric.name}: needs the setting holdout above 0")
 
 
+def check_for_agents(content: Mapping[str, Any]) -> None:
+    """Check that a sweep's file tells `wandb agent` what to start.
+
+    Raises:
+        UsageError: it does not.
+    """
+    command = content.get("command") or ["${program}"]  # as W&B fills it in
+    if "${program}" in command and not content.get("program"):
+        raise UsageError(
+            f"program: is missing, so `wandb agent` could start nothing; write program: {PROGRAM}"
+            f' and command: ["${{env}}", "${{interpreter}}", "-m", "{MODULE}"]'
+        )
+
+
 if __name__ == "__main__":  # `make sweep` checks a file before it goes to the server
     from study.train import networks
 
     try:
         sweep = read(sys.argv[1])
+        check_for_agents(yaml_file.load(Path(sys.argv[1])))
         networks.build_each(sweep.configs)
     except UsageError as error:
-        sys.exit("\n".join(f"study: {line}" for line in str(error).splitlines()))
+        sys.exit(output.end(error, 2))
     print(f"{sys.argv[1]}: {sweep}", file=sys.stderr)

@@ -78,7 +78,7 @@ def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
 
 
 def _damaged(journal: Path, error: Exception) -> DamagedError:
-    remedy = "move it away and run the command again: trained runs are found"
+    remedy = "move it away and run the command again: trained runs are found, a search begins anew"
     return DamagedError(journal, describe(error), remedy)
 
 

@@ -107,10 +107,11 @@ class TrialStore:
         params: Mapping[str, Any],
         distributions: Mapping[str, BaseDistribution],
         *,
+        aim: str = "",
         limit: int | None,
         repeat: bool,
     ) -> Trial | None:
-        """Lease a configuration to this worker.
+        """Lease a configuration to this worker. aim: what its values are of.
 
         None where another worker leases it, has trained it (unless `repeat`), or where there are
         `limit` configurations already.
@@ -124,6 +125,7 @@ class TrialStore:
                 "config": config.non_defaults(),
                 "draw": sample,
                 "lease": leases.begin(self.owner),
+                "aim": aim,
             },
         )
         id = self.storage.create_new_trial(self.study_id, template)
@@ -171,8 +173,7 @@ class TrialStore:
         metric's (see Metric); empty where the value stands for none."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial.id, "state", state)
-            if aim:
-                self.storage.set_trial_user_attr(trial.id, "aim", aim)
+            self.storage.set_trial_user_attr(trial.id, "aim", aim)
             self.storage.set_trial_state_values(trial.id, TrialState.COMPLETE, [value])
 
     def fail(self, trial: Trial, cause: str) -> None:

@@ -262,6 +262,18 @@ def test_the_target_of_a_grid_is_reached_by_its_runs_and_its_metric_alone(
     assert late.is_target_reached() == database  # by the store alone
 
 
+@pytest.mark.parametrize("body", [GRID + TARGET, RANDOM.replace("goal: m", "target: 50, goal: m")])
+def test_a_target_ends_a_sweep_while_the_run_that_reached_it_trains(sweep, tmp_path, body):
+    search = search_of(sweep(body), tmp_path)
+    trial = search.ask()
+    search.report(trial, {"epoch": 1, "val/accuracy": 49.0, "test/loss": 0.6})
+    assert not search.is_target_reached()
+    search.report(trial, {"epoch": 2, "val/accuracy": 51.0, "test/loss": 0.4})
+    assert search.is_target_reached() and search.ask() is None
+    search.fail(trial, "x")  # a run that failed has reached nothing
+    assert search.ask()
+
+
 def test_of_a_grid_a_run_whose_folder_is_gone_has_reached_no_target(sweep, tmp_path):
     assert len(work(search_of(sweep(GRID + TARGET), tmp_path))) == 1
     [folder] = (path.parent for path in tmp_path.glob("*/summary.json"))
@@ -480,3 +492,29 @@ def test_runs_that_another_command_trains_meanwhile_add_up(sweep, tmp_path):
         assert search.ask() is None
         assert search.existing == search.count_remaining() == 0
         assert count + search.count_by_other_workers() == total
+
+
+@pytest.mark.parametrize(
+    ("given", "rises"),
+    [
+        ("lr: {distribution: normal, mu: 0.1, sigma: 0.02}", False),
+        ("lr: {distribution: log_normal, mu: -3, sigma: 0.5}", True),
+        ("dropout: {distribution: q_normal, mu: 0.3, sigma: 0.05, q: 0.01}", False),
+        ("dropout: {distribution: beta, a: 2, b: 5}", True),
+        ("seed: {min: 0, max: 4294967295}", True),
+    ],
+)
+def test_the_gaussian_process_suggests_what_a_setting_allows(sweep, given, rises):
+    """Of a density it once tried the infinite end, and the search went on at random."""
+    body = "method: bayes\nmetric: {name: val/accuracy, goal: maximize}\nrun_cap: 30\nparameters:"
+    made = sweep(f"{body}\n  holdout: {{value: 100}}\n  {given}\n")
+    [name] = (parameter.name for parameter in made.varying)
+    drawn = [made.sample(0, number) for number in range(12)]
+    values = [getattr(made.config(params), name) for params in drawn]
+    span = max(values) - min(values)
+    observed = [
+        (params, (value if rises else -value) / span) for params, value in zip(drawn, values)
+    ]
+    tried = [made.config(bayes.suggest(made, observed, [], seed)) for seed in range(3)]
+    middle = sum(values) / len(values)
+    assert all((getattr(config, name) > middle) == rises for config in tried)

@@ -23,10 +23,23 @@ def test_whole_numbers_and_choices():
     assert stats.chisquare(counts, [1000 * expected[v] for v in values]).pvalue > 1e-3
 
 
-def test_without_a_distribution_whole_bounds_mean_whole_numbers():
+def test_without_a_distribution_whole_bounds_mean_whole_numbers(caplog):
     """As with W&B: `min: 0, max: 1` draws 0 or 1, `min: 0.0, max: 1.0` what lies between."""
+    space.parse("seed", {"min": 0, "max": 1}, "random")
+    assert not caplog.text
     assert set(sample(space.parse("l1", {"min": 0, "max": 1}, "random"), 50)) == {0, 1}
     assert len(set(sample(space.parse("l1", {"min": 0.0, "max": 1.0}, "random"), 50))) > 40
+    assert "for those between write min: 0.0 and max: 1.0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.999, 0.9999), (0.9999, 0.99999), (0.05, 0.0501), (1e-7, 1e-3), (0.0, 0.1)]
+)
+def test_a_narrow_range_has_as_many_values_as_a_wide_one(low, high):
+    """Of ema and momentum the whole range may lie in the fourth digit."""
+    values = sample(space.parse("ema", {"min": low, "max": high}, "random"), 300)
+    assert len(set(values)) > 250
+    assert low <= min(values) and max(values) <= high
 
 
 def test_a_parameter_added_leaves_the_draws_of_the_others():
@@ -66,6 +79,17 @@ def test_a_parameter_added_leaves_the_draws_of_the_others():
             ["parameters.norm.probabilities", "allowed is 1"],
         ),
         ("l1", {"values": [0.1], "value": 0.1}, ["one of the two"]),
+        ("l1", {"distribution": "categorical", "value": 0.1}, ["did you mean values?"]),
+        (
+            "norm",
+            {"distribution": "categorical", "values": ["batch"], "probabilities": [1]},
+            ["categorical has no probabilities"],
+        ),
+        (
+            "seed",
+            {"distribution": "int_uniform", "min": 1.0, "max": 4},
+            ["seed.min=1.0: int_uniform needs a whole number"],
+        ),
         (
             "norm",
             {"value": ["batch", "layer"]},

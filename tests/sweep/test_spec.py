@@ -48,6 +48,47 @@ def test_settings_replace_parameters(written):
     ]
 
 
+def test_what_is_replaced_need_not_fit_the_method(written):
+    """Neither is anything there to draw in what the command line makes constant."""
+    body = GRID.replace("lr: {value: 0.1}", "lr: {min: 0.1, max: 0.2}")
+    assert {c.lr for c in spec.read(written(body), ["lr=0.3"]).configs} == {0.3}
+    body = "method: random\nrun_cap: 2\nparameters:\n  lr: {value: 0.1}\n"
+    assert spec.read(written(body), ["lr=0.1,0.2"]).varying
+    with pytest.raises(UsageError, match="there is nothing to draw"):
+        spec.read(written(body.replace("value: 0.1", "values: [0.1, 0.2]")), ["lr=0.1"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kind: sweep",
+        "apiVersion: wandb/v1",
+        "controller: {type: cloud}",
+        "program: ./study/sweep/agent.py",
+        "program: study/sweep/agent.py\ncommand: []",
+    ],
+)
+def test_what_wandb_takes_for_its_default_is_taken(written, line):
+    assert len(spec.read(written(f"{line}\n{GRID}")).configs) == 4
+
+
+@pytest.mark.parametrize("line", ["", 'command: ["${env}", "${program}"]\n', "command: []\n"])
+def test_a_file_that_starts_nothing_under_wandbs_agent_is_refused_before_it_goes_there(line):
+    content = yaml.safe_load(line + GRID)
+    with pytest.raises(UsageError, match="program: is missing"):
+        spec.check_for_agents(content)
+    spec.check_for_agents(content | {"program": spec.PROGRAM})
+    spec.check_for_agents(content | {"command": ["python", "-m", spec.MODULE]})
+
+
+def test_steps_need_one_parameter_that_varies_since_wandb_keeps_no_order_of_several(written):
+    lines = "".join(f"  step {i}: x\n" for i in range(1, 5))
+    body = f"description: |\n{lines}{GRID}"
+    body = body.replace("seed: {values: [1, 2]}", "dropout: {values: [0.0, 0.1]}")
+    with pytest.raises(UsageError, match="description: has 4 steps; allowed is one for each value"):
+        spec.read(written(body))
+
+
 def test_equal_configurations_are_one(written):
     body = GRID.replace("[1, 2]", "[1, 1.0]").replace(
         "lr: {value: 0.1}", "groups: {values: [2, 4]}"
@@ -106,6 +147,9 @@ def test_run_cap_caps(written):
             f"lr: {{value: 1{400 * '0'}}}",
             ["lr.value=1000", "is a number"],
         ),
+        ("method: grid", "method: grid\nproject: [a]", ["project=['a'] (a list): allowed is text"]),
+        ("method: grid", "method: grid\ncontroller: {type: local}", ["controller="]),
+        ("{name: test/accuracy, goal: maximize}", "test/accuracy", ["write metric: {name: test"]),
         ("method: grid", "method: grid\ncommand: 5", ["command=5", "write command: ["]),
         ("method: grid", "method: grid\ncommand: {a: b}", ["command=", "write command: ["]),
         ("lr:", "1:", ["parameters.1: no such setting"]),
@@ -131,7 +175,6 @@ def test_a_wrong_sweep_is_refused_with_file_and_line(written, old, new, messages
     ("metric", "words"),
     [
         ("{name: test/accuracy}", "is minimized, since W&B does so where goal is left out"),
-        ("test/accuracy", "write goal: maximize"),
         ("{name: test/loss, goal: maximize}", "is maximized; to look for the lowest"),
         ("{name: test/loss}", ""),
         ("{name: test/accuracy, goal: maximize}", ""),

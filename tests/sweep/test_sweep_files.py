@@ -11,6 +11,10 @@ NAMES = (
     " weight_decay, lr, momentum, nesterov, schedule, step_size, gamma, epochs, batch_size,"
     " augment, label_smoothing, ema, holdout, seed, precision, max_parameters"
 )
+KEYS = (
+    "apiVersion, command, description, early_terminate, entity, kind, method, metric, name,"
+    " parameters, program, project, run_cap, settings"
+)
 METRICS = "train/loss, train/accuracy, val/loss, val/accuracy, test/loss, test/accuracy"
 PROGRAM = (
     "program=train.py: study sweep trains its own networks and starts no script;"
@@ -394,10 +398,8 @@ parameters:
   learning_rate: {min: 0.001, max: 0.1}
 """,
         [
-            "job: not supported by study sweep; allowed are early_terminate, method, metric, name,"
-            " parameters, run_cap",
-            "scheduler: not supported by study sweep; allowed are early_terminate, method, metric,"
-            " name, parameters, run_cap",
+            f"job: not supported by study sweep; allowed are {KEYS}",
+            f"scheduler: not supported by study sweep; allowed are {KEYS}",
             "parameters.learning_rate: no such setting; did you mean lr?",
             "metric.goal=min: allowed are minimize, maximize (did you mean minimize?)",
             f"run_cap='20' (text): {WHOLE}; write 20 without quotes",
