@@ -87,6 +87,12 @@ ARCHITECTURES = {
          Conv(16), Conv(20), Conv(10, 1, bare=True), Conv(32)),
         order=("relu", "norm", "dropout"),
     ),
+    "mnist_9965": Architecture(  # ours, as mnist_7848
+        (Conv(9), Conv(16), POOL,
+         Conv(18), Conv(18), POOL,
+         Conv(17)),
+        order=("norm", "relu", "dropout"),
+    ),
     "cifar_48178": Architecture(
         (Conv(16), Conv(16), Conv(8, 1, bare=True), POOL,
          Conv(32, save_skip=True), Conv(32), Conv(32, add_skip=True), Conv(16, 1, bare=True), POOL,

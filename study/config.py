@@ -53,8 +53,8 @@ class Config:
     network: str = setting(
         "mnist_7684", Choices(tuple(ARCHITECTURES), BACKBONES), shapes_network=True
     )
-    """a published network, such as mnist_7684, or ours, mnist_7848 and cifar_45808 (named after
-    their parameters; study/architectures.py lists them), or a timm backbone with BatchNorm, such as
+    """a published network, such as mnist_7684, or ours, such as mnist_7848 (named after their
+    parameters; study/architectures.py lists them), or a timm backbone with BatchNorm, such as
     resnet18, whose norms are swapped"""
     norm: Literal["batch", "layer", "group", "instance", "none"] = setting(
         "batch", shapes_network=True

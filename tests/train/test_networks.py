@@ -15,6 +15,7 @@ TOTALS = {
     "mnist_8008": 8008,
     "mnist_9680": 9680,
     "mnist_9802": 9802,
+    "mnist_9965": 9965,
     "cifar_48178": 48178,
     "cifar_45808": 45808,
 }
@@ -77,6 +78,7 @@ def test_every_network_has_gradients_with_dropout(network, norm):
 CONVOLUTIONS = {
     "mnist_7684": [90, 900, 1350, 150, 900, 900, 2880, 320],
     "mnist_7848": [72, 1008, 2016, 2304, 2160, 150],
+    "mnist_9965": [81, 1296, 2592, 2916, 2754, 170],
     "mnist_8008": [72, 576, 576, 1152, 2304, 128, 2304, 512, 160],
     "mnist_9680": [144, 2304, 2304, 2304, 2304, 160],
     "mnist_9802": [90, 1620, 180, 1440, 2880, 200, 2880, 320],
@@ -133,10 +135,10 @@ def test_every_network_is_built_once_and_every_fault_is_told(tmp_path, monkeypat
     with pytest.raises(UsageError) as refused:
         networks.build_each([*small, *large, tiny])
     lines = str(refused.value).splitlines()
-    assert [line.partition(": ")[2].split()[0] for line in lines[:3]] == [
-        "mnist_8008", "mnist_9680", "mnist_9802",
+    assert [line.partition(": ")[2].split()[0] for line in lines[:4]] == [
+        "mnist_8008", "mnist_9680", "mnist_9802", "mnist_9965",
     ]  # fmt: skip
-    assert len(lines) == 4 and "takes images of at least" in lines[3]
+    assert len(lines) == 5 and "takes images of at least" in lines[4]
 
 
 def test_the_sizes_of_mnist_7684():

@@ -157,7 +157,7 @@ def assert_is_torchs(case, tolerance=1e-7):
         )
 
 
-# Each network once, and between them norms, affine modes, orders, paddings and dropouts.
+# Networks of each kind, and between them norms, affine modes, orders, paddings and dropouts.
 NETWORKS = {
     "mnist_7684": {"norm": "group", "groups": 5},
     "mnist_7848": {"norm": "batch", "images": 2},
