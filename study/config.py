@@ -16,7 +16,7 @@ from study import datasets, extension
 from study.architectures import ARCHITECTURES
 from study.errors import Faults, UsageError
 from study.fields import Choices, Effect, Field, Range, Unlisted, fields_of, setting
-from study.values import brief, by_alias, find_nearest, nearest, text, typed, without_noise
+from study.values import brief, by_alias, find_nearest, nearest, text, typed
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +179,6 @@ class Config:
             )
         settings |= named
         check_names(settings)
-        settings = {k: without_noise(v) if isinstance(v, float) else v for k, v in settings.items()}
         values = {
             name: FIELDS[name].canonical(settings[name]) if name in settings else field.default
             for name, field in FIELDS.items()

@@ -164,6 +164,17 @@ def move(path: Path, target: Path) -> None:
         raise RunError(write_error(target, error)) from error
 
 
+def set_aside(path: Path, ending: str = DAMAGED) -> Path:
+    """Rename a file or a folder so that readers ignore it; return its new path (see place_aside).
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    aside = place_aside(path, ending)
+    move(path, aside)
+    return aside
+
+
 def write_error(path: Path, error: OSError, meant: Path | None = None) -> str:
     """Return the message for a path that cannot be written. meant: what it helps to choose another
     place for, else the path."""

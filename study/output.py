@@ -76,10 +76,16 @@ def lasting() -> Iterator[Lasting]:
             sys.stdout, sys.stderr = before
 
 
+def show(message: Any, file: TextIO | None = None) -> None:
+    """Print a line, to stdout unless a file is given. What runs and sweep files have in it cannot
+    act on the terminal."""
+    print(escape.printable(message), file=file, flush=True)
+
+
 def print_error(message: Any) -> None:
     """Print a message to stderr, each line under our name."""
     for line in str(message).splitlines():
-        print(escape.printable(f"study: {line}"), file=sys.stderr)
+        show(f"study: {line}", sys.stderr)
 
 
 def end(message: Any, code: int) -> int:

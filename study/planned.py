@@ -220,8 +220,7 @@ def _add(folder: Path, plan: Plan) -> None:
     try:
         earlier = read(folder)
     except DamagedError as error:
-        earlier, place = None, files.place_aside(folder / FILE)
-        files.move(folder / FILE, place)
+        earlier, place = None, files.set_aside(folder / FILE)
         log.warning("%s is damaged (%s): set aside as %s", error.path, error.why, place.name)
     if earlier and earlier.definition == plan.definition:
         grids = (*earlier.grids, *(grid for grid in plan.grids if grid not in earlier.grids))

@@ -45,7 +45,8 @@ MOST_NAMED = 10  # folders in a message
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow
 _ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
-PULLED = ".pulled.json"  # beside the runs of a sweep that was pulled from W&B
+# Beside the runs of a sweep that was pulled from W&B: its path; run id -> its folder, its stamp.
+PULLED = ".pulled.json"
 REMEDY = "run its sweep again, which sets it aside"
 OTHER_CODE = "use the code that trained it"
 REGISTER = f"set STUDY_IMPORT to the module that registers it, or {OTHER_CODE}"
@@ -356,22 +357,6 @@ def _describe_no_sweep(path: Path) -> str:
         )
     more = f" and {len(sweeps) - MOST_NAMED} more" if len(sweeps) > MOST_NAMED else ""
     return f"holds sweeps; give one or some of them: {', '.join(sweeps[:MOST_NAMED])}{more}"
-
-
-def set_aside(path: Path, ending: str) -> Path:
-    """Rename a run folder so that readers leave it out; return its new path.
-
-    ending: of its name, such as DELETED; see files.place_aside.
-
-    Raises:
-        RunError: it cannot be renamed.
-    """
-    aside = files.place_aside(path, ending)
-    try:
-        path.rename(aside)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be renamed ({error.strerror}): rename it") from error
-    return aside
 
 
 def write_config(path: Path, config: Config) -> None:

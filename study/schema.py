@@ -20,8 +20,12 @@ from study.datasets import DATASETS
 STATES = FINISHED, STOPPED, FAILED, RUNNING = ("finished", "stopped", "failed", "running")
 DONE = (FINISHED, STOPPED)
 SETTINGS = {"dataset", "network", "norm", "seed"}  # what config.json has in every version
-ROW = ("epoch", "test/loss", "test/accuracy")  # what every epoch has; a pulled one may lack others
-NAMES = ("cause", "device", "git_commit", "path", "url")  # text, or null
+NEEDED = (
+    "epoch",
+    "test/loss",
+    "test/accuracy",
+)  # what every epoch has; a pulled one may lack others
+TEXTS = ("cause", "device", "git_commit", "kernels", "path", "url")  # of a summary; or null
 NUMBERS = re.compile(
     r".*_(last|best|epoch|last5_min|val)|epochs|seconds|parameters|pack", re.DOTALL
 )
@@ -68,7 +72,7 @@ def check_history(rows: list[Any], config: Config) -> None:
     """Check the lines of history.jsonl: epochs in their order, each with what every epoch has."""
     before = 0
     for row in rows:
-        for name in ROW:
+        for name in NEEDED:
             if name not in _object(row):
                 raise ValueError(f"an epoch without {name}")
         for name, value in row.items():
@@ -87,7 +91,7 @@ def check_summary(content: Any, history: list[Any]) -> None:
     if summary.get("state") not in STATES:
         raise ValueError(f"state {summary.get('state')!r}: allowed is one of {', '.join(STATES)}")
     for name, value in summary.items():
-        if name in NAMES and not isinstance(value, str | None):
+        if name in TEXTS and not isinstance(value, str | None):
             raise ValueError(f"{name} is {_kind(value)}, not text")
         if NUMBERS.fullmatch(name):
             _check_figure(name, value)

@@ -84,7 +84,6 @@ def test_a_data_set_of_ones_own_needs_no_file_to_be_named(tmp_path, monkeypatch)
 
 def test_equal_settings_of_other_types_are_one_configuration():
     config = Config(lr=1, l1=0, epochs=5)
-    assert Config.from_sweep({"dropout": 0.30000000000000004}) == Config(dropout=0.3)  # from W&B
     same = Config.from_sweep({"lr": 1.0, "l1": -0.0, "epochs": 5.0})
     assert config == same
     assert config.identity == same.identity

@@ -13,7 +13,7 @@ from study import datasets, files, own_data, runs
 from study.config import FIELDS, Config
 from study.errors import RunError, UsageError
 from study.report import page
-from study.train import augment, data, loop, networks, pack_runs
+from study.train import bank, data, loop, networks, pack_runs
 from study.train.callback import Callback
 from tests.conftest import without_times
 
@@ -158,12 +158,12 @@ def test_the_facts_are_saved_beside_the_file_and_are_of_its_content(mine, monkey
     with monkeypatch.context() as patch:
         patch.delattr(own_data, "read")  # the arrays are not read again
         assert datasets.spec("own:mine") == first
-    bank = augment.folder("own:mine", "rotate7")
+    before = bank.folder("own:mine", "rotate7")
     np.savez_compressed(mine, **made(classes=4, seed=1))
     second = datasets.spec("own:mine")
     assert second.num_classes == 4 and second.mean != first.mean
     assert set(data.read("own:mine")[1].labels) == {0, 1, 2, 3}
-    assert augment.folder("own:mine", "rotate7") != bank
+    assert bank.folder("own:mine", "rotate7") != before
     assert networks.parameter_table(Config(dataset="own:mine"))["layers"][-1]["output"] == [4, 1, 1]
 
 

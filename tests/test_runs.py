@@ -83,13 +83,13 @@ def test_a_module_that_cannot_be_imported_damages_no_run(tmp_path, monkeypatch):
 def test_a_folder_set_aside_holds_no_run(tmp_path):
     for seed in (1, 2, 3):
         runs.write_config(tmp_path / f"run{seed}", Config(seed=seed))
-    aside = runs.set_aside(tmp_path / "run1", runs.DELETED)
+    aside = files.set_aside(tmp_path / "run1", runs.DELETED)
     assert aside.name == "run1.deleted" and (aside / "config.json").is_file()
     runs.write_config(tmp_path / "run1", Config(seed=1))
-    assert runs.set_aside(tmp_path / "run1", runs.DELETED).name == "run1.deleted-2"
+    assert files.set_aside(tmp_path / "run1", runs.DELETED).name == "run1.deleted-2"
     assert [run.config.seed for run in runs.find(tmp_path)] == [2, 3]
-    with pytest.raises(RunError, match="run1: cannot be renamed"):
-        runs.set_aside(tmp_path / "run1", runs.DELETED)
+    with pytest.raises(RunError, match=r"run1\.deleted-3: cannot be written"):
+        files.set_aside(tmp_path / "run1", runs.DELETED)
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from study import datasets, files
+from study import datasets, files, output
 from study.config import FIELDS
 from study.errors import Faults, RunError, UsageError
 from study.sweep import spec
@@ -36,14 +36,14 @@ def run(sweeps: Iterable[Path], required: Iterable[str], ask_login: bool) -> int
         *(_login() if ask_login else []),
     ]
     for problem in problems:
-        print(f"mend first: {problem}")
+        output.show(f"mend first: {problem}")
     return 1 if problems else 0
 
 
 def _sweep(file: Path) -> list[str]:
     """Check a sweep file and print its size and networks. Return the data sets that it needs."""
     sweep = spec.read(file)
-    print(f"sweep    {file}: {sweep}")
+    output.show(f"sweep    {file}: {sweep}")
     faults = Faults()
     totals = faults.attempt(networks.build_each, sweep.configs) or {}
     faults.check(f"{file}: ")
@@ -52,21 +52,22 @@ def _sweep(file: Path) -> list[str]:
         + (f" of at most {config.max_parameters:,}" if config.max_parameters else "")
         for config, total in totals.items()
     ]
-    print(*dict.fromkeys(lines), sep="\n")  # of GroupNorm a line, however many its groups
+    for line in dict.fromkeys(lines):  # of GroupNorm one, however many its groups
+        output.show(line)
     return [config.dataset for config in sweep.configs]
 
 
 def _device() -> list[str]:
     device = devices.pick()
-    print(f"torch    {torch.__version__} on {devices.name(device)}")
+    output.show(f"torch    {torch.__version__} on {devices.name(device)}")
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
-        print(f"memory   {free / 1e9:.1f} of {total / 1e9:.1f} GB free on the GPU")
+        output.show(f"memory   {free / 1e9:.1f} of {total / 1e9:.1f} GB free on the GPU")
         if free < 1e9:
             return [f"{device} has {free / 1e9:.1f} GB free: end what else uses it (nvidia-smi)"]
     elif hasattr(os, "sysconf"):
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        print(f"memory   {total / 1e9:.1f} GB")
+        output.show(f"memory   {total / 1e9:.1f} GB")
     return []
 
 
@@ -77,7 +78,7 @@ def _folders() -> list[str]:
         while not existing.exists():
             existing = existing.parent
         free = shutil.disk_usage(existing).free
-        print(f"disk     {free / 1e9:.1f} GB free for {purpose} in {folder}")
+        output.show(f"disk     {free / 1e9:.1f} GB free for {purpose} in {folder}")
         try:
             files.check_writable(existing, folder)
         except UsageError as error:
@@ -91,11 +92,15 @@ def _datasets(required: Sequence[str]) -> list[str]:
     problems = []
     for name in dict.fromkeys([*datasets.DATASETS, *required]):
         if name not in required and not data.is_present(name):
-            print(f"data     {name}: not in {files.data_folder()} (downloaded at its first use)")
+            output.show(
+                f"data     {name}: not in {files.data_folder()} (downloaded at its first use)"
+            )
             continue
         try:
             train, test = data.read(name)
-            print(f"data     {name}: {len(train):,} training and {len(test):,} test images, intact")
+            output.show(
+                f"data     {name}: {len(train):,} training and {len(test):,} test images, intact"
+            )
         except UsageError as error:
             problems.append(str(error))
     return problems
@@ -104,7 +109,7 @@ def _datasets(required: Sequence[str]) -> list[str]:
 def _login() -> list[str]:
     try:
         client.check_server()
-        print(f"W&B      logged in as {client.account()}")
+        output.show(f"W&B      logged in as {client.account()}")
     except (UsageError, RunError) as error:
         return [str(error)]
     return []

@@ -4,15 +4,14 @@ Each imports what it needs, so that help comes at once. To add a command, write 
 and name it in COMMANDS.
 """
 
-import builtins
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from study import escape, output, values
+from study import output, values
 from study.config import Config
 from study.errors import UsageError
 from study.labels import labels
@@ -37,11 +36,6 @@ Replacements = Annotated[
     tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")
 ]
 FlatConfig = Annotated[Config, tyro.conf.arg(name="")]  # --norm rather than --config.norm
-
-
-def print(message: Any, **options: Any) -> None:
-    """Print a line; what runs and sweep files have in it cannot act on the terminal."""
-    builtins.print(escape.printable(message), **options)
 
 
 def check(
@@ -81,10 +75,10 @@ def train(
 
     _check_at_least_one(threads=threads)
     out = out or Path("runs/train") / runs.name(config)
-    print(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
+    output.show(f"{labels([config])[config.without_seed()]}: {config.network} on {config.dataset}")
     with ProgressBar(config) as progress:
         run = pack_runs.train_one(config, out, device=device, threads=threads, callback=progress)
-    print(f"{_describe(run)}  {run.path}")
+    output.show(f"{_describe(run)}  {run.path}")
     return 0
 
 
@@ -125,11 +119,11 @@ def sweep(
     _check_at_least_one(workers=workers, pack=pack, limit=limit, threads=threads)
     if search_seed < 0:
         raise UsageError(f"--search-seed={search_seed}: allowed is a whole number at least 0")
-    plan = spec.read(file, set)
-    print(f"{file}: {plan}", flush=True)
-    folder = out / plan.name
+    checked = spec.read(file, set)
+    output.show(f"{file}: {checked}")
+    folder = out / checked.name
     done = local.run(
-        plan,
+        checked,
         folder,
         workers=workers,
         pack=pack,
@@ -174,10 +168,10 @@ def rerun(
     config = runs.read(run).config
     if any(word.partition("=")[0] == "seed" for word in set):
         raise UsageError("--set seed: allowed is --seeds, which takes a rerun's seeds")
-    plan = spec.rerun(config, f"{run.resolve().parent.name}-again", seeds, set)
+    checked = spec.rerun(config, f"{run.resolve().parent.name}-again", seeds, set)
     mode: Mode = "online" if online else "offline"
-    folder = out / plan.name
-    done = local.run(plan, folder, workers=workers, device=device, threads=threads, mode=mode)
+    folder = out / checked.name
+    done = local.run(checked, folder, workers=workers, device=device, threads=threads, mode=mode)
     return outcome.report(folder, done)
 
 
@@ -215,7 +209,7 @@ def report(
         index = page.write(
             runs[0], out, target=target, compared_with=runs[1:], best_epoch=best_epoch
         )
-        print(index, flush=True)  # it can be opened; the pdfs follow
+        output.show(index)  # it can be opened; the pdfs follow
     return 0
 
 
@@ -231,10 +225,10 @@ def _watch(
 
     watch = Watch(runs, out, target, best_epoch)
     with serving.serve(watch) if serve else contextlib.nullcontext(watch.index) as address:
-        print(f"{address}  (Ctrl-C ends)", flush=True)
+        output.show(f"{address}  (Ctrl-C ends)")
         try:
             for progress in watch.run(until_done=not serve):
-                print(f"{time.strftime('%H:%M:%S')}  {progress.words}", flush=True)
+                output.show(f"{time.strftime('%H:%M:%S')}  {progress.words}")
         except KeyboardInterrupt:
             return output.end(f"stopped; {watch.index} is as of the last look", 130)
     return 0
@@ -261,7 +255,7 @@ def agent(
 
     _check_at_least_one(pack=pack, count=count, threads=threads)
     outcome = pack_agent.run(sweep, pack, count, device, threads)
-    print(
+    output.show(
         f"{sweep}: {values.count(outcome.trained, 'run')} trained"
         f" ({outcome.stopped} stopped by the server), {len(outcome.failed)} failed"
     )
@@ -291,8 +285,8 @@ def sync(
     outcome = syncing.sync(folders, device, threads)
     for word, group in {"left": outcome.left, "skipped": outcome.skipped}.items():
         for run, why in group.items():
-            print(f"{word}: {run}: {why}", file=sys.stderr)
-    print(
+            output.show(f"{word}: {run}: {why}", sys.stderr)
+    output.show(
         f"{values.count(outcome.uploaded, 'run')} uploaded, {outcome.continued} trained to their"
         f" end, {outcome.complete} were complete, {len(outcome.left)} left"
         + (f", {len(outcome.skipped)} skipped" if outcome.skipped else "")
@@ -318,12 +312,12 @@ def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
     try:
         planned.write(pulled.folder, spec.parse(pulled.sweep, pulled.folder.name).plan())
     except UsageError as error:
-        print(f"what the sweep has planned is not known here: {error}", file=sys.stderr)
+        output.show(f"what the sweep has planned is not known here: {error}", sys.stderr)
     for run, why in pulled.refused.items():
-        print(f"left out: {run}: {why}", file=sys.stderr)
+        output.show(f"left out: {run}: {why}", sys.stderr)
     for line in pulled.skipped + pulled.set_aside:
-        print(line, file=sys.stderr)
-    print(
+        output.show(line, sys.stderr)
+    output.show(
         f"{pulled.folder}: {values.count(pulled.fetched, 'run')} fetched,"
         f" {pulled.unchanged} unchanged"
         + (f", {len(pulled.refused)} left out" if pulled.refused else "")
@@ -358,9 +352,9 @@ def publish(
     out = out or Path("reports") / runs.resolve().name
     published = publishing.publish(runs, out, target, project)
     if published.uploaded:
-        print(f"{runs}: {values.count(published.uploaded, 'run')} uploaded")
-    print(published.report)
-    print(published.workspace)
+        output.show(f"{runs}: {values.count(published.uploaded, 'run')} uploaded")
+    output.show(published.report)
+    output.show(published.workspace)
     return 0
 
 
@@ -373,8 +367,8 @@ def explain(out: Path = Path("reports/explain")) -> int:
     from study.report.explain import figure as explaining
 
     for figure in explaining.write(out):
-        print(out / f"{figure.name}.png")
-    print(out / explaining.WORKBOOK)
+        output.show(out / f"{figure.name}.png")
+    output.show(out / explaining.WORKBOOK)
     return 0
 
 

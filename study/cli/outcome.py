@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study import output
 from study.errors import UsageError
 from study.sweep.outcome import Outcome
 from study.values import count
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def report(folder: Path, outcome: Outcome) -> int:
     """Print the outcome of a sweep into a folder; return the exit code."""
     for warning in outcome.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(
+        output.show(f"warning: {warning}", sys.stderr)
+    output.show(
         f"{folder}: {count(outcome.trained, 'run')} trained"
         + (f" ({outcome.stopped} stopped early)" if outcome.stopped else "")
         + f", {outcome.existing} already done, {len(outcome.failed)} failed,"
@@ -27,11 +28,11 @@ def report(folder: Path, outcome: Outcome) -> int:
         + (f"; {outcome.end_reason}" if outcome.end_reason else "")
     )
     if outcome.failed:
-        print("failed; the same command runs them again:", file=sys.stderr)
+        output.show("failed; the same command runs them again:", sys.stderr)
         for run, cause in outcome.failed.items():
-            print(f"  {run}: {cause}", file=sys.stderr)
+            output.show(f"  {run}: {cause}", sys.stderr)
     for line in _best(folder):
-        print(line)
+        output.show(line)
     return 1 if outcome.failed else 0
 
 

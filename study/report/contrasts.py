@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special
 
-from study.report.stats import CONFIDENCE, Interval, mean_interval
+from study.report.stats import CONFIDENCE, ROUNDING, Interval, mean_interval
 
 LEVEL = 1 - CONFIDENCE  # chance that any two equal variants of a family differ significantly
 NODES = 64  # of the quadratures: the chance is right to 3e-5 of 20 variants, to 1e-4 of 100
 WIDEST = 8.0  # standard deviations from the mean over which the range is integrated
-SMALLEST = 1e-9  # points: a smaller error is one of rounding
 Scores = Mapping[int, float]  # seed -> accuracy
 
 
@@ -118,7 +117,7 @@ def _by_range(differences: np.ndarray, deviation: float, variants: int, freedom:
         return Contrast(mean_interval(differences), np.nan, True)
     pooled, own = deviation * np.sqrt(2 / n), differences.std(ddof=1) / np.sqrt(n)
     error, mean = max(pooled, own), float(differences.mean())
-    if error < SMALLEST:
+    if error < ROUNDING:
         return Contrast(Interval(mean, np.nan, np.nan, n), np.nan, True)
     half = critical_range(variants, freedom) * error / np.sqrt(2)
     p = range_probability(np.sqrt(2) * abs(mean) / error, variants, freedom)
@@ -129,7 +128,7 @@ def _by_own_error(differences: np.ndarray, tests: int) -> Contrast:
     """A pair by its own t, corrected for so many tests."""
     n = len(differences)
     error = differences.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    if not error > SMALLEST:
+    if not error > ROUNDING:
         mean = float(differences.mean()) if n else np.nan
         return Contrast(Interval(mean, np.nan, np.nan, n), np.nan, False)
     mean = float(differences.mean())

@@ -145,7 +145,7 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
             own_squares, own_degrees, squares - own_squares, freedom - own_degrees, contrasts.LEVEL
         )
         used, degrees = (own, own_degrees) if alone else (max(error, own), freedom)
-        known = used > contrasts.SMALLEST**2
+        known = used > stats.ROUNDING**2
         ratio = (deviations**2).sum() * runs / own_freedom / used if known else np.nan
         share = math.prod(1 - 1 / shape[i] for i in factors)
         width = stats.t_quantile(degrees) * np.sqrt(used * share / runs)

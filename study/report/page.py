@@ -11,7 +11,7 @@ import jinja2
 
 from study import escape, files
 from study.report.build import build_report
-from study.report.figures import live, rendering, styles
+from study.report.figures import drawing, live, rendering, styles
 from study.report.grouping import collect
 from study.report.parts import FIGURES, Comparison, Report
 from study.report.progress import Progress
@@ -58,7 +58,7 @@ def render(report: Report, folder: Path) -> Path:
     )
     files.write_text(index, body)
     for name in before - _shown(folder):
-        for kind in (*rendering.KINDS, "csv", "xlsx"):
+        for kind in (*drawing.FILE_KINDS, "xlsx"):
             (folder / FIGURES / f"{name}.{kind}").unlink(missing_ok=True)
     return index
 
@@ -90,7 +90,7 @@ def variants_table(part: Comparison) -> str:
     return _render("variants.md.j2", part=part)
 
 
-def rows_of(table: Table) -> str:
+def markdown_table(table: Table) -> str:
     """A table in Markdown."""
     return _render("table.md.j2", table=table)
 

@@ -61,7 +61,7 @@ class Comparison:
     runs: list[RunRow]
     shared: dict[str, str]  # settings that all runs have in common
     cost: Table
-    graphs: dict[str, live.Graph]
+    graphs: dict[str, live.Plot]
     groupings: list[dict[str, Any]]  # by what the graphs may be coloured
 
     @property
@@ -164,6 +164,6 @@ class Report:
         return [(f"-{i}", each) for i, each in enumerate(self.comparisons, 1)]
 
     @property
-    def graphs(self) -> dict[str, live.Graph]:
+    def graphs(self) -> dict[str, live.Plot]:
         """The graphs of all comparisons, by the names of their figures."""
         return {name: graph for each in self.comparisons for name, graph in each.graphs.items()}

@@ -29,7 +29,7 @@ def rows(study: Study) -> list[list[Any]]:
     """The rows under HEADER, by data set, in each in the order of the metric that ranks them, those
     without a finished run last; a figure that a configuration lacks is an empty cell."""
     variants = {
-        variant.label: variant for part in study.by_dataset.values() for variant in part.ranked()
+        variant.label: variant for part in study.by_dataset.values() for variant in part.ranked
     }
     planned = {label: each for group in study.planned.values() for label, each in group.items()}
     table = []

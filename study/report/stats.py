@@ -104,7 +104,7 @@ def difference(one: Mapping[int, float], two: Mapping[int, float]) -> Difference
     p = deviation = np.nan
     if len(values) > 1:
         deviation = float(values.std(ddof=1))
-        if not np.allclose(values, values[0], rtol=0, atol=1e-9):
+        if not np.allclose(values, values[0], rtol=0, atol=ROUNDING):
             ratio = abs(values.mean()) / (deviation / np.sqrt(len(values)))
             p = 2 * float(special.stdtr(len(values) - 1, -ratio))
     better = probability_of_improvement(list(one.values()), list(two.values()))

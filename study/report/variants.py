@@ -22,6 +22,7 @@ TEST = "test_accuracy_last"  # the figure of a summary that variants are compare
 SHOWN = 24  # variants with a look of their own in figures: so many can be told apart
 FEW = 10  # variants that each have a section of their own; of more only the best DETAILED
 DETAILED = 4
+MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,24 +265,36 @@ class Study:
     @property
     def detailed(self) -> list[Variant]:
         """The variants with a section of their own, the best first: fewer where there are many."""
-        return self.order[:FEW] if len(self.variants) <= FEW else self.ranked()[:DETAILED]
+        return self.order[:FEW] if len(self.variants) <= FEW else self.ranked[:DETAILED]
 
     @property
     def hidden(self) -> int:
         """How many variants have no look of their own."""
         return len(self.variants) - len(self.shown)
 
+    @functools.cached_property
     def ranked(self) -> list[Variant]:
         """The variants, the best first; those without the figure that ranks them last."""
-        return list(self._ranked)
+        scores = [(variant.last(self.rank_key).mean, variant) for variant in self.variants]
+        known = [(mean, variant) for mean, variant in scores if np.isfinite(mean)]
+        unknown = [variant for mean, variant in scores if not np.isfinite(mean)]
+        best_first = sorted(known, key=lambda score: score[0], reverse=self.metric.maximize)
+        return [variant for _, variant in best_first] + unknown
 
     @functools.cached_property
     def families(self) -> list[list[Variant]]:
         """The variants of each kind, the best first; the largest family first."""
         groups: dict[tuple[Any, ...], list[Variant]] = defaultdict(list)
-        for variant in self.ranked():
+        for variant in self.ranked:
             groups[variant.kind].append(variant)
         return sorted(groups.values(), key=len, reverse=True)
+
+    @property
+    def compared_families(self) -> list[list[Variant]]:
+        """The families whose best are compared in sentences: the largest of several variants, or
+        the first where each has one."""
+        several = [family for family in self.families if len(family) > 1]
+        return several[:MOST_FAMILIES] or self.families[:1]
 
     def describe_kind(self, variant: Variant) -> str:
         """What sets a variant's kind apart from the others; empty where there is one."""
@@ -309,11 +322,3 @@ class Study:
             for value in variant.values(TEST).values():
                 best[variant.kind] = max(value, best.get(variant.kind, value))
         return best
-
-    @functools.cached_property
-    def _ranked(self) -> list[Variant]:
-        scores = [(variant.last(self.rank_key).mean, variant) for variant in self.variants]
-        known = [(mean, variant) for mean, variant in scores if np.isfinite(mean)]
-        unknown = [variant for mean, variant in scores if not np.isfinite(mean)]
-        best_first = sorted(known, key=lambda score: score[0], reverse=self.metric.maximize)
-        return [variant for _, variant in best_first] + unknown

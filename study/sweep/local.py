@@ -1,6 +1,6 @@
 """Run a sweep on this machine: no account, no network, only what is missing.
 
-A queue (jobs.py) has the jobs, a pool (pool.py) the workers that do them (worker.py).
+A queue (job_queue.py) has the jobs (job.py), a pool (pool.py) the workers that do them (worker.py).
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from study import forks, locks, planned, runs
 from study.config import Config
 from study.errors import UsageError
 from study.sweep import trials
-from study.sweep.jobs import JobQueue
+from study.sweep.job_queue import JobQueue
 from study.sweep.methods import search_of
 from study.sweep.outcome import Outcome
 from study.sweep.pool import Pool
@@ -25,7 +25,7 @@ from study.sweep.sweep import Sweep
 from study.sweep.worker import PRELOAD
 from study.tracking import client, marks, tables
 from study.tracking.marks import Mode
-from study.train import augment, checkpoint, data, devices, networks
+from study.train import bank, checkpoint, data, devices, networks
 
 
 def run(
@@ -144,4 +144,4 @@ def _prepare_data(configs: Iterable[Config]) -> None:
             longest[kind] = config
     for config in longest.values():
         data.load(config)
-        augment.prepare(config)
+        bank.prepare(config)

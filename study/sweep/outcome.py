@@ -10,7 +10,7 @@ class Outcome:
     existing: runs that were trained before; logged: runs of these that were logged to W&B only;
     trained: runs trained now, of which `stopped` stopped early; failed: run -> cause; remaining:
     runs left for later; by_other_workers: runs that other commands trained meanwhile; end_reason:
-    why a search ended before its last run.
+    why a search ended before its last run; warnings: what the user should know of the runs.
     """
 
     existing: int = 0

@@ -10,10 +10,11 @@ from tqdm import tqdm
 from study import runs
 from study.errors import UsageError
 from study.sweep import leases
-from study.sweep.jobs import JobQueue
+from study.sweep.job import Message
+from study.sweep.job_queue import JobQueue
 from study.sweep.outcome import Outcome
-from study.sweep.progress import Progress
-from study.sweep.worker import Message, Worker
+from study.sweep.progress import TerminalProgress
+from study.sweep.worker import Worker
 from study.tracking import marks
 
 PATIENCE = 5  # seconds that a pool waits for messages before it looks after the rest
@@ -34,7 +35,7 @@ class Pool:
             tqdm(bar_format="{desc}", position=i, leave=False, disable=quiet) for i in range(slots)
         ]
         self.no_line = tqdm(disable=True)
-        self.progress = Progress(
+        self.progress = TerminalProgress(
             queue.count_epochs(), queue.total, slots, quiet, self.search.sweep.metric
         )
 

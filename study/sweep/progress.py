@@ -9,14 +9,15 @@ from tqdm import tqdm
 
 from study.metrics import Metric, default_metric
 from study.runs import STOPPED, Run
-from study.sweep.worker import Task, Worker
+from study.sweep.job import Task
+from study.sweep.worker import Worker
 from study.values import count
 
 FIRST = 5  # seconds of training before its pace counts: its first batches are slow
 EVERY = 30  # seconds between two lines of a worker
 
 
-class Progress:
+class TerminalProgress:
     """Counts the runs and epochs of a command.
 
     epochs, runs: how many lie ahead; position: the terminal line of the bar, below the workers';

@@ -105,7 +105,7 @@ def choice(name: str, values: list[Any]) -> Parameter:
     return _choice(name, {"values": values}, name)
 
 
-def refuse_nested(where: str, given: Mapping[str, Any], method: str | None) -> None:
+def _refuse_nested(where: str, given: Mapping[str, Any], method: str | None) -> None:
     """Refuse parameters that W&B would hand over as one mapping, with what else is wrong in them.
 
     Raises:
@@ -118,18 +118,18 @@ def refuse_nested(where: str, given: Mapping[str, Any], method: str | None) -> N
     )
     inner = given["parameters"]
     for name, value in (inner if isinstance(inner, Mapping) else {}).items():
-        faults.attempt(check_parameter, name, value, method, f"{where}.parameters.")
+        faults.attempt(parse_named, name, value, method, f"{where}.parameters.")
     raise faults.error()
 
 
-def check_parameter(name: Any, given: Any, method: str | None, where: str) -> Parameter:
+def parse_named(name: Any, given: Any, method: str | None, where: str) -> Parameter:
     """Parse a parameter after its name, which may be no setting or a group of them.
 
     Raises:
         UsageError: as `parse`, and for the name.
     """
     if isinstance(given, Mapping) and "parameters" in given:
-        refuse_nested(f"{where}{name}", given, method)
+        _refuse_nested(f"{where}{name}", given, method)
     if name in FIELDS or name == VARIANT:
         return parse(name, given, method, f"{where}{name}")
     faults = Faults()

@@ -169,7 +169,7 @@ def _parse_parameters(
         if name in replaced:
             parameters[name] = replaced[name]
             continue
-        parameter = faults.attempt(space.check_parameter, name, value, method, "parameters.")
+        parameter = faults.attempt(space.parse_named, name, value, method, "parameters.")
         if parameter:
             parameters[name] = parameter
         else:
@@ -217,4 +217,4 @@ if __name__ == "__main__":  # `make sweep` checks a file before it goes to the s
         networks.build_each(sweep.configs)
     except UsageError as error:
         sys.exit(output.end(error, 2))
-    print(f"{sys.argv[1]}: {sweep}", file=sys.stderr)
+    output.show(f"{sys.argv[1]}: {sweep}", sys.stderr)

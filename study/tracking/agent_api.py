@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Suggestion:
+class Assignment:
     """A run that the server assigns to an agent: its id and the parameters chosen for it.
 
     `stop_requested` is set when the server asks the run to end.
@@ -50,7 +50,7 @@ def _guard() -> Iterator[None]:
 class Agent:
     """One agent of a sweep, as the server sees it. It has at most one run at a time.
 
-    suggestion: the run it has; exited: whether the server has sent it away.
+    assignment: the run it has; exited: whether the server has sent it away.
 
     Raises:
         RunError: wandb or the server no longer knows these calls; `ask` and `heartbeat` too.
@@ -61,34 +61,34 @@ class Agent:
         from wandb.apis.public.sweeps import _register_agent
 
         self.api = api
-        self.suggestion: Suggestion | None = None
+        self.assignment: Assignment | None = None
         self.exited = False
         address = {"sweep_id": sweep.id, "project": sweep.project, "entity": sweep.entity}
         self.id = _register_agent(api, socket.gethostname(), **address)["id"]
 
     @_guard()
-    def ask(self) -> Suggestion | None:
+    def ask(self) -> Assignment | None:
         """Ask for the next run, to begin or to resume; None where the server has none now."""
-        self.suggestion = None
+        self.assignment = None
         for command in self._send_heartbeat({}):
             if command["type"] == "exit":
                 self.exited = True
             elif command["type"] in ("run", "resume"):
                 parameters = {name: entry["value"] for name, entry in command["args"].items()}
-                self.suggestion = Suggestion(command["run_id"], parameters)
-        return self.suggestion
+                self.assignment = Assignment(command["run_id"], parameters)
+        return self.assignment
 
     @_guard()
     def heartbeat(self) -> None:
         """Report that the agent's run is alive, and pass on the server's request to stop it."""
-        suggestion = self.suggestion
-        if suggestion is None or self.exited:
+        assignment = self.assignment
+        if assignment is None or self.exited:
             return
-        for command in self._send_heartbeat({suggestion.run_id: True}):
+        for command in self._send_heartbeat({assignment.run_id: True}):
             if command["type"] == "exit":
                 self.exited = True
             if command["type"] in ("stop", "exit"):
-                suggestion.stop_requested.set()
+                assignment.stop_requested.set()
 
     def _send_heartbeat(self, running: dict[str, bool]) -> list[dict[str, Any]]:
         """Return the server's commands; none where the server is away, which wandb hides."""

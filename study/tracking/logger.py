@@ -1,7 +1,7 @@
 """Log what a run leaves to W&B: history, summary, tables of images and layers, files.
 
 A run that an agent trains is logged as it goes (`init_assigned`, `log_rows`, `log_end`); one that
-was trained without W&B by record.py. pull.py is the way back.
+was trained without W&B by recording.py. pull.py is the way back.
 """
 
 import contextlib
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from study import files, runs
-from study.config import FIELDS, NORM_LABELS, Config
+from study.config import FIELDS, NORM_LABELS, VARIANT, Config
 from study.errors import RunError, first_line
 from study.runs import Run
 from study.tracking import client, service, tables
-from study.tracking.agent_api import Suggestion
+from study.tracking.agent_api import Assignment
+from study.values import without_noise
 
 TAG = "norm-study"  # of every run of ours
 REQUESTS = 8  # a second, at most, for the history of all runs of a process
@@ -40,11 +41,11 @@ def init_assigned(stop: Callable[[], None]) -> Any:
     return _init({"stop_fn": stop}, group=os.environ.get("WANDB_SWEEP_ID"))
 
 
-def init_suggested(sweep: Any, suggestion: Suggestion, open_runs: int) -> Any:
-    """Open a run that a sweep suggests, one of `open_runs` in this process; see `init_by_path`."""
-    path = f"{sweep.entity}/{sweep.project}/{suggestion.run_id}"
-    stop = suggestion.stop_requested.set
-    settings = dict(suggestion.parameters)
+def init_assignment(sweep: Any, assignment: Assignment, open_runs: int) -> Any:
+    """Open a run that a sweep assigns, one of `open_runs` in this process; see `init_by_path`."""
+    path = f"{sweep.entity}/{sweep.project}/{assignment.run_id}"
+    stop = assignment.stop_requested.set
+    settings = dict(assignment.parameters)
     return init_by_path(path, sweep.id, stop, open_runs, group=sweep.id, config=settings)
 
 
@@ -117,7 +118,7 @@ def sweep_settings(wandb_run: Any) -> dict[str, Any]:
     """Return the settings that the sweep has chosen for an open run."""
     settings = dict(wandb_run.config)
     settings.pop("_wandb", None)  # the client's own notes
-    return drop_expanded_variant(settings)
+    return settings_of(settings)
 
 
 def complete_config(wandb_run: Any, config: Config) -> None:
@@ -246,10 +247,15 @@ def upload(wandb_run: Any, path: Path, name: str = "") -> None:
     wandb_run.save(str(copy), base_path=wandb_run.dir, policy="now")
 
 
-def drop_expanded_variant(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop `variant` from settings that `complete_config` has completed with what it stands for."""
-    complete = FIELDS.keys() <= settings.keys()
-    return {k: v for k, v in settings.items() if not (complete and k == "variant")}
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in the config of a W&B run: without the `variant` that `complete_config`
+    has completed with what it stands for, and with 0.3 for the 0.30000000000000004 of a range."""
+    complete = FIELDS.keys() <= config.keys()
+    return {
+        name: without_noise(value) if isinstance(value, float) else value
+        for name, value in config.items()
+        if not (complete and name == VARIANT)
+    }
 
 
 def tags(config: Config) -> list[str]:

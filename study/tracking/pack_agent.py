@@ -11,11 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from study import runs
+from study import output, runs
 from study.errors import RunError, UsageError
 from study.runs import Run
 from study.tracking import client, logger
-from study.tracking.agent_api import AT_ONCE, HEARTBEAT, Agent, Suggestion, heartbeats
+from study.tracking.agent_api import AT_ONCE, HEARTBEAT, Agent, Assignment, heartbeats
 from study.tracking.assigned import AssignedRun
 from study.tracking.packs import end, group_by_bucket, read_result, report_error, train
 from study.tracking.signals import Preempted, Signals
@@ -112,7 +112,7 @@ class _Rounds:
             groups = group_by_bucket(self.open)
             if groups:
                 sizes = ", ".join(str(len(group)) for group in groups)
-                print(f"{len(self.open)} runs begin, trained in packs of {sizes}", flush=True)
+                output.show(f"{len(self.open)} runs begin, trained in packs of {sizes}")
             for group in groups:
                 self.signals.check()
                 self._end(group, train(group, self.signals.check, **self.options))
@@ -120,7 +120,7 @@ class _Rounds:
             self._end(self.open, [read_result(run) for run in self.open])
             raise
         for agent in self.agents:
-            agent.suggestion = None
+            agent.assignment = None
         if self.outcome.ended == ended:
             self._wait()
         elif self.outcome.trained == trained:
@@ -131,32 +131,32 @@ class _Rounds:
     def _ask(self, limit: int) -> None:
         """Ask for a run for each agent, at most `limit`, one after another, since a server that is
         asked twice at once may suggest the same twice; meanwhile others are opened."""
-        opening: list[tuple[Suggestion, Future[AssignedRun | RunError]]] = []
+        opening: list[tuple[Assignment, Future[AssignedRun | RunError]]] = []
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 for agent in self.active_agents[:limit]:
                     self.signals.check()
-                    suggestion = agent.ask()
-                    if suggestion:
-                        opening.append((suggestion, pool.submit(self._open, suggestion)))
+                    assignment = agent.ask()
+                    if assignment:
+                        opening.append((assignment, pool.submit(self._open, assignment)))
                     elif not agent.exited:
                         return  # the server has none for the other agents either
             finally:
-                for suggestion, opened in opening:
-                    self._add(suggestion, opened.result())
+                for assignment, opened in opening:
+                    self._add(assignment, opened.result())
 
-    def _add(self, suggestion: Suggestion, opened: AssignedRun | RunError) -> None:
+    def _add(self, assignment: Assignment, opened: AssignedRun | RunError) -> None:
         if isinstance(opened, RunError):
-            self._count(f"{self.sweep.id}/{suggestion.run_id}", opened)
+            self._count(f"{self.sweep.id}/{assignment.run_id}", opened)
         else:
             self.open.append(opened)
 
-    def _open(self, suggestion: Suggestion) -> AssignedRun | RunError:
+    def _open(self, assignment: Assignment) -> AssignedRun | RunError:
         def open_run() -> Any:
-            return logger.init_suggested(self.sweep, suggestion, len(self.agents))
+            return logger.init_assignment(self.sweep, assignment, len(self.agents))
 
         try:
-            return AssignedRun.open(open_run, self.sweep.id, suggestion.stop_requested)
+            return AssignedRun.open(open_run, self.sweep.id, assignment.stop_requested)
         except (UsageError, RunError) as error:
             return RunError(str(error))
         except Exception as error:
@@ -173,12 +173,12 @@ class _Rounds:
         """Count and print the end of a run."""
         if isinstance(result, RunError):
             self.outcome.failed[name] = str(result)
-            print(f"{name}: failed: {result}", file=sys.stderr)
+            output.show(f"{name}: failed: {result}", sys.stderr)
         elif result:
             self.outcome.trained += 1
             self.outcome.stopped += result.state == runs.STOPPED
             accuracy = result.summary["test_accuracy_last"]
-            print(f"{name}: {result.state}, test accuracy {accuracy:.2f}", flush=True)
+            output.show(f"{name}: {result.state}, test accuracy {accuracy:.2f}")
 
     def _count_failed_round(self) -> None:
         self.failed_rounds += 1
@@ -192,7 +192,7 @@ class _Rounds:
         """Wait before the server is asked again."""
         if self.active_agents and not self.warned:
             self.warned = True
-            print(WAITING, file=sys.stderr)
+            output.show(WAITING, sys.stderr)
         end = time.monotonic() + HEARTBEAT
         while self.active_agents and time.monotonic() < end:
             self.signals.check()

@@ -51,51 +51,53 @@ def file_name(source: str) -> str:
     return source.removeprefix(f"{FIGURES}/")
 
 
-def _sections(log: Any, report: Report) -> list[Section]:
+def _sections(wandb_run: Any, report: Report) -> list[Section]:
     """Build the sections; anew for the Report and the workspace, which lay out their panels."""
     sections = [Section("Progress", report.progress.words if report.progress else "")]
     for at, part in report.numbered:
-        for section in _compared(log, part):
+        for section in _compared(wandb_run, part):
             title = f"{section.title}, on {part.dataset}" if at else section.title
             sections.append(dataclasses.replace(section, title=title))
-    sections.append(_pictures(log, "What the norms do", report.norms))
+    sections.append(_pictures(wandb_run, "What the norms do", report.norms))
     provenance = [f"{name}: {value}" for name, value in report.provenance.items()]
     sections.append(Section("Provenance", _bullets(provenance)))
     return [section for section in sections if section.words or section.panels]
 
 
-def _compared(log: Any, part: Comparison) -> list[Section]:
+def _compared(wandb_run: Any, part: Comparison) -> list[Section]:
     """The sections on the variants on one data set."""
     study = part.study
     varied = varying(study)
     best = [marks.wandb_id(variant.runs[0]) for variant in study.detailed]
     groups = tuple(axis.name for axis in varied)
     return [
-        _pictures(log, "Findings", part.compared[:1], _findings(log, part)),
+        _pictures(wandb_run, "Findings", part.compared[:1], _findings(wandb_run, part)),
         Section("Curves", part.no_curves or BANDS, _ids(study.shown), _curves(part), groups),
         Section("Variants", page.variants_table(part)),
-        Section("Step by step", page.rows_of(part.steps) if part.steps else ""),
-        _pictures(log, "The same with 95 % intervals", part.on_top),
-        _pictures(log, "More graphs", part.below),
-        _pictures(log, "Published and reproduced", part.published_figures, _published(part)),
+        Section("Step by step", page.markdown_table(part.steps) if part.steps else ""),
+        _pictures(wandb_run, "The same with 95 % intervals", part.on_top),
+        _pictures(wandb_run, "More graphs", part.below),
+        _pictures(wandb_run, "Published and reproduced", part.published_figures, _published(part)),
         Section("Settings", "", _ids(study.variants), _settings(study, varied)),
-        _pictures(log, part.search_title, part.search_figures, _search(part)),
-        *(_pictures(log, detail.label, detail.figures) for detail in part.details),
+        _pictures(wandb_run, part.search_title, part.search_figures, _search(part)),
+        *(_pictures(wandb_run, detail.label, detail.figures) for detail in part.details),
         Section("Misclassified images", "Of one run of each variant.", best, _tables()),
     ]
 
 
-def _pictures(log: Any, title: str, figures: Iterable[SavedFigure], words: str = "") -> Section:
-    return Section(title, words, [log.id], [_picture(figure) for figure in figures])
+def _pictures(
+    wandb_run: Any, title: str, figures: Iterable[SavedFigure], words: str = ""
+) -> Section:
+    return Section(title, words, [wandb_run.id], [_picture(figure) for figure in figures])
 
 
 def _bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)
 
 
-def _findings(log: Any, part: Comparison) -> str:
+def _findings(wandb_run: Any, part: Comparison) -> str:
     """The cards, and the findings, each with a link to the file that its figures are in."""
-    address = client.without_password(log.url)
+    address = client.without_password(wandb_run.url)
     findings = [
         escape.Markdown(
             f"{escape.markdown(finding.text)} ([{name}]({address}/files/{quote(name)}))"
@@ -110,7 +112,7 @@ def _published(part: Comparison) -> str:
     """The sentences on published figures, and their table."""
     if not part.published:
         return ""
-    return f"{_bullets(part.published.sentences)}\n\n{page.rows_of(part.published.table)}"
+    return f"{_bullets(part.published.sentences)}\n\n{page.markdown_table(part.published.table)}"
 
 
 def _search(part: Comparison) -> str:
@@ -218,23 +220,25 @@ def _load(load: Callable[[str], Any], url: str | None) -> Any:
 # The Report.
 
 
-def write_report(log: Any, study: Study, report: Report) -> str:
+def write_report(wandb_run: Any, study: Study, report: Report) -> str:
     """Write the Report, over the one published before or as a new one; return its address."""
     import wandb_workspaces.reports.v2 as wr
 
-    published = _load(wr.Report.from_url, log.summary.get("report"))
+    published = _load(wr.Report.from_url, wandb_run.summary.get("report"))
     # To a type checker the package's dataclass fields have no defaults.
-    online = published or wr.Report(project=log.project, entity=log.entity)  # type: ignore[call-arg]
+    online = published or wr.Report(project=wandb_run.project, entity=wandb_run.entity)  # type: ignore[call-arg]
     online.title = _title(study)
     online.description = REPLACED
     online.width = "fluid"
     online.blocks = [
-        block for section in _sections(log, report) for block in _blocks(log, study, section)
+        block
+        for section in _sections(wandb_run, report)
+        for block in _blocks(wandb_run, study, section)
     ]
     return client.without_password(online.save().url)
 
 
-def _blocks(log: Any, study: Study, section: Section) -> list[Any]:
+def _blocks(wandb_run: Any, study: Study, section: Section) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
     blocks: list[Any] = [wr.H2(section.title)]
@@ -242,8 +246,8 @@ def _blocks(log: Any, study: Study, section: Section) -> list[Any]:
         blocks.append(wr.MarkdownBlock(section.words))
     if section.panels:
         runset = wr.Runset(
-            entity=log.entity,
-            project=log.project,
+            entity=wandb_run.entity,
+            project=wandb_run.project,
             name=section.title,
             filters=_only(section.ids),
             groupby=[f"config.{name}" for name in section.groups],
@@ -251,7 +255,7 @@ def _blocks(log: Any, study: Study, section: Section) -> list[Any]:
                 wr.OrderBy(wr.SummaryMetric(study.metric.name), ascending=not study.metric.maximize)
             ],
         )
-        pictures = section.ids == [log.id]
+        pictures = section.ids == [wandb_run.id]
         blocks.append(
             wr.PanelGrid(runsets=[runset], panels=[*section.panels], hide_run_sets=pictures)
         )
@@ -261,18 +265,18 @@ def _blocks(log: Any, study: Study, section: Section) -> list[Any]:
 # The workspace.
 
 
-def write_workspace(log: Any, study: Study, report: Report) -> str:
+def write_workspace(wandb_run: Any, study: Study, report: Report) -> str:
     """Write the workspace, over the one published before or as a new one; return its address."""
     import wandb_workspaces.workspaces as ws
 
-    published = _load(ws.Workspace.from_url, log.summary.get("workspace"))
-    workspace = published or ws.Workspace(entity=log.entity, project=log.project)
+    published = _load(ws.Workspace.from_url, wandb_run.summary.get("workspace"))
+    workspace = published or ws.Workspace(entity=wandb_run.entity, project=wandb_run.project)
     workspace.name = _title(study)
-    workspace.sections = [_workspace_section(section) for section in _sections(log, report)]
+    workspace.sections = [_workspace_section(section) for section in _sections(wandb_run, report)]
     workspace.settings.x_axis = "epoch"
     workspace.settings.max_runs = SHOWN
     runset = workspace.runset_settings
-    runset.filters = _only([*_ids(study.variants), log.id])
+    runset.filters = _only([*_ids(study.variants), wandb_run.id])
     runset.groupby = [ws.Config(axis.name) for axis in varying(study)]
     by, upwards = ws.Summary(study.metric.name), not study.metric.maximize
     runset.order = [ws.Ordering(by, ascending=upwards)]

@@ -26,7 +26,7 @@ from study.report.build import build_report
 from study.report.grouping import collect
 from study.report.parts import FIGURES, Report
 from study.report.variants import Study
-from study.tracking import client, logger, marks, panels, pull, trained
+from study.tracking import client, logger, marks, panels, pull, recording
 from study.tracking.client import PAGE
 
 REPORT = "report"  # the job type of the run that holds the figures
@@ -67,11 +67,11 @@ def publish(
         uploaded = _upload_missing(study, entity, project)
         report = build_report(study, [sweep], folder, target)
         page.render(report, folder)
-        with _report_run(study.name, pull.sweep_of(sweep), entity, project) as log:
-            _upload_report(log, report, folder)
-            log.summary["report"] = panels.write_report(log, study, report)
-            log.summary["workspace"] = panels.write_workspace(log, study, report)
-            return Published(log.summary["report"], log.summary["workspace"], uploaded)
+        with _report_run(study.name, pull.sweep_of(sweep), entity, project) as wandb_run:
+            _upload_report(wandb_run, report, folder)
+            wandb_run.summary["report"] = panels.write_report(wandb_run, study, report)
+            wandb_run.summary["workspace"] = panels.write_workspace(wandb_run, study, report)
+            return Published(wandb_run.summary["report"], wandb_run.summary["workspace"], uploaded)
 
 
 @contextlib.contextmanager
@@ -130,7 +130,7 @@ def _upload_missing(study: Study, entity: str, project: str) -> int:
     missing = [run for run in ended if marks.wandb_id(run) not in uploaded]
     for run in tqdm(missing, desc="upload", unit="run", disable=None):
         try:
-            trained.record(run, study.name, project, "online", entity)
+            recording.record(run, study.name, project, "online", entity)
         except OSError as error:
             raise RunError(
                 f"{run.path}: cannot be uploaded ({error}): train it again, or pull it"
@@ -148,7 +148,7 @@ def _report_run(name: str, sweep: str, entity: str, project: str) -> Iterator[An
     is_ours = {"jobType": REPORT, "displayName": title, "group": group}
     known = _find_runs(entity, project, is_ours)
     with tempfile.TemporaryDirectory() as folder:
-        log = wandb.init(
+        wandb_run = wandb.init(
             mode="online",
             dir=folder,
             entity=entity,
@@ -163,13 +163,13 @@ def _report_run(name: str, sweep: str, entity: str, project: str) -> Iterator[An
         )
         code = 1
         try:
-            yield log
+            yield wandb_run
             code = 0
         finally:
-            log.finish(exit_code=code)
+            wandb_run.finish(exit_code=code)
 
 
-def _upload_report(log: Any, report: Report, folder: Path) -> None:
+def _upload_report(wandb_run: Any, report: Report, folder: Path) -> None:
     """Log the figures, as the run's next step, and upload the files that the findings name."""
     import wandb
 
@@ -183,7 +183,7 @@ def _upload_report(log: Any, report: Report, folder: Path) -> None:
         )
         for figure in [*figures, *report.norms]
     }
-    log.log(images)
+    wandb_run.log(images)
     sources = [finding.source for part in report.comparisons for finding in part.findings]
     for name in dict.fromkeys([*UPLOADED, *sources]):
-        logger.upload(log, folder / name, panels.file_name(name))
+        logger.upload(wandb_run, folder / name, panels.file_name(name))

@@ -10,7 +10,6 @@ from study import files, locks, runs
 from study.errors import RunError, UsageError, describe, first_line
 from study.tracking import client, server_run
 
-INDEX = runs.PULLED  # the sweep; run id -> its folder, and its stamp when it was pulled
 PULLERS = 8
 PAUSE = 1  # seconds, at least, between two writes of the index
 # Of a download, tried after 2, 4, 8 and 16 seconds; wandb's own default goes on for a quarter of
@@ -69,7 +68,7 @@ def _folder(out: Path, name: str, path: str) -> Path:
     another sweep, trained on this machine, or agents' own, in a folder named after the sweep's
     id."""
     folder, sweep_id = out / files.file_name(name), files.file_name(path.rpartition("/")[2])
-    if (folder / INDEX).is_file():
+    if (folder / runs.PULLED).is_file():
         is_free = _read_index(folder).get("sweep", path) == path
     else:
         is_free = not runs.find_folders(folder)
@@ -86,7 +85,7 @@ def sweep_of(folder: Path) -> str:
 def _read_index(folder: Path) -> dict[str, Any]:
     """Read what was pulled into a folder before; of an index that is damaged what is whole."""
     try:
-        index = files.read_json(folder / INDEX)
+        index = files.read_json(folder / runs.PULLED)
     except UsageError:
         return {}
     if not isinstance(index, dict):
@@ -179,7 +178,7 @@ class _Pull:
         """Set aside the folder of a run, if it has one, so that it is in no mean."""
         entry = self.index.pop(id, None)
         if entry and (self.pulled.folder / entry["folder"]).is_dir():
-            aside = runs.set_aside(self.pulled.folder / entry["folder"], runs.DELETED)
+            aside = files.set_aside(self.pulled.folder / entry["folder"], runs.DELETED)
             self.pulled.set_aside.append(f"{entry['folder']}: {why}: set aside as {aside.name}")
 
     def _write_index(self, pause: float = 0) -> None:
@@ -187,7 +186,9 @@ class _Pull:
         if time.monotonic() - self.written < pause:
             return
         # A copy, since threads add to it meanwhile.
-        files.write_json(self.pulled.folder / INDEX, {"sweep": self.path, "runs": {**self.index}})
+        files.write_json(
+            self.pulled.folder / runs.PULLED, {"sweep": self.path, "runs": {**self.index}}
+        )
         self.written = time.monotonic()
 
 

@@ -23,8 +23,6 @@ from study.values import text
 MOST_MB = 64  # of a file, also unpacked; ours have a few
 MOST_STEPS = 1_000_000  # of a history; ours has a step an epoch
 PAGE = 10_000  # steps a request
-NEEDED = ("epoch", "test/loss", "test/accuracy")
-TEXTS = ("state", "cause", "device", "path", "kernels", "git_commit")  # of a summary
 # The last two are handed back, and wait for another agent.
 RUNNING = ("running", "pending", "preempting", "preempted")
 STATES = {"finished": runs.FINISHED} | dict.fromkeys(RUNNING, runs.RUNNING)
@@ -89,7 +87,7 @@ def _read_config(wandb_run: Any) -> Config:
     if unknown := [name for name in settings if name not in FIELDS and name != VARIANT]:
         raise UsageError(f"not a run of study: it has no settings named {', '.join(unknown)}")
     try:
-        config = Config.from_sweep(logger.drop_expanded_variant(settings))
+        config = Config.from_sweep(logger.settings_of(settings))
     except UsageError as error:
         raise UsageError("; ".join(str(error).splitlines())) from error
     missing = [name for name in FIELDS if name not in settings]
@@ -117,10 +115,10 @@ def _read_history(wandb_run: Any, config: Config) -> list[dict[str, float]]:
         if logged.keys().isdisjoint(METRICS):
             continue
         row = {k: v for k, v in logged.items() if not k.startswith("_") and finite(v)}
-        if missing := [name for name in NEEDED if name not in row]:
+        if missing := [name for name in schema.NEEDED if name not in row]:
             raise UsageError(
                 f"a row of its history has no finite {' and no '.join(missing)}: an epoch is logged"
-                f" in one call, with {', '.join(NEEDED)}"
+                f" in one call, with {', '.join(schema.NEEDED)}"
             )
         epoch = row["epoch"]
         if epoch != int(epoch) or epoch < 1:
@@ -213,7 +211,7 @@ def _is_allowed(name: str, value: Any) -> bool:
     """Whether a summary may hold a value: a text, a finite number or null, or the versions."""
     if name == "versions":
         return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-    if name in TEXTS:
+    if name in ("state", *schema.TEXTS):
         return value is None or isinstance(value, str)
     return value is None or isinstance(value, (str, bool)) or finite(value)
 

@@ -12,15 +12,15 @@ from study.tracking import client, tables
 ATTEMPTS, INTERVAL = 3, 2  # how often the server is asked, since it takes a moment; seconds
 
 
-def describe_missing(stored: Any, run: Run) -> str:
-    """Return what the server lacks of a trained run, or "". stored: the run as client.find_runs
-    returns it, or None."""
-    if stored is None:
+def describe_missing(on_server: Any, run: Run) -> str:
+    """Return what the server lacks of a trained run, or "". on_server: the run as
+    client.find_runs returns it, or None."""
+    if on_server is None:
         return "it has no such run"
-    summary, epochs = dict(stored.summary), len(run.history)
-    if stored.state != "finished":
-        return f"its state there is {stored.state}"
-    if stored.historyLineCount < epochs or summary.get("epoch", 0) < epochs:
+    summary, epochs = dict(on_server.summary), len(run.history)
+    if on_server.state != "finished":
+        return f"its state there is {on_server.state}"
+    if on_server.historyLineCount < epochs or summary.get("epoch", 0) < epochs:
         return f"{summary.get('epoch', 0)} of {epochs} epochs"
     if summary.get("state") != run.state:
         return "its summary"

@@ -288,11 +288,10 @@ class _Sync:
 
     def _end(self, opened: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:
         missing = packs.end(opened, results)
-        was_running = {run.path for run in self.found if run.state == runs.RUNNING}
         for run, result in zip(opened, results):
             if why := missing.get(run) or (isinstance(result, RunError) and run.unlogged):
                 self.outcome.left[str(run.folder)] = why
-            elif run.folder not in was_running:
+            elif run.folder not in self.opened:
                 self.outcome.uploaded += 1
             elif isinstance(result, RunError):
                 self.outcome.left[str(run.folder)] = str(result)

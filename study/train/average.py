@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-State = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
 
 class Average:
@@ -22,7 +22,7 @@ class Average:
     with; where there are none the tensors as they are.
     """
 
-    def __init__(self, live: State, decay: float | Tensor, values: State | None = None) -> None:
+    def __init__(self, live: Tensors, decay: float | Tensor, values: Tensors | None = None) -> None:
         self.live = {n: t for n, t in live.items() if t.is_floating_point()}
         self.decay = decay
         self.is_on = bool(decay > 0) if isinstance(decay, float) else bool((decay > 0).any())
@@ -61,10 +61,10 @@ class Average:
             self._set(own)
 
     @torch.no_grad()
-    def _set(self, values: State) -> None:
+    def _set(self, values: Tensors) -> None:
         for name, value in values.items():
             self.live[name].copy_(value)
 
-    def select(self, models: Sequence[int]) -> State:
+    def select(self, models: Sequence[int]) -> Tensors:
         """Return the averages of these models of a pack."""
         return {name: value[list(models)] for name, value in self.values.items()}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from study.config import Config
-from study.train import augment, data, seeds
+from study.train import bank, data, seeds
 
 
 class Batches:
@@ -54,18 +54,18 @@ class Batches:
     def _upload_bank(self, config: Config) -> Tensor:
         """Return the images on the device, uint8 [copies, N, C, H, W]: one copy after another, so
         that the host never holds them all."""
-        shape = (augment.count_copies(config), *self.dataset.train.images.shape)
-        bank = torch.empty(shape, dtype=torch.uint8, device=self.device)
-        for row, copy in zip(bank, augment.copies(config, self.dataset)):
+        shape = (bank.count_copies(config), *self.dataset.train.images.shape)
+        images = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        for row, copy in zip(images, bank.copies(config, self.dataset)):
             row.copy_(torch.from_numpy(copy))
-        return bank
+        return images
 
     def _upload_first_copies(self, configs: Sequence[Config]) -> Tensor | None:
-        """Return augment.first_copies of each seed, int64 [seeds, N]; None without augmentation."""
+        """Return bank.first_copies of each seed, int64 [seeds, N]; None without augmentation."""
         if configs[0].augment == "none":
             return None
         by_seed = {config.seed: config for config in configs}
-        rows = [augment.first_copies(by_seed[seed], self.dataset) for seed in self.seeds]
+        rows = [bank.first_copies(by_seed[seed], self.dataset) for seed in self.seeds]
         return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def _by_model(self, rows: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from study import locks, runs
 from study.config import Config
 from study.runs import Run
 from study.train import (
-    augment,
+    bank,
     data,
     devices,
     failures,
@@ -51,6 +51,11 @@ def initialized(config: Config) -> nn.Module:
     return networks.build(config)
 
 
+def per_channel(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return a statistic of each channel of an image on the scale of uint8, [C, 1, 1]."""
+    return torch.tensor(values, device=device, dtype=dtype).view(-1, 1, 1) * 255
+
+
 class Training:
     """A configuration being trained: its network, optimizer, data and history so far."""
 
@@ -58,7 +63,7 @@ class Training:
         self.config, self.device = config, device
         self.dtype = DTYPES[config.precision]
         self.dataset = data.load(config)
-        augment.prepare(config)
+        bank.prepare(config)
         self.network = initialized(config).to(device, self.dtype)
         self.network.to(memory_format=torch.channels_last)
         self.parameters: list[Tensor] = list(self.network.parameters())
@@ -70,8 +75,8 @@ class Training:
         self.history: list[dict[str, float]] = []
         self.test_logits: Tensor | None = None  # after the last epoch
         self.best = BestEpoch([[]], [None], len(self.dataset.test))
-        self.mean = self._per_channel(self.dataset.spec.mean)
-        self.std = self._per_channel(self.dataset.spec.std)
+        self.mean = per_channel(self.dataset.spec.mean, self.device, self.dtype)
+        self.std = per_channel(self.dataset.spec.std, self.device, self.dtype)
         self.labels = self._on_device(self.dataset.train.labels)
         self.steps = math.ceil(len(self.dataset.train) / config.batch_size)
 
@@ -104,7 +109,7 @@ class Training:
     def _train(self, epoch: int, callback: Callback) -> tuple[float, float]:
         """Pass over the training images once; the mean loss and accuracy (percent) during it."""
         config = self.config
-        images = self._on_device(augment.epoch_images(config, self.dataset, epoch))
+        images = self._on_device(bank.epoch_images(config, self.dataset, epoch))
         shuffle = seeds.generator(config.seed, seeds.ORDER, epoch)
         order = torch.randperm(len(images), generator=shuffle).to(self.device)
         loss_sum = torch.zeros((), device=self.device, dtype=self.dtype)
@@ -161,11 +166,6 @@ class Training:
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
-
-    def _per_channel(self, values: tuple[float, ...]) -> Tensor:
-        """A statistic on the scale of uint8, [1, C, 1, 1]."""
-        scaled = torch.tensor(values, device=self.device, dtype=self.dtype) * 255
-        return scaled.view(1, -1, 1, 1)
 
     def checkpoint(self) -> Checkpoint:
         """Return the run as it is now."""

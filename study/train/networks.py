@@ -28,7 +28,7 @@ def build(config: Config) -> nn.Module:
             or a timm backbone cannot do as asked (see backbones.build).
     """
     if config.network in ARCHITECTURES:
-        network: nn.Module = _planned(config, config.dropout)
+        network: nn.Module = _from_architecture(config, config.dropout)
     else:
         from study.train import backbones  # lazily: timm's import takes longer than torch's
 
@@ -44,7 +44,9 @@ def build_pack(configs: Sequence[Config]) -> Network:
     Raises:
         UsageError: as build.
     """
-    network = _planned(configs[0], [config.dropout for config in configs], copies=len(configs))
+    network = _from_architecture(
+        configs[0], [config.dropout for config in configs], copies=len(configs)
+    )
     for config in configs:
         config.check_parameters(count_parameters(network) // len(configs))
     return network
@@ -76,7 +78,9 @@ def build_each(configs: Iterable[Config]) -> dict[Config, int]:
     return totals
 
 
-def _planned(config: Config, dropout: float | Sequence[float], copies: int = 1) -> Network:
+def _from_architecture(
+    config: Config, dropout: float | Sequence[float], copies: int = 1
+) -> Network:
     architecture, spec = ARCHITECTURES[config.network], datasets.spec(config.dataset)
     channels, size, _ = spec.shape
     if size < (least := architecture.smallest):
@@ -118,8 +122,8 @@ def parameter_table(config: Config) -> dict[str, Any]:
 
 def shaping(config: Config) -> Config:
     """Return the settings that the network follows from, all others at their defaults."""
-    shaping = [name for name, field in FIELDS.items() if field.shapes_network]
-    return Config(**{name: getattr(config, name) for name in shaping})
+    names = [name for name, field in FIELDS.items() if field.shapes_network]
+    return Config(**{name: getattr(config, name) for name in names})
 
 
 @functools.lru_cache(maxsize=64)

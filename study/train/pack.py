@@ -25,7 +25,7 @@ from study.train import (
     schedule,
     seeds,
 )
-from study.train.average import Average, State
+from study.train.average import Average, Tensors
 from study.train.batches import Batches
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
@@ -78,10 +78,13 @@ class Pack:
             name: [t.shape for t in tensors] for name, tensors in states[0].items()
         }
         spec = self.dataset.spec
-        self.mean, self.std = self._per_channel(spec.mean), self._per_channel(spec.std)
+        self.mean = loop.per_channel(spec.mean, device, self.dtype)
+        self.std = loop.per_channel(spec.std, device, self.dtype)
         buffers = [dict(single.named_buffers()) for single in singles]
         self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
-        self.average = Average(self._live(), self._column("ema"), self._begun(singles, checkpoints))
+        self.average = Average(
+            self._live(), self._column("ema"), self._first_averages(singles, checkpoints)
+        )
         self.batches = Batches(self.configs, self.dataset, device)
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
         self.best = BestEpoch(
@@ -95,9 +98,9 @@ class Pack:
         rows = [torch.cat([t.detach().flatten().cpu() for t in tensors]) for tensors in models]
         return torch.stack(rows).to(self.device, self.dtype)
 
-    def _begun(
+    def _first_averages(
         self, singles: Sequence[torch.nn.Module], checkpoints: Sequence[Checkpoint | None]
-    ) -> State:
+    ) -> Tensors:
         """Return the averages to begin with where checkpoints have some, of the other models the
         networks' own."""
         if not any(checkpoint and checkpoint.average for checkpoint in checkpoints):
@@ -112,7 +115,7 @@ class Pack:
             name: self._rows([[state[name]] for state in states]) for name in rest
         }
 
-    def _live(self) -> State:
+    def _live(self) -> Tensors:
         """Return what steps change in place, without the optimizer's state: [models, ...] each."""
         models = len(self.configs)
         live = {WEIGHTS: self.weights.detach()}
@@ -151,7 +154,7 @@ class Pack:
             precision=configs[0].precision,
             noise=self.noise,
             mean=self.mean,
-            deviation=self.std,
+            std=self.std,
             smoothing=self.smoothing,
         )
         self.test_logits: Tensor | None = None  # after the last epoch
@@ -160,11 +163,6 @@ class Pack:
         """A field of the configurations as numbers, [models, 1]."""
         values = [[float(getattr(config, name))] for config in self.configs]
         return torch.tensor(values, device=self.device, dtype=self.dtype)
-
-    def _per_channel(self, values: tuple[float, ...]) -> Tensor:
-        """A statistic on the scale of uint8, [C, 1, 1]."""
-        scaled = torch.tensor(values, device=self.device, dtype=self.dtype) * 255
-        return scaled.view(-1, 1, 1)
 
     # One epoch.
 
@@ -354,12 +352,12 @@ class Pack:
         network = self._network_state(self.weights.detach()) | self._buffers()
         return {name: network[name] for name in self.network.state_dict()}, state
 
-    def average_state(self) -> State:
+    def average_state(self) -> Tensors:
         """Return the averages, where a model has one, in the form of `state`."""
         values = {name: value.cpu() for name, value in self.average.values.items()}
         return (self._network_state(values.pop(WEIGHTS)) | values) if values else {}
 
-    def _network_state(self, weights: Tensor) -> State:
+    def _network_state(self, weights: Tensor) -> Tensors:
         return dict(zip(self.names, _split(weights.cpu(), self.shapes)))
 
     def _buffers(self) -> dict[str, Tensor]:

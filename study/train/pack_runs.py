@@ -16,7 +16,7 @@ from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.runs import Run
 from study.train import (
-    augment,
+    bank,
     data,
     devices,
     failures,
@@ -93,7 +93,7 @@ def train(
                     raise
                 member.failure, member.ended = RunError(str(error)), True
         data.load(configs[0])
-        augment.prepare(configs[0])
+        bank.prepare(configs[0])
         active = [member for member in members if not member.ended]
         if active:
             count = packing.count_packs(active[0].config, len(active), picked, share)

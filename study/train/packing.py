@@ -6,7 +6,7 @@ import torch
 
 from study.architectures import ARCHITECTURES
 from study.config import SHARED, Config
-from study.train import augment, data, devices, networks
+from study.train import bank, data, devices, networks
 from study.train.pack import Pack
 
 PACK_SIZE = 64  # runs of a pack by default: from 32 on each takes as long
@@ -65,7 +65,7 @@ def _roughly(config: Config, models: int) -> float:
     images."""
     width = 2 if config.precision == "float64" else 1
     activations = networks.parameter_table(config)["activations_mb"] * networks.MEGABYTE
-    images = data.load(config).train.images.nbytes * augment.count_copies(config)
+    images = data.load(config).train.images.nbytes * bank.count_copies(config)
     return models * config.batch_size * activations * width + images
 
 

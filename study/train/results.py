@@ -1,4 +1,4 @@
-"""The files that a run writes at its begin and its end, whichever way it was trained."""
+"""The files that a run writes at its beginning and its end, whichever way it was trained."""
 
 from pathlib import Path
 from typing import Any

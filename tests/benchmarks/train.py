@@ -32,7 +32,7 @@ import yaml
 
 from study import datasets, files, runs
 from study.config import Config
-from study.train import augment, devices, provenance
+from study.train import bank, devices, provenance
 from tests.benchmarks.floor import floor
 from tests.benchmarks.processes import Cost, timed
 from tests.wandb_server import Server
@@ -130,7 +130,7 @@ def main(
     plan = Plan(dataset, network, norms, seeds, epochs, augmented)
     measured = [Way(name, planned(name, plan)) for name in ways or _default_ways()]
     began = time.perf_counter()
-    augment.prepare(plan.config())  # of which no way is charged
+    bank.prepare(plan.config())  # of which no way is charged
     found: dict[str, Any] = {"bank_seconds": round(time.perf_counter() - began, 1)}
     found["loaders"] = _loader_trial(plan) if any(way.name == "plain" for way in measured) else {}
     for _ in range(repeats):

@@ -70,7 +70,7 @@ def test_the_best_are_first_and_those_without_a_figure_last():
     study = grouping.gather(
         {"mine": [*spread(Config(), 99.1), *spread(Config(norm="layer"), 99.3), *broken]}
     )
-    assert [variant.label for variant in study.ranked()] == ["LN", "BN", "GN"]
+    assert [variant.label for variant in study.ranked] == ["LN", "BN", "GN"]
 
 
 def losses(config: Config, accuracy: float, loss: float) -> runs.Run:
@@ -87,7 +87,7 @@ def test_the_sweeps_own_metric_ranks_in_its_direction():
     for name, goal in (("val/loss", False), ("val/accuracy", True), ("test/accuracy", False)):
         plan = Plan("mine", "grid", Metric(name, goal, None), "")
         study = grouping.gather({"mine": sweep}, {"mine": plan})
-        best[name] = study.ranked()[0].config.lr
+        best[name] = study.ranked[0].config.lr
         assert study.metric is plan.metric
     assert best == {"val/loss": 1.0, "val/accuracy": 0.05, "test/accuracy": 1.0}
 
@@ -98,10 +98,10 @@ def test_a_metric_that_runs_lack_and_two_that_differ_rank_nothing():
     assert grouping.gather({"mine": bare}, {"mine": plan}).metric == default_metric(False)
     one, two = [losses(Config(holdout=100), 99.3, 0.05)], [losses(Config(holdout=100), 99.2, 0.04)]
     same = grouping.gather({"one": one, "two": two}, {"one": plan, "two": plan})
-    assert same.metric is plan.metric and same.ranked()[0].sweep == "two"
+    assert same.metric is plan.metric and same.ranked[0].sweep == "two"
     other = dataclasses.replace(plan, metric=Metric("train/loss", False, None))
     mixed = grouping.gather({"one": one, "two": two}, {"one": plan, "two": other})
-    assert mixed.metric == default_metric(True) and mixed.ranked()[0].sweep == "one"
+    assert mixed.metric == default_metric(True) and mixed.ranked[0].sweep == "one"
 
 
 def test_the_metric_heads_the_report(made, tmp_path, quick):

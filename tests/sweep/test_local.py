@@ -11,7 +11,8 @@ import pytest
 from tqdm import tqdm
 
 from study import files, forks, planned, runs
-from study.sweep import jobs, local, methods, spec, worker
+from study.sweep import job as jobs
+from study.sweep import job_queue, local, methods, spec, worker
 from study.tracking import marks
 from study.train import loop
 from tests.conftest import without_times
@@ -175,11 +176,11 @@ def test_a_killed_worker_leaves_whole_runs_whole(tiny_run, tmp_path):
     """Also where it died while it wrote their W&B runs, or in a pack of which they had ended."""
     there, missing = tmp_path / "there", tmp_path / "missing"
     shutil.copytree(tiny_run.path, there)
-    whole = worker.Task(tiny_run.config, "there", there)
-    going = worker.Task(dataclasses.replace(tiny_run.config, seed=2), "missing", missing)
+    whole = jobs.Task(tiny_run.config, "there", there)
+    going = jobs.Task(dataclasses.replace(tiny_run.config, seed=2), "missing", missing)
     ends = {}
     for tasks, trains in (([whole], False), ([whole, going], True)):
-        job = worker.Job(tuple(tasks), "mine", "mine", "cpu", 1, "offline", trains=trains)
+        job = jobs.Job(tuple(tasks), "mine", "mine", "cpu", 1, "offline", trains=trains)
         dying = worker.Worker(job, [None] * len(tasks), 0, tqdm(disable=True))
         dying.process.kill()
         ends[trains] = []
@@ -260,7 +261,7 @@ def test_an_interrupt_is_one_line(sweep, tmp_path):
 def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path):
     plan = spec.read(sweep, ["seed=" + ",".join(map(str, range(25))), "norm=batch"])
     search = methods.search_of(plan, tmp_path / "out")
-    queue = jobs.JobQueue(search, tmp_path / "out", 0, plan.configs[:3])
+    queue = job_queue.JobQueue(search, tmp_path / "out", 0, plan.configs[:3])
     queue.log_after_pack(queue._tasks(plan.configs[3:]))
     sizes = []
     while work := queue.next_logging(free=2):
@@ -271,35 +272,35 @@ def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path)
     assert sizes[2:] == [(11, True), (6, True), (3, True), (1, True), (1, True)]
     queue.log_after_pack(queue._tasks(plan.configs))
     job, _ = queue.next_logging(free=1)
-    assert len(job.tasks) == jobs.LOGGED_AT_ONCE
+    assert len(job.tasks) == job_queue.LOGGED_AT_ONCE
 
 
 def test_a_picture_that_a_pack_left_out_is_drawn_before_its_run_is_logged(tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run.path, folder)
     (folder / runs.GRID).unlink()
-    task = worker.Task(tiny_run.config, "mine", folder)
-    job = worker.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
-    worker._record(task, job, 0, pipe=None)
+    task = jobs.Task(tiny_run.config, "mine", folder)
+    job = jobs.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
+    jobs._record(task, job, 0, pipe=None)
     assert marks.is_recorded(folder)
     assert (folder / runs.GRID).read_bytes() == (tiny_run.path / runs.GRID).read_bytes()
 
 
 def _run_where_wandb_has_ended(job, pipe):
     os.environ["WANDB_SERVICE"] = "3-1-unix-/nowhere"  # as a notebook leaves it that used wandb
-    worker._run_job(job, pipe)
+    jobs.run_job(job, pipe)
 
 
 def test_a_worker_does_without_the_wandb_of_what_started_it(tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run.path, folder)
-    task = worker.Task(tiny_run.config, "mine", folder)
-    job = worker.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
+    task = jobs.Task(tiny_run.config, "mine", folder)
+    job = jobs.Job((task,), "mine", "mine", "cpu", 1, "offline", trains=False)
     context = forks.context(worker.PRELOAD)
     ours, theirs = context.Pipe()
     process = context.Process(target=_run_where_wandb_has_ended, args=(job, theirs))
     process.start()
-    assert ours.recv() == worker.Message("end", 0, None)  # no warning before it
+    assert ours.recv() == jobs.Message("end", 0, None)  # no warning before it
     process.join()
     assert marks.is_recorded(folder)
 

@@ -7,8 +7,9 @@ from study import runs, schema
 from study.config import Config
 from study.metrics import Metric
 from study.sweep import progress, worker
-from study.sweep.progress import Progress
-from study.sweep.worker import Job, Message, PipeCallback, Task, Worker
+from study.sweep.job import Job, Message, PipeCallback, Task
+from study.sweep.progress import TerminalProgress
+from study.sweep.worker import Worker
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def made(monkeypatch, tmp_path):
 
 
 def test_a_line_of_each_worker_once_its_pace_is_known_then_every_thirty_seconds(clock, made, capfd):
-    shown = Progress(epochs=8, runs=2, position=2, quiet=True, metric=None)
+    shown = TerminalProgress(epochs=8, runs=2, position=2, quiet=True, metric=None)
     workers = [made(slot) for slot in range(2)]
     assert capfd.readouterr().err == "2 runs, 8 epochs, 2 at once\n"
-    Progress(epochs=1, runs=1, position=1, quiet=True, metric=None)
+    TerminalProgress(epochs=1, runs=1, position=1, quiet=True, metric=None)
     assert capfd.readouterr().err == "1 run, 1 epoch, 1 at once\n"
     shown.report(workers)
     clock.seconds = 10
@@ -87,7 +88,7 @@ def test_a_worker_says_the_sweeps_own_metric(made):
 
 
 def test_a_pack_is_as_far_as_all_its_runs(clock, made, capfd):
-    shown = Progress(epochs=12, runs=3, position=1, quiet=True, metric=None)
+    shown = TerminalProgress(epochs=12, runs=3, position=1, quiet=True, metric=None)
     pack = made(count=3)
     for clock.seconds, share in ((5, 0.25), (12.5, 0.5)):
         pack._show_message(Message("batch", 0, (1, share, 1.5, 60.0)))
@@ -117,7 +118,7 @@ def test_a_pack_goes_on_telling_how_far_it_is_when_its_first_run_has_ended(made)
 
 
 def test_a_run_that_stopped_early_leaves_less_to_do(clock, made, tmp_path, capfd):
-    shown = Progress(epochs=8, runs=2, position=1, quiet=True, metric=None)
+    shown = TerminalProgress(epochs=8, runs=2, position=1, quiet=True, metric=None)
     config = Config(epochs=4)
     row = {"epoch": 1, "train/loss": 0.6, "train/accuracy": 79.0, "test/loss": 0.5}
     row |= {"test/accuracy": 80.0, "lr": 0.1, "seconds": 1.0}

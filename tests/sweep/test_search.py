@@ -19,7 +19,7 @@ from study import files, runs, schema, search_record
 from study.config import Config
 from study.errors import DamagedError, RunError, UsageError
 from study.sweep import bayes, leases, local, spec, storages, trials
-from study.sweep.jobs import JobQueue
+from study.sweep.job_queue import JobQueue
 from study.sweep.methods import search_of
 from study.sweep.search import Search
 from study.sweep.sweep import Sweep

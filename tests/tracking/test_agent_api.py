@@ -57,10 +57,10 @@ def test_a_cancelled_sweep_stops_the_run_and_a_deleted_one_lets_it_end(wandb):
 
     for answer, stops in ((lambda *_: [{"type": "exit"}], True), (deleted, False)):
         agent = agent_api.Agent(None, SWEEP)
-        agent.suggestion = agent_api.Suggestion("a", {})
+        agent.assignment = agent_api.Assignment("a", {})
         wandb("_agent_heartbeat", answer)
         agent.heartbeat()
-        assert agent.exited and agent.suggestion.stop_requested.is_set() == stops
+        assert agent.exited and agent.assignment.stop_requested.is_set() == stops
 
 
 def test_a_stop_arrives_though_heartbeats_failed_before(wandb, monkeypatch, caplog):
@@ -68,9 +68,9 @@ def test_a_stop_arrives_though_heartbeats_failed_before(wandb, monkeypatch, capl
     answers = [["odd"], ["odd"], [], [{"type": "stop"}]]
     wandb("_agent_heartbeat", lambda *_: answers.pop(0) if answers else [])
     agent = agent_api.Agent(None, SWEEP)
-    agent.suggestion = agent_api.Suggestion("a", {})
+    agent.assignment = agent_api.Assignment("a", {})
     with agent_api.heartbeats([agent]):
-        assert agent.suggestion.stop_requested.wait(10)
+        assert agent.assignment.stop_requested.wait(10)
     [message] = caplog.messages
     assert "a heartbeat to the sweep failed" in message and "TypeError" in message
 

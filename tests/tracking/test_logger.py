@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 from pathlib import Path
 from types import SimpleNamespace
@@ -5,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from study import runs
+from study.config import Config
 from study.tracking import logger
 
 
@@ -62,6 +64,14 @@ def test_rows_are_logged_as_they_are_and_none_twice():
     rows = [{"epoch": epoch, "gradient/norm": epoch / 2} for epoch in (1, 2, 3)]
     logger.log_rows(wandb_run, rows)
     assert logged == [(2, rows[1]), (3, rows[2])]
+
+
+def test_the_settings_of_a_run_are_those_that_the_file_has():
+    """W&B's third step of 0.1 is 0.30000000000000004, and the run would be no planned one."""
+    swept = {"dropout": 0.1 * 3, "lr": 0.12345678901234567, "norm": "batch", "variant": "l1=0.1"}
+    assert logger.settings_of(swept) == swept | {"dropout": 0.3}
+    complete = dataclasses.asdict(Config()) | {"variant": "l1=0.1"}
+    assert logger.settings_of(complete) == dataclasses.asdict(Config())
 
 
 def test_what_we_rely_on_in_wandb():

@@ -101,7 +101,7 @@ def test_the_steps_are_a_table_as_on_the_page(made, tmp_path, quick):
     [part] = report.comparisons
     [section] = [each for each in panels._sections(LOG, report) if each.title == "Step by step"]
     row = "| 1 | the bare network |  | 99 | 7,684 | 1 | 99.40 |"
-    assert row in section.words and row in page.rows_of(part.steps)
+    assert row in section.words and row in page.markdown_table(part.steps)
     page.render(report, tmp_path / "out")
     assert row in (tmp_path / "out/report.md").read_text()
     assert "<td>the bare network</td>" in (tmp_path / "out/index.html").read_text()

@@ -10,7 +10,7 @@ from study import files, runs
 from study.config import Config
 from study.report import grouping
 from study.report.build import build_report
-from study.tracking import marks, pull, trained
+from study.tracking import marks, recording
 from tests.report import conftest
 from tests.report.conftest import curve
 from tests.wandb_server import Server
@@ -113,7 +113,7 @@ def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
     made(Config(norm="none", seed=1), curve(50, 3), state=runs.FAILED)
     for run in runs.find(tmp_path / "runs/mine"):
         if run.done:
-            trained.record(run, "mine", "norm-study")  # as `study sweep` does offline
+            recording.record(run, "mine", "norm-study")  # as `study sweep` does offline
     assert not server.runs
     code, printed = publish("--target", "99.4")
     assert code == 0, printed
@@ -221,7 +221,7 @@ def test_again_and_elsewhere_the_same_report_is_updated(server, made, publish, t
 def test_sweeps_of_one_name_have_a_report_each(server, made, publish, tmp_path):
     variant(made, 99.4)
     for sweep in ("first", "second"):
-        files.write_json(tmp_path / "runs/mine" / pull.INDEX, {"sweep": f"lab/theirs/{sweep}"})
+        files.write_json(tmp_path / "runs/mine" / runs.PULLED, {"sweep": f"lab/theirs/{sweep}"})
         code, _ = publish("--project", "norm-study")
         assert code == 0
     assert sorted(run.group for run in server.runs.values() if run.job_type == "report") == [
@@ -246,8 +246,8 @@ def test_pulled_runs_are_published_where_they_are(server, made, publish):
 
 def test_what_wandb_sync_has_uploaded_is_not_uploaded_again(server, made, publish):
     run = runs.read(made(Config(), curve(99, 3)))
-    trained.record(run, "mine", "norm-study")
-    synced = trained.run_id("mine", run)
+    recording.record(run, "mine", "norm-study")
+    synced = recording.run_id("mine", run)
     server.add_run(None, {}, run.history, id=synced, project="norm-study")
     code, printed = publish()
     assert code == 0 and "uploaded" not in printed, printed

@@ -100,7 +100,7 @@ def test_a_damaged_folder_is_fetched_anew_as_its_message_says(client, tmp_path, 
 def test_sweeps_of_one_name_are_pulled_apart(tmp_path):
     folder = pull._folder(tmp_path, "norms: 1", "team/study/abc")
     assert folder == tmp_path / "norms__1"
-    files.write_json(folder / pull.INDEX, {"sweep": "team/study/abc", "runs": {}})
+    files.write_json(folder / runs.PULLED, {"sweep": "team/study/abc", "runs": {}})
     assert pull._folder(tmp_path, "norms: 1", "team/study/abc") == folder
     assert pull._folder(tmp_path, "norms: 1", "team/study/def").name == "norms__1-def"
 
@@ -231,7 +231,7 @@ def test_a_damaged_index_is_no_more_than_a_first_pull(client, tmp_path, content)
     sweep = client.add_sweep(sweep_text(seed=1))
     run = whole(client, sweep)
     (tmp_path / "elsewhere").mkdir()
-    files.write_text(tmp_path / sweep.id / pull.INDEX, content.replace("ID", run.id))
+    files.write_text(tmp_path / sweep.id / runs.PULLED, content.replace("ID", run.id))
     assert pull.pull(sweep.path, tmp_path).fetched == 1
     assert pull.pull(sweep.path, tmp_path).unchanged == 1
 

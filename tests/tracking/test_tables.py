@@ -1,4 +1,4 @@
-"""How many rows of a table have their picture; the tables themselves: test_trained.py."""
+"""How many rows of a table have their picture; the tables themselves: test_recording.py."""
 
 import pytest
 

@@ -1,13 +1,9 @@
-import multiprocessing
-import shutil
-
 import numpy as np
 import pytest
 
 from study import datasets
-from study.config import FIELDS, Config
-from study.errors import UsageError
-from study.train import augment, data, provenance
+from study.config import FIELDS
+from study.train import augment, data
 
 
 def test_every_policy_is_a_setting():
@@ -80,24 +76,6 @@ def test_the_jitter_changes_brightness_by_a_tenth_at_most():
     assert 89 <= min(middles) < 94 and 106 < max(middles) <= 111
 
 
-def test_an_epoch_mixes_the_copies_and_a_run_sees_each_once():
-    config = Config(augment="affine", epochs=3, holdout=100, seed=1)
-    augment.prepare(config)
-    dataset = data.load(config)
-    epochs = [augment.epoch_images(config, dataset, epoch) for epoch in (1, 2, 3)]
-    copies = [
-        augment.augmented("digits", "affine", copy)[dataset.train_indices] for copy in range(3)
-    ]
-    share = [(epochs[0] == copy).all((1, 2, 3)).mean() for copy in copies]
-    assert all(0.2 < x < 0.5 for x in share)
-    for i in range(len(dataset.train)):
-        assert {e[i].tobytes() for e in epochs} == {c[i].tobytes() for c in copies}
-    other = augment.epoch_images(
-        Config(augment="affine", epochs=3, holdout=100, seed=2), dataset, 1
-    )
-    assert (other != epochs[0]).any()
-
-
 def test_a_border_is_black_or_a_reflection():
     """A light image gets dark borders from the one, and none from the other."""
     light = np.full((32, 32, 3), 200, np.uint8)
@@ -106,52 +84,3 @@ def test_a_border_is_black_or_a_reflection():
         copies = [transform(image=light)["image"] for _ in range(20)]
         assert any((copy == 0).any() for copy in copies) == dark
         assert {copy.shape for copy in copies} == {light.shape}
-
-
-def test_a_longer_run_extends_the_bank(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    augment.prepare(Config(augment="crop_flip", epochs=1))
-    [first] = tmp_path.glob("*/*.npy")
-    made = first.stat().st_mtime_ns
-    augment.prepare(Config(augment="crop_flip", epochs=2))
-    assert len(list(tmp_path.glob("*/*.npy"))) == 2
-    assert first.stat().st_mtime_ns == made
-    first.write_bytes(first.read_bytes()[:1000])  # a damaged copy is made again
-    augment.prepare(Config(augment="crop_flip", epochs=2))
-    np.testing.assert_array_equal(np.load(first), augment.augmented("digits", "crop_flip", 0))
-
-
-def test_another_release_of_opencv_has_a_bank_of_its_own(monkeypatch):
-    import cv2
-
-    version = augment.opencv_version()
-    assert version.startswith(cv2.__version__)
-    assert provenance.versions()["opencv"] == version
-    before = augment.folder("digits", "rotate7")
-    monkeypatch.setattr(augment, "opencv_version", lambda: "4.11.0.86")
-    assert augment.folder("digits", "rotate7") != before
-
-
-def test_a_worker_that_may_have_no_children_makes_copies_itself(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    monkeypatch.setattr(augment, "SMALL", 0)
-    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
-    augment.prepare(Config(augment="rotate7", epochs=2))
-    assert len(list(tmp_path.rglob("*.npy"))) == 2
-
-
-def test_a_bank_over_the_limit_or_the_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
-    config = Config(augment="rotate7", epochs=2)
-    monkeypatch.setenv("STUDY_CACHE_GB", "0.001")
-    with pytest.raises(UsageError, match=r"augment=rotate7.*over the limit.*STUDY_CACHE_GB"):
-        augment.prepare(config)
-    monkeypatch.setenv("STUDY_CACHE_GB", "much")
-    with pytest.raises(UsageError, match="STUDY_CACHE_GB=much"):
-        augment.prepare(config)
-    monkeypatch.delenv("STUDY_CACHE_GB")
-    little = shutil._ntuple_diskusage(10**9, 10**9, 10**6)
-    monkeypatch.setattr(augment.shutil, "disk_usage", lambda _: little)
-    with pytest.raises(UsageError, match=r"0\.00 GB free: make room, or point STUDY_CACHE"):
-        augment.prepare(config)
-    assert not list(tmp_path.glob("*/*.npy"))

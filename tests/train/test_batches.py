@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from study.config import Config
-from study.train import augment, data, seeds
+from study.train import bank, data, seeds
 from study.train.batches import Batches
 
 
@@ -15,7 +15,7 @@ def check(batches: Batches, configs: list[Config]) -> None:
         order, copies = batches.of_epoch(epoch)
         seen = batches.images(order, copies)
         for model, config in enumerate(configs):
-            expected = augment.epoch_images(config, batches.dataset, epoch)
+            expected = bank.epoch_images(config, batches.dataset, epoch)
             drawn = seeds.generator(config.seed, seeds.ORDER, epoch)
             due = torch.randperm(len(expected), generator=drawn)
             assert torch.equal(order[:, model], due)
@@ -31,7 +31,7 @@ def test_each_model_sees_the_images_of_its_seed(policy):
         Config(dataset="digits", augment=policy, epochs=2, holdout=100, seed=seed, lr=lr)
         for seed, lr in [(3, 0.1), (1, 0.1), (3, 0.2)]
     ]
-    augment.prepare(configs[0])
+    bank.prepare(configs[0])
     batches = Batches(configs, data.load(configs[0]), torch.device("cpu"))
     check(batches, configs)
     batches.select(configs[1:2])

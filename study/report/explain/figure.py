@@ -38,7 +38,9 @@ def write(folder: Path) -> list[SavedFigure]:
     """
     files.check_writable(folder)
     figures = [describe(example) for example in EXAMPLES]
-    names = [f"{figure.name}.{kind}" for figure in figures for kind in drawing.KINDS] + [WORKBOOK]
+    names = [f"{figure.name}.{kind}" for figure in figures for kind in drawing.FILE_KINDS] + [
+        WORKBOOK
+    ]
     kept = files.cache_folder() / f"norms-{_version()}"
     if all((kept / name).is_file() for name in names):
         _copy(names, kept, folder)

@@ -36,7 +36,7 @@ STYLE: "dict[RcKeyType, Any]" = {
     "grid.alpha": 0.25,
     "savefig.dpi": 150,
 }
-KINDS = (*rendering.KINDS, "csv")  # the files of a figure
+FILE_KINDS = (*rendering.KINDS, "csv")  # the files of a figure
 FEW_BANDS = 4
 MARKED = 8  # markers on a curve, about
 BESIDE = 16  # points between the axes and the labels beside them
@@ -121,11 +121,11 @@ def draw_beyond(axes: Axes, x: float, values: Iterable[float], colour: str) -> N
     """Draw a triangle at the edge of the vertical axis that values leave."""
     low, high = axes.get_ylim()
     finite = [value for value in values if np.isfinite(value)]
-    for edge, marker, left in (
+    for edge, marker, beyond in (
         (low, "v", any(value < low for value in finite)),
         (high, "^", any(value > high for value in finite)),
     ):
-        if left:
+        if beyond:
             axes.plot(x, edge, marker, color=colour, markersize=5, clip_on=False, zorder=4)
 
 

@@ -112,7 +112,7 @@ class Forest:
 
 def forest(study: Study) -> Forest:
     """The best variants, each kind on an axis made for those that come close to its best."""
-    rest = [variant for variant in study.ranked() if variant not in study.shown]
+    rest = [variant for variant in study.ranked if variant not in study.shown]
     best = {*study.shown, *rest[: MOST_ROWS - SHOWN]}
     families = [
         [each for each in family if each in best and each.values(study.rank_key)]
@@ -204,8 +204,8 @@ def _draw_row(axes: Axes, drawn: Panel, row: Row, y: int) -> None:
     axes.plot(score.mean, y, row.look.marker, color=colour, markersize=5.5)
     if row.has_interval:
         axes.plot([score.low, score.high], [y, y], color=colour, linewidth=1.6)
-    for left, edge, marker in zip(drawn.beyond(row), (drawn.low, drawn.high), "<>"):
-        if left:
+    for is_beyond, edge, marker in zip(drawn.beyond(row), (drawn.low, drawn.high), "<>"):
+        if is_beyond:
             axes.plot(edge, y, marker, color=colour, markersize=6, clip_on=False)
 
 

@@ -30,7 +30,7 @@ Trace = dict[str, Any]
 # whether traces are of a variant by their name, which the page's legend switches off and the page
 # colours otherwise; `curves`: whether its lines may be smoothed, and `digits` of their values. What
 # a trace of a variant is says its `meta`: MEAN, SPREAD or MARK; `ids`: the variants of its points.
-Graph = dict[str, Any]
+Plot = dict[str, Any]
 MEAN, SPREAD, MARK = "mean", "spread", "mark"
 GREY = styles.GREY.colour
 
@@ -45,7 +45,7 @@ def plotly() -> str:
 
 def build(
     study: Study, figures: Sequence[SavedFigure], target: float | None = None
-) -> dict[str, Graph]:
+) -> dict[str, Plot]:
     """Build the graphs, by the names of the figures in whose place they stand."""
     windows = {figure.name: figure.window for figure in figures if figure.window}
     graphs = {}
@@ -87,7 +87,7 @@ def looks() -> list[dict[str, str]]:
     return [{"color": look.colour, "dash": look.dash, "symbol": look.symbol} for look in nth]
 
 
-def _curves(study: Study, graph: curves.Graph) -> Graph:
+def _curves(study: Study, graph: curves.Graph) -> Plot:
     behind: list[Trace] = [_grey_curves(study, graph)] if graph.hidden else []
     lines: list[Trace] = []
     labels = []
@@ -198,12 +198,12 @@ def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> l
     """Triangles at the edges that values leave, which are shown under the pointer."""
     low, high = window
     traces = []
-    for edge, symbol, left in (
+    for edge, symbol, beyond in (
         (low, "triangle-down", [value for value in values if value < low]),
         (high, "triangle-up", [value for value in values if value > high]),
     ):
-        if left:
-            values_left = ", ".join(f"{value:.6g}" for value in left)
+        if beyond:
+            shown = ", ".join(f"{value:.6g}" for value in beyond)
             traces.append(
                 {
                     "meta": MARK,
@@ -213,7 +213,7 @@ def _beyond(x: float, values: Iterable[float], look: Style, window: Window) -> l
                     "cliponaxis": False,
                     "showlegend": False,
                     "marker": {"color": look.colour, "symbol": symbol, "size": 8},
-                    "hovertemplate": f"beyond the axis: {values_left}<extra></extra>",
+                    "hovertemplate": f"beyond the axis: {shown}<extra></extra>",
                 }
             )
     return traces
@@ -237,7 +237,7 @@ def _grey_curves(study: Study, graph: curves.Graph) -> Trace:
     }
 
 
-def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) -> Graph:
+def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) -> Plot:
     """Points by family, as in the picture; their variants are named under the pointer."""
     points, stopped = response.points_on(study, axis), response.stopped_on(study, axis)
     others = [other.name for other in varied if other != axis]
@@ -288,7 +288,7 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
     return {"data": behind + traces, "layout": layout, "labels": [], "toggles": False}
 
 
-def _tradeoff(study: Study, window: Window) -> Graph:
+def _tradeoff(study: Study, window: Window) -> Plot:
     """Variants as points with their intervals: a trace for each with a look, one for the rest."""
     known = [variant for variant in study.order if variant.values(TEST)]
     log = tradeoff.is_log([variant.parameters["total"] for variant in known])

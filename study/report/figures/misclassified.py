@@ -129,8 +129,8 @@ def _misclassified_images(variants: Sequence[Variant]) -> dict[int, _Image]:
 
 def _usual(variant: Variant) -> set[int] | None:
     """The images that most seeds of a variant get wrong; None where no seed kept them."""
-    kept = [run.misclassified() for run in variant.runs if run.has(runs.MISCLASSIFIED)]
-    times = Counter(int(i) for wrong in kept for i in wrong.index)
+    kept = variant.wrong.values()
+    times = Counter(int(i) for wrong in kept for i in wrong)
     return {i for i, n in times.items() if 2 * n > len(kept)} if kept else None
 
 

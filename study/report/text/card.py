@@ -9,7 +9,6 @@ import numpy as np
 from study.config import Config
 from study.report.axis import varying
 from study.report.text import pairs
-from study.report.text.findings import MOST_FAMILIES
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
 from study.report.words import format_p, in_words, listed
@@ -54,11 +53,9 @@ class Card:
 
 def cards(study: Study, compared: Sequence[Pair]) -> list[Card]:
     """Build a card for each kind that the findings rank."""
-    several = [family for family in study.families if len(family) > 1]
-    ranked = several[:MOST_FAMILIES] or study.families[:1]
     made = [
         _card(study, family, [pair for pair in compared if pair.one is family[0]])
-        for family in ranked
+        for family in study.compared_families
     ]
     if words := _reductions(study.shown):
         made[0] = dataclasses.replace(made[0], measured=f"{made[0].measured} {words}")

@@ -23,7 +23,6 @@ from study.runs import ENDED_EARLY, FINISHED
 from study.values import count
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
-MOST_FAMILIES = 2  # kinds of variants whose best are compared in sentences
 MOST_FINDINGS = 12
 EFFECTS = "figures/effects.csv"
 
@@ -52,8 +51,7 @@ def summarize(
     first: findings that stand before these, and count among the twelve. grid: the effects of the
     settings, where the variants are a complete grid.
     """
-    several = [family for family in study.families if len(family) > 1]
-    ranked = several[:MOST_FAMILIES] or study.families[:1]
+    ranked = study.compared_families
     findings: list[Finding | None] = [*first]
     for family in ranked:
         with_best = [pair for pair in compared if pair.one is family[0]]
@@ -258,7 +256,7 @@ def _size(study: Study) -> Finding | None:
 
 
 def _augmented(study: Study) -> Finding | None:
-    """What the seeds of augmented runs share (see augment.epoch_copies)."""
+    """What the seeds of augmented runs share (see bank.epoch_copies)."""
     policies = sorted({variant.config.augment for variant in study.variants} - {"none"})
     if not policies:
         return None
@@ -291,7 +289,7 @@ def _curves_file(study: Study) -> str:
 def _lambdas(study: Study) -> Finding | None:
     """What the best L1 lambda of each network and reduction would be in the other reduction."""
     best: dict[tuple[str, str], Config] = {}
-    for variant in study.ranked():
+    for variant in study.ranked:
         config = variant.config
         if config.l1 and datasets.is_known(config.dataset):
             best.setdefault((config.network, config.l1_reduction), config)

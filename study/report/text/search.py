@@ -37,13 +37,13 @@ def summarize(study: Study) -> Search | None:
     record = _record(study)
     if len(study.variants) < 2 or not record or record.method not in METHODS or not record.metric:
         return None
-    best = shlex.quote(str(study.ranked()[0].runs[0].path))
+    best = shlex.quote(str(study.ranked[0].runs[0].path))
     return Search(_sentences(study, record), f"study rerun {best} --seeds {SEEDS}")
 
 
 def _sentences(study: Study, record: SearchRecord) -> list[str]:
     """What the best was chosen on, among how many, how it tests, and who drew them."""
-    best = study.ranked()[0]
+    best = study.ranked[0]
     chosen, test = best.last(study.rank_key), best.last(TEST)
     states = Counter(run.state for run in study.all)
     words = {STOPPED: "stopped early", FAILED: "failed"}

@@ -8,7 +8,7 @@ from study.train.kernels.shared import PLAIN
 
 @triton.jit(do_not_specialize=[*PLAIN, "step", "over"], do_not_specialize_on_alignment=["images"])
 def gather(
-    images, places, x, mean, deviation, N, step, over,
+    images, places, x, mean, std, N, step, over,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Image n of model k, uint8 from images + places[n * step + k * over], normalized."""
@@ -20,5 +20,5 @@ def gather(
     values = tl.load(images + place + i, mask=inside, other=0).to(mean.dtype.element_ty)
     c = i // PIXELS
     values -= tl.load(mean + c, mask=inside, other=0.0)
-    values /= tl.load(deviation + c, mask=inside, other=1.0)
+    values /= tl.load(std + c, mask=inside, other=1.0)
     tl.store(x + image * (CHANNELS * PIXELS) + i, values.to(x.dtype.element_ty), mask=inside)

@@ -38,7 +38,7 @@ class KernelNetwork:
     """A pack's network that gives logits, and the gradients of each model's parameters.
 
     network: of `models` copies, whose running statistics are moved in place. images: the most of
-    each model at once. noise: of its dropout. mean, deviation: of the channels of an image, on the
+    each model at once. noise: of its dropout. mean, std: of the channels of an image, on the
     scale of uint8. smoothing: of each model's labels. trained: whether it keeps its maps for
     gradients.
 
@@ -55,7 +55,7 @@ class KernelNetwork:
         precision: str,
         noise: Noise,
         mean: Tensor,
-        deviation: Tensor,
+        std: Tensor,
         smoothing: Tensor,
         trained: bool = True,
     ) -> None:
@@ -64,7 +64,7 @@ class KernelNetwork:
             raise ValueError("no kernels for this network")
         self.network, self.layers, self.models, self.images = network, layers, models, images
         self.precision, self.noise, self.trained = precision, noise, trained
-        self.mean, self.deviation, self.smoothing = mean.flatten(), deviation.flatten(), smoothing
+        self.mean, self.std, self.smoothing = mean.flatten(), std.flatten(), smoothing
         self.device, self.dtype, self.tiles = mean.device, mean.dtype, TILES[precision]
         self.product = PRODUCTS[precision]
         if self.device.type != "cuda" and precision != "float64":
@@ -150,7 +150,7 @@ class KernelNetwork:
             self.evaluation = None  # frees its maps
             self.evaluation = KernelNetwork(
                 self.network, models=self.models, images=n, precision=self.precision,
-                noise=self.noise, mean=self.mean, deviation=self.deviation,
+                noise=self.noise, mean=self.mean, std=self.std,
                 smoothing=self.smoothing, trained=False,
             )  # fmt: skip
         return self.evaluation._logits(images, weights)
@@ -174,7 +174,7 @@ class KernelNetwork:
         size = self.layers[0].inputs * self.pixels
         self._launch(
             gather, (total, triton.cdiv(size, values)), images, places, x, self.mean,
-            self.deviation, n, *places.stride(), PIXELS=self.pixels,
+            self.std, n, *places.stride(), PIXELS=self.pixels,
             CHANNELS=self.layers[0].inputs, BLOCK=values,
         )  # fmt: skip
         for layer in self.layers:

@@ -16,7 +16,7 @@ def test_a_line_a_configuration_the_best_first_in_the_csv(saved, tmp_path):
     [lines] = figure.axes[0].collections
     assert len(lines.get_segments()) == len(rows) == 6
     assert list(rows[0]) == ["label", "norm", "dropout", "val_accuracy_last"]
-    assert rows[0]["label"] == made.ranked()[0].label
+    assert rows[0]["label"] == made.ranked[0].label
     assert rows[0]["val_accuracy_last"] == max(row["val_accuracy_last"] for row in rows)
 
 

@@ -47,7 +47,7 @@ def main():
         one = torch.ones(1)
         kernels = KernelNetwork(
             network, models=1, images=128, precision="float32",
-            noise=Noise([1], torch.device("cpu")), mean=one, deviation=one, smoothing=one,
+            noise=Noise([1], torch.device("cpu")), mean=one, std=one, smoothing=one,
         )  # fmt: skip
         kernels.product = "tf32"
         kernels.compile()

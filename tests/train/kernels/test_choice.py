@@ -16,7 +16,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 ONE = torch.ones(1)
 SETTINGS = {
     "models": 1, "images": 2, "precision": "float32", "noise": Noise([1], CPU), "mean": ONE,
-    "deviation": ONE, "smoothing": ONE,
+    "std": ONE, "smoothing": ONE,
 }  # fmt: skip
 
 

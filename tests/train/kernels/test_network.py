@@ -86,7 +86,7 @@ class Case:
             precision=self.precision,
             noise=self.noise,
             mean=self.mean,
-            deviation=self.std,
+            std=self.std,
             smoothing=self.smoothing,
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from study import runs
 from study.errors import RunError, UsageError
-from study.tracking import client, marks, stored, tables, trained
+from study.tracking import client, marks, recording, stored, tables
 from tests.tracking.test_pull import turned_to
 from tests.wandb_server import Server
 
@@ -18,7 +18,7 @@ from tests.wandb_server import Server
 def recorded(tiny_run, tmp_path_factory):
     folder = shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("recorded") / "run")
     run = runs.read(folder)
-    trained.record(run, "mine", "norm-study")
+    recording.record(run, "mine", "norm-study")
     return run
 
 
@@ -60,12 +60,12 @@ def test_a_run_leaves_few_files_and_a_whole_table(recorded):
 
 def test_the_id_is_of_the_sweep_the_configuration_and_what_came_of_it(recorded):
     [folder] = (recorded.path / "wandb").glob("offline-run-*")
-    assert folder.name.endswith(trained.run_id("mine", recorded))
-    assert trained.run_id("mine", recorded) != trained.run_id("other", recorded)
+    assert folder.name.endswith(recording.run_id("mine", recorded))
+    assert recording.run_id("mine", recorded) != recording.run_id("other", recorded)
     *before, last = recorded.history
     again = dataclasses.replace(recorded, history=[*before, last | {"test/loss": 0.5}])
-    assert trained.run_id("mine", recorded) != trained.run_id("mine", again)
-    assert marks.address(recorded) == f"norm-study/{trained.run_id('mine', recorded)}"
+    assert recording.run_id("mine", recorded) != recording.run_id("mine", again)
+    assert marks.address(recorded) == f"norm-study/{recording.run_id('mine', recorded)}"
 
 
 def test_a_run_of_which_the_server_lacks_a_part_is_not_marked(tiny_run, tmp_path, monkeypatch):
@@ -75,9 +75,9 @@ def test_a_run_of_which_the_server_lacks_a_part_is_not_marked(tiny_run, tmp_path
         with monkeypatch.context() as patch:
             patch.setattr(client, "find_runs", lambda *_: {})
             with pytest.raises(RunError, match="lacks a part of it"):
-                trained.record(run, "mine", "norm-study", "online")
+                recording.record(run, "mine", "norm-study", "online")
         assert not marks.is_recorded(run.path, "online")
-        trained.record(run, "mine", "norm-study", "online")
+        recording.record(run, "mine", "norm-study", "online")
         assert marks.is_recorded(run.path, "online")
         [stored_run] = server.runs.values()
         assert marks.address(run).endswith(stored_run.id)
@@ -93,11 +93,11 @@ def test_a_run_that_cannot_be_logged_is_closed_and_the_next_has_one_of_its_own(t
     (odd.path / runs.GRID).write_text("no picture")
     with Server() as server, turned_to(server, tmp_path / "wandb"):
         with pytest.raises(UsageError, match=runs.PARAMETERS):
-            trained.record(lacking, "first", "norm-study", "online")
+            recording.record(lacking, "first", "norm-study", "online")
         with pytest.raises(Exception, match="cannot identify image"):
-            trained.record(odd, "second", "norm-study", "online")
-        trained.record(whole, "third", "norm-study", "online")
-        ids = [trained.run_id(name, whole) for name in ("first", "second", "third")]
+            recording.record(odd, "second", "norm-study", "online")
+        recording.record(whole, "third", "norm-study", "online")
+        ids = [recording.run_id(name, whole) for name in ("first", "second", "third")]
         assert [(server.runs[id].name, server.runs[id].state) for id in ids] == [
             ("lacking", "failed"),
             ("odd", "failed"),

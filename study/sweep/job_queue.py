@@ -9,9 +9,9 @@ from study import runs
 from study.config import Config
 from study.labels import labels
 from study.sweep.bayes import STARTUP
+from study.sweep.job import Job, Task
 from study.sweep.search import Search
 from study.sweep.trials import Trial
-from study.sweep.worker import Job, Task
 from study.tracking.marks import Mode
 from study.train import packing
 
