@@ -122,7 +122,8 @@ class Config:
     label_smoothing: float = setting(0.0, Range(0, 1, below=True), per_model=True)
     """label smoothing of the training loss (reported losses are without)"""
     ema: float = setting(0.0, Range(0, 1, below=True), per_model=True)
-    """evaluate and keep a moving average of the weights, which so decays a step; 0: none"""
+    """decay a step, such as 0.998, of a moving average of the weights, which is evaluated and kept
+    in their place; 0: none"""
     holdout: int = setting(0, Range(0))
     """images of the training set kept for validation, the same for every seed; 0: none"""
     seed: int = setting(0, Range(0, 2**32 - 1), per_model=True)
@@ -130,7 +131,7 @@ class Config:
     precision: Literal["float32", "bfloat16", "float64"] = setting("float32")
     """arithmetic; bfloat16 by autocast, with float32 weights"""
     max_parameters: int = setting(0, Range(0), per_model=True)
-    """a larger network is refused; 0: none is"""
+    """a network with more parameters is refused; 0: no limit"""
 
     def __post_init__(self) -> None:
         for field in FIELDS.values():

@@ -73,7 +73,8 @@ def _device() -> list[str]:
 
 def _folders() -> list[str]:
     problems = []
-    for purpose, folder in (("runs", Path("runs")), ("cache", files.cache_folder())):
+    places = {Path("runs"): "runs", files.agents_folder(): "runs", files.cache_folder(): "cache"}
+    for folder, purpose in places.items():
         existing = folder.absolute()
         while not existing.exists():
             existing = existing.parent

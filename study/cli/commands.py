@@ -31,6 +31,12 @@ Paths = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(metavar="PATH ...", help_behavior_hint=""),
 ]
+OptionalPaths = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="[PATH ...]", help_behavior_hint=""),
+]
+SweepPath = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SWEEP")]
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")]
 Replacements = Annotated[
     tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="")
@@ -39,7 +45,7 @@ FlatConfig = Annotated[Config, tyro.conf.arg(name="")]  # --norm rather than --c
 
 
 def check(
-    sweeps: Paths = (),
+    sweeps: OptionalPaths = (),
     dataset: Names = (),
     online: bool = False,
 ) -> int:
@@ -102,10 +108,10 @@ def sweep(
     Args:
         file: a sweep YAML, such as sweeps/quickstart.yaml.
         out: where the sweep's folder is made.
-        workers: processes side by side (default: one a core, or two a GPU).
-        pack: runs that each of them trains at once (default: 1; on CUDA 64, of a bayes search at
+        workers: processes side by side (default: one a core, two a CUDA GPU, of a bayes sweep one).
+        pack: runs that each process trains at once (default: 1; on CUDA 64, of a bayes search at
             most 10).
-        set: parameters to replace, such as epochs=5 seed=1,2,3.
+        set: parameters to replace, all in one --set, such as epochs=5 seed=1,2,3.
         limit: train at most so many runs now.
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
         threads: threads of each run on a CPU.
@@ -155,20 +161,22 @@ def rerun(
         seeds: the seeds, with commas between.
         set: settings to replace, such as holdout=0.
         out: where the folder of the runs is made.
-        workers: runs side by side (default: one a core, or two a GPU).
+        workers: processes side by side (default: one a core, two a CUDA GPU).
         device: cpu, cuda, cuda:1, mps (default: the best there is; all GPUs).
         threads: threads of each run on a CPU.
-        online: log the runs to the W&B server.
+        online: log the runs to the W&B server, into the project of the run.
     """
     from study import runs
     from study.cli import outcome
     from study.sweep import local, spec
+    from study.tracking import marks
 
     _check_at_least_one(workers=workers, threads=threads)
-    config = runs.read(run).config
+    chosen = runs.read(run)
     if any(word.partition("=")[0] == "seed" for word in set):
         raise UsageError("--set seed: allowed is --seeds, which takes a rerun's seeds")
-    checked = spec.rerun(config, f"{run.resolve().parent.name}-again", seeds, set)
+    place = marks.address(chosen).rpartition("/")[0]
+    checked = spec.rerun(chosen.config, f"{run.resolve().parent.name}-again", seeds, set, place)
     mode: Mode = "online" if online else "offline"
     folder = out / checked.name
     done = local.run(checked, folder, workers=workers, device=device, threads=threads, mode=mode)
@@ -235,7 +243,7 @@ def _watch(
 
 
 def agent(
-    sweep: tyro.conf.Positional[str],
+    sweep: SweepPath,
     pack: int = 8,
     count: OptionalInt = None,
     device: OptionalText = None,
@@ -297,7 +305,7 @@ def sync(
     return 1 if outcome.left else 0
 
 
-def pull(sweep: tyro.conf.Positional[str], out: Path = Path("runs")) -> int:
+def pull(sweep: SweepPath, out: Path = Path("runs")) -> int:
     """Make run folders of a W&B sweep's runs; again, fetch only what has changed.
 
     Args:

@@ -47,6 +47,7 @@ class Job:
     after_pack: bool = False
     stoppable: bool = False
     share: int = 1
+    entity: str = ""
 
     @property
     def logs(self) -> bool:
@@ -146,7 +147,7 @@ def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
             run = runs.read(task.folder)
             if not run.has(runs.GRID):  # left out by a pack
                 results.draw_misclassified(run)
-            recording.record(run, job.sweep, job.project, job.mode)
+            recording.record(run, job.sweep, job.project, job.mode, job.entity or None)
     except Exception as error:  # the run is whole without it
         known = isinstance(error, RunError)
         why = str(error) if known else f"{UNLOGGED} ({describe(error)})"

@@ -114,4 +114,4 @@ class JobQueue:
     def _job(self, tasks: list[Task], device: str, **kind: bool) -> Job:
         sweep = self.search.sweep
         options: dict[str, Any] = self.options | kind
-        return Job(tuple(tasks), sweep.name, sweep.project, device, **options)
+        return Job(tuple(tasks), sweep.name, sweep.project, device, entity=sweep.entity, **options)

@@ -51,9 +51,11 @@ def read(path: str | Path, replacements: Iterable[str] = ()) -> Sweep:
     return sweep
 
 
-def rerun(config: Config, name: str, seeds: str, replacements: Iterable[str]) -> Sweep:
+def rerun(
+    config: Config, name: str, seeds: str, replacements: Iterable[str], place: str = ""
+) -> Sweep:
     """Return a grid of one configuration over seeds (`1,2,3`); `replacements` (name=value[,value
-    ...]) replace settings.
+    ...]) replace settings. place: [ENTITY/]PROJECT of its runs on W&B.
 
     Raises:
         UsageError: a setting that is not allowed.
@@ -63,7 +65,8 @@ def rerun(config: Config, name: str, seeds: str, replacements: Iterable[str]) ->
     }
     parameters["seed"] = replacement.values("seed", seeds, "--seeds")
     parameters |= replacement.parse(replacements)
-    sweep = Sweep(name, "study", "grid", parameters)
+    entity, _, project = place.rpartition("/")
+    sweep = Sweep(name, project or "study", "grid", parameters, entity=entity)
     _check_configs(sweep)
     return sweep
 
@@ -100,6 +103,7 @@ def parse(content: Any, name: str, replacements: Iterable[str] = ()) -> Sweep:
         run_cap=None if faults.lines else run_cap,
         description=str(content.get("description") or ""),
         definition=definition,
+        entity=str(content.get("entity") or ""),
     )
     # Without a setting that others depend on, their combinations would be told as wrong.
     if method and parameters and not missing & {*COUPLED, VARIANT, None}:

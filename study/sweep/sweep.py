@@ -23,7 +23,8 @@ SAMPLES = 200  # of a search's configurations, checked when its file is read
 class Sweep:
     """A checked sweep YAML; its parameters are in the file's order.
 
-    definition: a hash of the parameters in the file, before any are replaced.
+    definition: a hash of the parameters in the file, before any are replaced; entity: whose project
+    it is on W&B, or "", the account's own.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Sweep:
     run_cap: int | None = None
     description: str = ""
     definition: str = ""
+    entity: str = ""
 
     @property
     def maximizes(self) -> bool:

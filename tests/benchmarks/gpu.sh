@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a GPU is worth to this project, in at most 9 minutes: the tests that need one, the Triton kernels
-# compiled for it, then the figures of docs/gpu.md, printed and written as JSON into $OUT (default:
+# compiled for it, then measures steps and whole commands, printed and written as JSON into $OUT (default:
 # gpu_results). Each part runs on after a failure of an earlier one, and the exit code is 1 then.
 # STUDY_DATA holds MNIST.
 #

@@ -55,10 +55,12 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_are_named(monkeypatch, 
         raise UsageError(f"{folder}: cannot be written")
 
     monkeypatch.setattr(check.files, "check_writable", refuse)
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "agents"))
     assert check.run([], [], ask_login=False) == 1
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mend first")]
     assert f"mend first: {tmp_path}: cannot be written" in lines
-    assert any("runs has" in line and "make room for runs" in line for line in lines)
+    for folder in ("runs", tmp_path / "agents"):
+        assert any(f"{folder} has" in line and "make room for runs" in line for line in lines)
 
 
 def test_a_cache_that_cannot_be_made_names_its_variable(command, monkeypatch, tmp_path):

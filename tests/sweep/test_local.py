@@ -259,6 +259,7 @@ def test_an_interrupt_is_one_line(sweep, tmp_path):
 
 
 def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path):
+    sweep.write_text(f"entity: team\n{sweep.read_text()}")
     plan = spec.read(sweep, ["seed=" + ",".join(map(str, range(25))), "norm=batch"])
     search = methods.search_of(plan, tmp_path / "out")
     queue = job_queue.JobQueue(search, tmp_path / "out", 0, plan.configs[:3])
@@ -266,7 +267,12 @@ def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path)
     sizes = []
     while work := queue.next_logging(free=2):
         job, trials = work
-        assert not job.trains and job.logs and trials == [None] * len(job.tasks)
+        assert (
+            job.entity == "team"
+            and not job.trains
+            and job.logs
+            and trials == [None] * len(job.tasks)
+        )
         sizes.append((len(job.tasks), job.after_pack))
     assert sizes[:2] == [(2, False), (1, False)]
     assert sizes[2:] == [(11, True), (6, True), (3, True), (1, True), (1, True)]

@@ -89,6 +89,16 @@ def test_steps_need_one_parameter_that_varies_since_wandb_keeps_no_order_of_seve
         spec.read(written(body))
 
 
+def test_a_rerun_goes_where_the_run_is_on_wandb(written):
+    sweep = spec.read(written(f"entity: team\nproject: norms\n{GRID}"))
+    assert (sweep.entity, sweep.project) == ("team", "norms")
+    again = spec.rerun(sweep.configs[0], "again", "1,2", [], "team/norms")
+    assert (again.entity, again.project) == ("team", "norms")
+    offline = spec.rerun(sweep.configs[0], "again", "1,2", [], "norms")
+    assert (offline.entity, offline.project) == ("", "norms")
+    assert spec.rerun(sweep.configs[0], "again", "1,2", []).project == "study"
+
+
 def test_equal_configurations_are_one(written):
     body = GRID.replace("[1, 2]", "[1, 1.0]").replace(
         "lr: {value: 0.1}", "groups: {values: [2, 4]}"
