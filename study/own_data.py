@@ -47,7 +47,7 @@ def read(path: Path) -> Arrays:
     for part in ("train", "test"):
         _check_part(path, part, raw[f"{part}_images"], raw[f"{part}_labels"])
     train, test = raw["train_images"], raw["test_images"]
-    if train.shape[1:] != test.shape[1:]:
+    if _channels_first(train).shape[1:] != _channels_first(test).shape[1:]:
         raise UsageError(
             f"{path}: test_images is {_describe(test)}, but train_images is {_describe(train)};"
             " allowed is one size and one number of channels"
@@ -133,7 +133,10 @@ def _saved(place: Path) -> Facts | None:
         return None
     if not isinstance(content, dict) or content.keys() != set(Facts._fields):
         return None
-    lists = {name: tuple(content[name]) for name in ("shape", "mean", "std")}
+    try:
+        lists = {name: tuple(content[name]) for name in ("shape", "mean", "std")}
+    except TypeError:
+        return None
     return Facts(**(content | lists))
 
 

@@ -167,6 +167,24 @@ def test_the_facts_are_saved_beside_the_file_and_are_of_its_content(mine, monkey
     assert networks.parameter_table(Config(dataset="own:mine"))["layers"][-1]["output"] == [4, 1, 1]
 
 
+def test_facts_that_are_damaged_are_computed_again(mine):
+    facts = own_data.facts(mine)
+    saved = mine.with_suffix(".json")
+    content = files.read_json(saved)
+    for damaged in (content | {"shape": None}, [], content | {"mean": 1}):
+        files.write_json(saved, damaged)
+        own_data._facts.cache_clear()
+        assert own_data.facts(mine) == facts
+
+
+def test_grey_images_may_have_a_channel_or_none(mine):
+    arrays = made(shape=(20, 20))
+    arrays["test_images"] = arrays["test_images"][..., None]
+    np.savez(mine, **arrays)
+    read = own_data.read(mine)
+    assert read.train_images.shape[1:] == read.test_images.shape[1:] == (1, 20, 20)
+
+
 def test_facts_go_to_the_cache_where_the_data_cannot_be_written(mine, tmp_path, monkeypatch):
     write = files.write_json
 

@@ -9,27 +9,31 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import BatchNormAct2d
+from timm.layers import BatchNormAct2d, DropPath
 from timm.models import register_model
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.hooks import RemovableHandle
 
 from study import datasets, extension
 from study.architectures import ARCHITECTURES
 from study.config import Config
+from study.datasets import DatasetSpec
 from study.errors import UsageError, first_line
 from study.train import norms
 from study.train.blocks import Network
 
 __all__ = ["build", "swap"]  # timm adds our networks' names
 
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # and timm's, which derive from them
+
 
 def build(config: Config) -> nn.Module:
     """Build timm's backbone for the images and classes of a data set, its norms swapped.
 
-    `dropout` is timm's drop_rate, before the classifier. timm also knows what the module named by
-    STUDY_IMPORT has registered.
+    `dropout` is timm's drop_rate, before the classifier; stochastic depth, which some backbones
+    have of their own accord, is off. timm also knows what the module named by STUDY_IMPORT has
+    registered.
 
     Raises:
         UsageError: it has no BatchNorm to swap, cannot take such images, or one of its maps is too
@@ -43,11 +47,8 @@ def build(config: Config) -> nn.Module:
         )
     spec = datasets.spec(config.dataset)
     extension.load()  # in a worker the names were not asked for
-    options: dict[str, Any] = {"drop_rate": config.dropout} if config.dropout else {}
     try:
-        network = timm.create_model(
-            name, num_classes=spec.num_classes, in_chans=spec.shape[0], **options
-        )
+        network = _create(config, spec)
     except Exception as error:  # timm's backbones refuse options in many ways
         raise _unfit(config, spec.shape, error) from error
     swapped = swap(network, config)
@@ -56,16 +57,31 @@ def build(config: Config) -> nn.Module:
             f"network={name}: has no BatchNorm2d that norm={config.norm} could replace"
         )
     if config.norm != "batch":
-        _check_all_swapped(network, config)
+        _check_all_swapped(network, swapped, config)
     _check(network, swapped, config)
+    return network
+
+
+def _create(config: Config, spec: DatasetSpec) -> nn.Module:
+    """Create timm's backbone without any regularization but `dropout`."""
+    options: dict[str, Any] = {"num_classes": spec.num_classes, "in_chans": spec.shape[0]}
+    try:  # of 0 too: some have dropout by default
+        network = timm.create_model(config.network, drop_rate=config.dropout, **options)
+    except TypeError:
+        if config.dropout:
+            raise
+        network = timm.create_model(config.network, **options)
+    for module in network.modules():
+        if isinstance(module, DropPath):
+            module.drop_prob = 0.0
     return network
 
 
 def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
     """Replace each BatchNorm2d by the configuration's norm; return the new ones by name.
 
-    What timm's BatchNormAct2d does after normalizing, its dropout and activation, stays; scales
-    and shifts start as timm made them (a residual branch may start at 0).
+    What timm's BatchNormAct2d does after normalizing, its dropout and activation, stays; so do eps
+    and momentum, and scales and shifts start as timm made them (a residual branch may start at 0).
     """
     swapped = {}
     for name, old in list(network.named_modules()):
@@ -76,6 +92,9 @@ def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
         )
         if getattr(new, "weight", None) is not None and old.affine:
             new.load_state_dict({"weight": old.weight, "bias": old.bias}, strict=False)
+        for fact in ("eps", "momentum"):
+            if hasattr(new, fact):
+                setattr(new, fact, getattr(old, fact))
         swapped[name] = new
         if isinstance(old, BatchNormAct2d):
             new = nn.Sequential(OrderedDict(norm=new, drop=old.drop, act=old.act))
@@ -83,10 +102,11 @@ def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
     return swapped
 
 
-def _check_all_swapped(network: nn.Module, config: Config) -> None:
-    """Refuse a backbone that would keep some batch norm, under the name of another norm."""
+def _check_all_swapped(network: nn.Module, swapped: dict[str, nn.Module], config: Config) -> None:
+    """Refuse a backbone that would keep norms of its own, under the name of another norm."""
+    ours = set(swapped.values())
     for layer, module in network.named_modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, NORMS) and module not in ours:
             raise UsageError(
                 f"norm={config.norm}: {layer} of network={config.network} is a"
                 f" {type(module).__name__}, which cannot be replaced; take norm=batch or another"

@@ -3,9 +3,12 @@
 import contextlib
 import functools
 import hashlib
+import http.client
 import os
 import pickle
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,10 @@ import numpy as np
 from study import datasets, files, own_data
 from study.config import Config
 from study.datasets import DatasetSpec
-from study.errors import UsageError, first_line
+from study.errors import UsageError
+
+DOWNLOAD = ".download-"  # begins the name of a folder that a download is in
+DAY = 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,13 @@ def _split(spec: DatasetSpec, holdout: int) -> tuple[np.ndarray, np.ndarray]:
     train, validation = train_test_split(
         np.arange(len(labels)), test_size=holdout, stratify=labels, random_state=0
     )
+    for part, chosen in (("training", train), ("validation", validation)):
+        lacks = np.flatnonzero(np.bincount(labels[chosen], minlength=spec.num_classes) == 0)
+        if lacks.size:
+            raise UsageError(
+                f"holdout={holdout}: leaves no {part} image of class {spec.class_names[lacks[0]]}"
+                f" of {spec.name}; allowed are 0 and what leaves some of each in both parts"
+            )
     return np.sort(train), np.sort(validation)
 
 
@@ -200,6 +213,14 @@ def _check(spec: DatasetSpec, path: Path, md5: str) -> None:
         )
 
 
+def _clear_downloads(root: Path) -> None:
+    """Remove what killed processes left of downloads, which take no day."""
+    for left in root.glob(f"{DOWNLOAD}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > DAY:
+                shutil.rmtree(left)
+
+
 def _download(spec: DatasetSpec, root: Path, missing: list[str]) -> None:
     """Fetch missing files through torchvision: into a temporary folder, then into place."""
     import torchvision
@@ -212,16 +233,20 @@ def _download(spec: DatasetSpec, root: Path, missing: list[str]) -> None:
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary:
+        _clear_downloads(root)
+        with tempfile.TemporaryDirectory(dir=root, prefix=DOWNLOAD) as temporary:
             with contextlib.redirect_stdout(None):
                 getattr(torchvision.datasets, spec.torchvision)(temporary, download=True)
             folder.mkdir(parents=True, exist_ok=True)
             for file in missing:
                 os.replace(Path(temporary) / spec.folder / file, folder / file)
-    except (OSError, RuntimeError) as error:  # torchvision: RuntimeError when no mirror answers
+    # torchvision: RuntimeError when no mirror answers
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
         with contextlib.suppress(OSError):
             root.rmdir()  # only where it is empty
-        reason = first_line(error).strip().rstrip(":")
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first, *others = lines or [type(error).__name__]
+        reason = ": ".join([first.rstrip(":"), *others[-1:]])  # of the last mirror
         raise UsageError(
             f"{folder / missing[0]}: missing, and {spec.name} could not be downloaded ({reason}):"
             " connect to the network, point STUDY_DATA to a folder that has"

@@ -249,7 +249,7 @@ def _finish(training: Training, folder: Path, state: str, threads: int) -> None:
         state,
         training.history,
         training.dataset,
-        Predictions.of(logits.softmax(1).numpy()),
+        Predictions.of_each(logits.unsqueeze(1))[0],
         training.best.predictions(0),
         training.network.state_dict() | training.average.values,
         provenance.collect(training.device, threads=threads, path="loop", pack=1),
@@ -260,5 +260,5 @@ def _scores(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Mean cross-entropy and accuracy in percent."""
     return {
         f"{name}/loss": F.cross_entropy(logits, labels).item(),
-        f"{name}/accuracy": 100 * (logits.argmax(1) == labels).double().mean().item(),
+        f"{name}/accuracy": 100 * (logits.argmax(1) == labels).sum().item() / len(labels),
     }

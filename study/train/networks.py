@@ -65,6 +65,7 @@ def build_each(configs: Iterable[Config]) -> dict[Config, int]:
         UsageError: networks that cannot be built or are larger than allowed, a line for each.
     """
     names = [name for name, field in FIELDS.items() if field.shapes_network and name != "dropout"]
+    names += ["batch_size", "holdout"]  # see norms.check_map
     distinct: dict[tuple[Any, ...], Config] = {}
     for config in configs:
         key = (*(getattr(config, name) for name in names), config.max_parameters)
@@ -121,8 +122,10 @@ def parameter_table(config: Config) -> dict[str, Any]:
 
 
 def shaping(config: Config) -> Config:
-    """Return the settings that the network follows from, all others at their defaults."""
+    """Return the settings that the network follows from, and those that say whether a norm has more
+    than one value for its mean, all others at their defaults."""
     names = [name for name, field in FIELDS.items() if field.shapes_network]
+    names += ["batch_size", "holdout"]
     return Config(**{name: getattr(config, name) for name in names})
 
 

@@ -1,7 +1,9 @@
 """Configurations of one bucket as one network: every kernel works on all of them.
 
 Their channels lie side by side, their convolutions and norms are in groups, and their weights are
-the rows of one matrix. loop.py is the reference: in float64 a pack leaves the same weights.
+the rows of one matrix. loop.py is the reference: in float64 a pack leaves the same weights. (Where
+equal values tie in a maximum, as on a constant background under an elementwise norm, rounding may
+choose another.)
 """
 
 import math
@@ -322,11 +324,11 @@ class Pack:
             self._step(order[:rest], copies[:rest], self._rates(1)[-1])
         self.predict(self.dataset.test.images[:LEAST_EVALUATED])
 
-    def test_probabilities(self) -> np.ndarray:
-        """Return the softmax on the test images, [N, models, classes], after the last epoch."""
+    def predict_test(self) -> Tensor:
+        """Return the logits on the test images, [N, models, classes], after the last epoch."""
         if self.test_logits is None:  # the pack was cut off after it
             self.test_logits = self.predict(self.dataset.test.images)
-        return self.test_logits.softmax(2).cpu().numpy()
+        return self.test_logits
 
     def _scores(self, name: str, split: data.Split) -> Iterator[dict[str, float]]:
         """Each model's mean cross-entropy and accuracy in percent."""

@@ -217,7 +217,7 @@ def _finish(
     """
     if not positions:
         return
-    probabilities = pack.test_probabilities()
+    predictions = Predictions.of_each(pack.predict_test())
     source = provenance.collect(pack.device, **origin)
     state_dict = pack.state()[0] | pack.average_state()
     for k in positions:
@@ -226,7 +226,7 @@ def _finish(
         try:
             results.write(
                 member.folder, member.config, state, member.history, pack.dataset,
-                Predictions.of(probabilities[:, k]), pack.best.predictions(k), weights, source,
+                predictions[k], pack.best.predictions(k), weights, source,
                 member.picture,
             )  # fmt: skip
             member.ended = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,15 +13,26 @@ UNKNOWN = -1  # the prediction in a best epoch that an older version trained
 
 @dataclass(frozen=True)
 class Predictions:
-    """predicted: int [N], classes; confidence: float32 [N], their softmax."""
+    """predicted: int [N], classes; confidence: float32 [N], their softmax.
+
+    The class is that of the largest logit, as in the accuracy: in a softmax small differences of
+    logits are lost.
+    """
 
     predicted: np.ndarray
     confidence: np.ndarray
 
     @classmethod
-    def of(cls, probabilities: np.ndarray) -> "Predictions":
-        """Take the most probable class of float [N, classes]."""
-        return cls(probabilities.argmax(1), probabilities.max(1).astype(np.float32))
+    def of_each(cls, logits: Tensor) -> list[Self]:
+        """Take the class of the largest of each model's logits, float [N, models, classes]."""
+        predicted, confidence = (values.t().cpu().numpy() for values in _predict(logits))
+        return [cls(p, c.astype(np.float32)) for p, c in zip(predicted, confidence)]
+
+
+def _predict(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the class of the largest of logits, [..., classes], and its softmax, [...] each."""
+    predicted = logits.argmax(-1, keepdim=True)
+    return predicted.squeeze(-1), logits.softmax(-1).gather(-1, predicted).squeeze(-1)
 
 
 class BestEpoch:
@@ -62,7 +73,7 @@ class BestEpoch:
             return
         for k in better:
             self.accuracy[k] = accuracies[k]
-        confidence, predicted = logits[:, better].softmax(2).max(2)
+        predicted, confidence = _predict(logits[:, better])
         self.state["predicted"][better] = predicted.t().to("cpu", torch.int16)
         self.state["confidence"][better] = confidence.t().to("cpu", torch.float16)
 

@@ -127,6 +127,36 @@ def test_batch_norm_may_stay_under_its_own_name():
     networks.build(config("test_resnet", "group", batch_size=1))
 
 
+@pytest.mark.parametrize("network", ["repghostnet_050", "nextvit_small", "rexnet_100"])
+def test_dropout_0_is_none_also_where_timm_has_some_by_default(network):
+    built = networks.build(config(network, "batch", dropout=0.0))
+    assert getattr(built, "drop_rate", 0.0) == 0.0
+    rates = [m.p for m in built.modules() if isinstance(m, nn.Dropout)]
+    depths = [m.drop_prob for m in built.modules() if type(m).__name__ == "DropPath"]
+    assert not any(rates) and not any(depths)
+
+
+@pytest.mark.parametrize("network", ["mobilevit_xxs", "mobilevitv2_050", "tiny_vit_5m_224"])
+def test_a_backbone_with_norms_of_its_own_keeps_none_under_another_name(network):
+    with pytest.raises(UsageError, match=r"norm=none: .* is a (Layer|Group)Norm\w*, which cannot"):
+        networks.build(config(network, "none"))
+
+
+def test_what_timm_has_set_of_a_norm_stays():
+    built = networks.build(config("tf_efficientnet_b0", "batch"))
+    original = timm.create_model("tf_efficientnet_b0", num_classes=10).bn1
+    assert (built.bn1.norm.eps, built.bn1.norm.momentum) == (original.eps, original.momentum)
+    assert networks.build(config("tf_efficientnet_b0", "group")).bn1.norm.eps == original.eps
+
+
+def test_the_last_batch_is_judged_by_the_batch_size_that_is_set():
+    """The tables of parameters are of the network alone, and no other size may refuse it."""
+    settings = {"network": "test_resnet", "holdout": 28}  # 1,409 images, of 128 the last alone
+    assert networks.parameter_table(Config(**settings, batch_size=50))["total"]
+    with pytest.raises(UsageError, match="batch_size=128: of 1,409 images the last batch has one"):
+        networks.build_each([Config(**settings, batch_size=50), Config(**settings)])
+
+
 def test_names_are_checked_and_sorted_behind_ours():
     with pytest.raises(
         UsageError, match=r"network=resnet81.*STUDY_IMPORT registers \(did you mean resnet"

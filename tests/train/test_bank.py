@@ -35,9 +35,11 @@ def test_a_longer_run_extends_the_bank(tmp_path, monkeypatch):
     bank.prepare(Config(augment="crop_flip", epochs=2))
     assert len(list(tmp_path.glob("*/*.npy"))) == 2
     assert first.stat().st_mtime_ns == made
-    first.write_bytes(first.read_bytes()[:1000])  # a damaged copy is made again
-    bank.prepare(Config(augment="crop_flip", epochs=2))
-    np.testing.assert_array_equal(np.load(first), augment.augmented("digits", "crop_flip", 0))
+    whole = first.read_bytes()
+    for damaged in (whole[:1000], bytes(128) + whole[128:], b"", whole[:-1]):
+        first.write_bytes(damaged)  # such a copy is made again
+        bank.prepare(Config(augment="crop_flip", epochs=2))
+        np.testing.assert_array_equal(np.load(first), augment.augmented("digits", "crop_flip", 0))
 
 
 def test_another_release_of_opencv_has_a_bank_of_its_own(monkeypatch):

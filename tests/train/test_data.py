@@ -1,3 +1,4 @@
+import http.client
 import os
 import shutil
 
@@ -9,6 +10,7 @@ from study.config import Config
 from study.errors import UsageError
 from study.train import data
 from tests.conftest import needs
+from tests.test_datasets import made
 
 EVERY = [pytest.param(name, marks=needs(name)) for name in datasets.DATASETS]
 
@@ -62,6 +64,17 @@ def test_the_holdout_is_stratified_fixed_and_apart():
     np.testing.assert_array_equal(full.images[others], one.validation.images)
 
 
+def test_a_holdout_leaves_some_of_each_class_in_both_parts(monkeypatch, tmp_path):
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    arrays = made(classes=3, images=603)
+    arrays["train_labels"] = np.repeat([0, 1, 2], [300, 300, 3]).astype(np.int32)
+    np.savez(tmp_path / "rare.npz", **arrays)
+    data.load(Config(dataset="own:rare", holdout=200))
+    for holdout, words in ((60, "no validation image of class 2"), (560, "no training image")):
+        with pytest.raises(UsageError, match=f"holdout={holdout}: leaves {words}"):
+            data.load(Config(dataset="own:rare", holdout=holdout))
+
+
 @needs("mnist")
 @pytest.mark.parametrize("damage", ["truncated", "altered"])
 def test_a_spoilt_file_is_refused_with_path_expectation_and_remedy(copied, damage):
@@ -96,6 +109,36 @@ def test_a_missing_file_is_fetched_and_the_rest_left_alone(copied, monkeypatch, 
     assert missing.is_file()
     assert (copied / "train-images-idx3-ubyte").is_symlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["MNIST"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (http.client.IncompleteRead(b"half"), "IncompleteRead(4 bytes read)"),
+        (http.client.BadStatusLine("nonsense"), "nonsense"),
+        (RuntimeError("Error downloading x:\nTried a, got:\nMD5 mismatch\n"), "x: MD5 mismatch"),
+    ],
+)
+def test_a_download_that_breaks_off_is_one_line_with_its_reason(
+    error, reason, monkeypatch, tmp_path
+):
+    import torchvision
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fail)
+    monkeypatch.setenv("STUDY_DATA", str(tmp_path))
+    killed, running = tmp_path / f"{data.DOWNLOAD}old", tmp_path / f"{data.DOWNLOAD}new"
+    for folder in (killed, running):
+        folder.mkdir()
+    os.utime(killed, (0, 0))
+    with pytest.raises(UsageError) as refused:
+        data.read("cifar10")
+    assert f"could not be downloaded ({reason})" in str(refused.value).replace(
+        "Error downloading ", ""
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [running.name]
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])

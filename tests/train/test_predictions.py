@@ -8,7 +8,7 @@ from study import runs
 from study.config import Config
 from study.train import data, loop, pack_runs
 from study.train.callback import Callback
-from study.train.predictions import BestEpoch
+from study.train.predictions import BestEpoch, Predictions
 
 
 def scores(accuracy):
@@ -31,6 +31,17 @@ def test_the_predictions_of_the_highest_accuracy_are_kept():
     assert best.predictions(0).predicted.tolist() == [1, 1]
     again = BestEpoch([[scores(10.0)]], [best.row(0)], images=2)
     assert again.predictions(0).predicted.tolist() == [1, 1]
+
+
+def test_a_class_is_told_by_its_logit_as_the_accuracy_is():
+    """In a softmax small differences of logits are lost, and the first class would be taken."""
+    logits = torch.tensor([[0.0, 1e-9, 3e-9], [2e-9, 0.0, 1e-9]])
+    assert logits.softmax(1).argmax(1).tolist() == [0, 0]
+    [told] = Predictions.of_each(logits.unsqueeze(1))
+    assert told.predicted.tolist() == logits.argmax(1).tolist() == [2, 0]
+    best = BestEpoch([[]], [None], images=2)
+    best.update([50.0], logits.unsqueeze(1))
+    assert best.predictions(0).predicted.tolist() == [2, 0]
 
 
 class Cut(Callback):
