@@ -15,7 +15,8 @@ def labels(configs: Iterable[Config]) -> dict[Config, str]:
     """Make a short label for each configuration (without its seed) from the fields that differ.
 
     The norm is always named; a field is named where it has an effect and differs among the
-    configurations in which it has one. So two that differ never share a label.
+    configurations in which it has one, unless it is off, as by default: no dropout needs no word.
+    So two that differ never share a label.
     """
     distinct = list(dict.fromkeys(config.without_seed() for config in configs))
     seen: dict[str, set] = {
@@ -28,17 +29,23 @@ def labels(configs: Iterable[Config]) -> dict[Config, str]:
 
 def label(config: Config, varying: set[str]) -> str:
     """Make the label of a configuration from the fields that vary."""
-    named = {name for name in varying if config.has_effect(name)}
+    named = {name for name in varying if config.has_effect(name) and not _is_off(config, name)}
     words = NORM_LABELS[config.norm]
     if "groups" in named:
         words += f" ({config.groups} group{'s' if config.groups > 1 else ''})"
     if varying & {"l1", "l1_reduction"} and config.l1:
         words += f" + L1 {number(config.l1)} ({config.l1_reduction})"
-    if "weight_decay" in named and config.weight_decay:
+    if "weight_decay" in named:
         words += f" + L2 {number(config.weight_decay)}"
     named -= {"norm", "l1", "l1_reduction", "groups", "weight_decay"}
     phrases = [_phrase(name, getattr(config, name)) for name in FIELDS if name in named]
     return ", ".join([words, *phrases])
+
+
+def _is_off(config: Config, name: str) -> bool:
+    """Whether a field is 0 or false, as it is by default."""
+    value = getattr(config, name)
+    return not value and value == FIELDS[name].default
 
 
 def _phrase(name: str, value: Any) -> str:

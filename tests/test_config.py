@@ -78,7 +78,7 @@ def test_a_data_set_of_ones_own_needs_no_file_to_be_named(tmp_path, monkeypatch)
     assert config.dataset == "own:mine-2.b_c"
     assert list(labels([config, Config()]).values()) == [
         "BN, own:mine-2.b_c, holdout 5",
-        "BN, digits, holdout 0",
+        "BN, digits",
     ]
 
 

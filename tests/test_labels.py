@@ -20,10 +20,18 @@ def test_labels_name_what_differs():
         "BN + L1 0.001 (sum)",
     ]
     assert of("norm=batch weight_decay=5e-4", "norm=layer dropout=0.1") == [
-        "BN + L2 0.0005, dropout 0",
+        "BN + L2 0.0005",
         "LN, dropout 0.1",
     ]
     assert of("augment=none", "augment=rotate7") == ["BN, no augment", "BN, rotate7"]
+    changes = ("ema=0", "ema=0.9", "nesterov=true", "dropout=0.1", "momentum=0.0")
+    assert of(*changes) == [
+        "BN, momentum 0.9",
+        "BN, momentum 0.9, ema 0.9",
+        "BN, momentum 0.9, nesterov",
+        "BN, dropout 0.1, momentum 0.9",
+        "BN, momentum 0",
+    ]
 
 
 def test_labels_are_never_shared():

@@ -1,7 +1,8 @@
 """What was written before stays readable: identities, labels, a folder of runs.
 
 before/ is a sweep's folder as of commit 40c7513, which called a pack's path `fused`: two runs of a
-pack, one by the loop, one cut off after its first epoch. identities.json is of that commit too.
+pack, one by the loop, one cut off after its first epoch. identities.json is of that commit too, but
+for its labels, which name what is off no longer.
 """
 
 import csv
