@@ -27,7 +27,7 @@ def in_words(interval: stats.Interval, metric: Metric = TEST_ACCURACY) -> str:
 
 def ends_in_words(interval: stats.Interval) -> str:
     """The ends of the interval of a difference of accuracies."""
-    return f"{interval.low:+z.2f} to {interval.high:+z.2f}"
+    return f"{interval.low:+.2f} to {interval.high:+.2f}"  # -0.00: it holds 0
 
 
 def format_p(p: float) -> str:

@@ -249,7 +249,8 @@ def _size(study: Study) -> Finding | None:
         return None
     low, high = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
     if sizes[low] == sizes[high]:
-        text = f"All {len(sizes)} variants have {sizes[low]:,} parameters."
+        which = "Both" if len(sizes) == 2 else f"All {len(sizes)}"
+        text = f"{which} variants have {sizes[low]:,} parameters."
         return Finding(text, "results.csv", in_card=True)
     text = f"The variants have {sizes[low]:,} ({low}) to {sizes[high]:,} parameters ({high})."
     return Finding(text, "results.csv")

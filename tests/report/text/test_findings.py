@@ -217,7 +217,7 @@ def test_sizes_are_named():
     texts = " ".join(sentences(*spread(BN, 99.4, 99.45), *spread(big, 99.5, 99.55)))
     assert "The variants have 7,490 (GN, no affine) to 7,684 parameters (BN" in texts
     same = " ".join(sentences(*spread(BN, 99.4), *spread(LN, 99.5)))
-    assert "All 2 variants have 7,684 parameters." in same
+    assert "Both variants have 7,684 parameters." in same
 
 
 def test_a_lambda_is_named_in_the_other_reduction_too():
