@@ -1,9 +1,9 @@
 """Open W&B runs, trained as packs where they are alike, and ended at W&B, several at once."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from study import runs
 from study.errors import RunError, UsageError, describe
@@ -13,13 +13,14 @@ from study.tracking.assigned import AssignedRun, WandbCallback
 from study.train import pack_runs, packing
 
 UPLOADERS = 8  # runs whose files and tables are uploaded at once
+R = TypeVar("R", Run, AssignedRun)
 
 
-def group_by_bucket(open_runs: Sequence[AssignedRun]) -> list[list[AssignedRun]]:
+def group_by_bucket(found: Iterable[R]) -> list[list[R]]:
     """Group runs by bucket; a run that only the loop trains is a group of its own."""
-    groups: dict[Any, list[AssignedRun]] = {}
-    for run in open_runs:
-        groups.setdefault(packing.bucket(run.config) or run, []).append(run)
+    groups: dict[Any, list[R]] = {}
+    for run in found:
+        groups.setdefault(packing.bucket(run.config) or id(run), []).append(run)
     return list(groups.values())
 
 

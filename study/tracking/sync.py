@@ -219,10 +219,7 @@ class _Sync:
 
     def _group(self, cut_off: Iterable[Run]) -> Iterator[Sequence[Run]]:
         """Group runs by what this device trains at once."""
-        buckets: defaultdict[Any, list[Run]] = defaultdict(list)
-        for run in cut_off:
-            buckets[packing.bucket(run.config) or run.path].append(run)
-        for bucket in buckets.values():
+        for bucket in packs.group_by_bucket(cut_off):
             size = packing.default_size(bucket[0].config, self.options["device"])
             yield from _split(bucket, size)
 

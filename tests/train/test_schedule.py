@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from study.config import Config
+from study.train import schedule
 from study.train.schedule import learning_rate
 
 
@@ -43,3 +44,18 @@ def test_the_schedules_are_torchs():
 def test_the_shortest_runs_have_learning_rates(schedule, epochs, steps):
     config = Config(schedule=schedule, epochs=epochs)
     assert all(0 <= rate <= config.lr for rate in rates(config, steps))
+
+
+def test_the_table_of_a_pack_knows_every_setting_that_a_rate_follows_from():
+    """Or two runs that differ in one of them alone would share the rates of the first."""
+    for name in ("constant", "step", "cosine", "onecycle"):
+        config, read = Config(schedule=name, epochs=2), set()
+
+        class Recorder:
+            def __getattr__(self, field, config=config, read=read):
+                read.add(field)
+                return getattr(config, field)
+
+        for step in range(6):
+            learning_rate(Recorder(), step, 3)
+        assert read <= set(schedule.FIELDS)
