@@ -18,14 +18,23 @@ class Average:
     running statistics, not what only counts.
 
     live: those tensors by name; of a pack [models, values of one] each. decay: `ema` of Config, of
-    a pack a column [models, 1]; where it is 0 the average is the tensor itself. values: to begin
-    with; where there are none the tensors as they are.
+    a pack a list; where it is 0 the average is the tensor itself. values: to begin with; where
+    there are none the tensors as they are.
     """
 
-    def __init__(self, live: Tensors, decay: float | Tensor, values: Tensors | None = None) -> None:
+    def __init__(
+        self, live: Tensors, decay: float | Sequence[float], values: Tensors | None = None
+    ) -> None:
         self.live = {n: t for n, t in live.items() if t.is_floating_point()}
-        self.decay = decay
-        self.is_on = bool(decay > 0) if isinstance(decay, float) else bool((decay > 0).any())
+        # What is taken a step: 1 - decay, of a pack a column [models, 1]. In float32 the difference
+        # of 1 and 0.9999 would have four digits.
+        self.share: float | Tensor
+        if isinstance(decay, float):
+            self.share, self.is_on = 1 - decay, decay > 0
+        else:
+            column, like = [[1 - each] for each in decay], next(iter(self.live.values()))
+            self.share = torch.tensor(column, dtype=like.dtype, device=like.device)
+            self.is_on = any(each > 0 for each in decay)
         begin = values or self.live
         self.values = {n: begin[n].detach().clone() for n in self.live} if self.is_on else {}
 
@@ -39,15 +48,13 @@ class Average:
         """
         if not self.is_on:
             return
-        if isinstance(self.decay, Tensor):
-            step = torch.as_tensor(step, dtype=self.decay.dtype)
-        most = (1 + step) / (10 + step)
-        if isinstance(self.decay, Tensor):
-            shares = 1 - torch.minimum(self.decay, torch.as_tensor(most))
+        if isinstance(self.share, Tensor):
+            step = torch.as_tensor(step, dtype=self.share.dtype)
+            shares = torch.maximum(self.share, 1 - (1 + step) / (10 + step))
             for name, value in self.values.items():
                 value.lerp_(self.live[name], shares)
         else:
-            share = 1 - min(self.decay, float(most))
+            share = max(self.share, float(1 - (1 + step) / (10 + step)))
             torch._foreach_lerp_(list(self.values.values()), list(self.live.values()), share)
 
     @contextlib.contextmanager

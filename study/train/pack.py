@@ -85,7 +85,9 @@ class Pack:
         buffers = [dict(single.named_buffers()) for single in singles]
         self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
         self.average = Average(
-            self._live(), self._column("ema"), self._first_averages(singles, checkpoints)
+            self._live(),
+            [config.ema for config in self.configs],
+            self._first_averages(singles, checkpoints),
         )
         self.batches = Batches(self.configs, self.dataset, device)
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
@@ -384,7 +386,7 @@ class Pack:
             name: [matrix[rows]] for name, [matrix] in self.optimizer_state.items()
         }
         self._build({name: values[list(models)] for name, values in buffers.items()})
-        self.average = Average(self._live(), self._column("ema"), averages)
+        self.average = Average(self._live(), [config.ema for config in self.configs], averages)
         self.test_logits = None if logits is None else logits[:, rows]
 
 

@@ -39,7 +39,7 @@ def test_without_a_decay_there_is_none():
 
 
 def test_the_models_of_a_pack_have_their_own():
-    weights, decays = torch.zeros(3, 2), torch.tensor([[0.0], [0.9], [0.5]])
+    weights, decays = torch.zeros(3, 2), [0.0, 0.9, 0.5]
     average = Average({"w": weights}, decays)
     for step in range(20):
         weights.copy_(torch.randn(3, 2))
@@ -47,6 +47,19 @@ def test_the_models_of_a_pack_have_their_own():
     assert torch.equal(average.values["w"][0], weights[0])
     again = Average({"w": weights[1:]}, decays[1:], average.select([1, 2]))
     assert torch.equal(again.values["w"], average.values["w"][1:])
+
+
+@pytest.mark.parametrize("decay", [0.998, 0.9999, 0.99999999])
+def test_a_pack_takes_the_share_of_the_loop_also_where_it_is_small(decay):
+    """1 - 0.9999 in float32 has four digits, and 1 - 0.99999999 is 0."""
+    alone, packed = (torch.zeros(shape) for shape in (2, (1, 2)))
+    one, of_pack = Average({"w": alone}, decay), Average({"w": packed}, [decay])
+    alone += 1
+    packed += 1
+    one.update(10**12)
+    of_pack.update(torch.tensor(1e12))
+    assert of_pack.values["w"][0].tolist() == one.values["w"].tolist()
+    assert one.values["w"].tolist() == pytest.approx([1 - decay] * 2)
 
 
 def test_a_run_is_evaluated_by_the_average_and_trained_as_without(tmp_path):
