@@ -11,8 +11,7 @@ from study.errors import Faults
 
 
 class Grid(Collection[Config]):
-    """The product of the values in the file's order, each configuration once; with a cap in the
-    order of the parameters' names, as W&B takes them, so that both train the same.
+    """The product of the values in the file's order, each configuration once.
 
     Only settings that are checked together have to be combined to check all: their combinations
     are the `bases`. Each takes every value of the other settings.
@@ -31,8 +30,6 @@ class Grid(Collection[Config]):
         *,
         refused: Callable[[str], Any] | None = None,
     ) -> None:
-        if cap is not None:
-            values = dict(sorted(values.items()))
         self.values = {name: tuple(dict.fromkeys(v)) for name, v in values.items()}
         self.cap = cap
         self.coupled = [name for name in values if name == VARIANT or name in COUPLED]

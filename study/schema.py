@@ -20,11 +20,8 @@ from study.datasets import DATASETS
 STATES = FINISHED, STOPPED, FAILED, RUNNING = ("finished", "stopped", "failed", "running")
 DONE = (FINISHED, STOPPED)
 SETTINGS = {"dataset", "network", "norm", "seed"}  # what config.json has in every version
-NEEDED = (
-    "epoch",
-    "test/loss",
-    "test/accuracy",
-)  # what every epoch has; a pulled one may lack others
+# What every epoch has; a pulled one may lack others.
+NEEDED = ("epoch", "test/loss", "test/accuracy")
 TEXTS = ("cause", "device", "git_commit", "kernels", "path", "url")  # of a summary; or null
 NUMBERS = re.compile(
     r".*_(last|best|epoch|last5_min|val)|epochs|seconds|parameters|pack", re.DOTALL

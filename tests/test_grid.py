@@ -17,29 +17,24 @@ VALUES = {
 }
 
 
-def product(names=VALUES) -> list[Config]:
-    """All configurations once, the last of these names varying first."""
-    rows = itertools.product(*(VALUES[name] for name in names))
-    return list(dict.fromkeys(Config.from_sweep(dict(zip(names, row))) for row in rows))
+def product() -> list[Config]:
+    rows = itertools.product(*VALUES.values())
+    return list(dict.fromkeys(Config.from_sweep(dict(zip(VALUES, row))) for row in rows))
 
 
 def test_it_is_the_product_in_its_order_each_once():
     grid = Grid(VALUES)
     assert list(grid) == list(grid) == product()
     assert len(grid) == len(product()) == 24
-
-
-def test_with_a_cap_it_is_in_the_order_of_wandb():  # or the two would train other configurations
-    grid = Grid(VALUES, cap=5)
-    assert list(grid) == product(sorted(VALUES))[:5] and len(grid) == 5
+    assert list(Grid(VALUES, cap=5)) == product()[:5] and len(Grid(VALUES, cap=5)) == 5
 
 
 @pytest.mark.parametrize("cap", [None, 5, 100])
 def test_it_knows_what_is_in_it(cap):
-    grid, inside = Grid(VALUES, cap), product(sorted(VALUES))[:cap]
+    grid, inside = Grid(VALUES, cap), product()[:cap]
     assert all(config in grid for config in inside)
     others = [
-        *product(sorted(VALUES))[len(inside) :],
+        *product()[len(inside) :],
         Config(),
         Config(lr=0.1, seed=1, l1=0.1),
         Config(lr=0.3),
@@ -68,7 +63,7 @@ def test_samples_show_every_value():
     assert len(samples) < 10 and set(samples) <= set(product())
     for name, values in VALUES.items():
         assert {getattr(config, name) for config in samples} >= set(values)
-    assert Grid(VALUES, cap=5).samples() == product(sorted(VALUES))[:5]
+    assert Grid(VALUES, cap=5).samples() == product()[:5]
 
 
 def test_all_combinations_that_are_not_allowed_are_told():

@@ -17,7 +17,7 @@ from typing import Any
 
 from study import locks, planned, runs, schema, search_record
 from study.config import Config
-from study.errors import DamagedError
+from study.errors import DamagedError, UsageError
 from study.labels import labels
 from study.metrics import default_metric
 from study.planned import Plan
@@ -127,7 +127,7 @@ def _total(folder: Path, plan: Plan | None, by_config: dict[Config, _Seen]) -> i
         return None
     if plan.configs:
         return len({*plan.configs, *by_config})
-    with contextlib.suppress(DamagedError):
+    with contextlib.suppress(UsageError):
         record = search_record.read(folder)
         # A command that works on it may search another space.
         if record and record.exhausted and not locks.is_in_use(folder):

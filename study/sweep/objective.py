@@ -7,7 +7,7 @@ from typing import Any
 from study.errors import Faults, UsageError
 from study.fields import check_number
 from study.metrics import METRICS, Metric
-from study.values import nearest, one_of, text
+from study.values import nearest, one_of, quoted, text
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,11 @@ def parse(given: Any) -> Metric | None:
     if given is None:
         return None
     if not isinstance(given, Mapping):
-        raise UsageError(f"metric={text(given)}: write metric: {{name: {text(given)}, goal: ...}}")
+        meant = given if given in METRICS else "val/accuracy"
+        raise UsageError(
+            f"metric={quoted(given)}: allowed are its name and goal; write metric: {{name: {meant},"
+            f" goal: {Metric.named(meant).goal}}}"
+        )
     given = dict(given)
     name, asked = given.pop("name", None), given.pop("goal", None)
     goal = GOALS[0] if asked is None else asked  # as with W&B

@@ -24,12 +24,13 @@ from study.errors import Faults, UsageError
 from study.fields import Field, Range, check_number
 from study.sweep.distributions import ALIASES, ALLOWED, KEYS, QUANTILES
 from study.train import seeds
-from study.values import brief, nearest, number, text, typed
+from study.values import brief, find_nearest, nearest, number, text, typed
 
 log = logging.getLogger(__name__)
 
 MOST_VALUES = 100_000  # of one parameter of a grid, by int_uniform or q_uniform
 DIGITS = 4  # of a random number
+FEW = 100  # values
 UNIT = FloatDistribution(0, 1)
 
 
@@ -76,7 +77,8 @@ def parse(name: str, given: Any, method: str | None, where: str = "") -> Paramet
         write = "values: [...]" if isinstance(given, list) else f"value: {text(given)}"
         raise UsageError(f"{where}={text(given)}: write `{write}` below it")
     given = dict(given)
-    kind: Any = given.pop("distribution", None) or _kind(name, given, where)
+    named = given.pop("distribution", None)
+    kind: Any = named or _kind(where, given)
     if not isinstance(kind, str) or kind not in ALLOWED:
         raise UsageError(
             f"{where}.distribution={text(kind)}: {nearest(kind, sorted(ALLOWED), aliases=ALIASES)}"
@@ -97,7 +99,13 @@ def parse(name: str, given: Any, method: str | None, where: str = "") -> Paramet
     faults.check()
     if method == "grid":
         return _steps(name, kind, given, where)
-    return _numeric(name, kind, given, where)
+    parameter = _numeric(name, kind, given, where)
+    if kind == "int_uniform" and not named and FIELDS[name].kind is float:
+        log.warning(
+            "%s: whole bounds mean whole numbers alone, as with W&B; for those between write"
+            " min: %s.0 and max: %s.0", where, given["min"], given["max"],
+        )  # fmt: skip
+    return parameter
 
 
 def choice(name: str, values: list[Any]) -> Parameter:
@@ -139,7 +147,7 @@ def parse_named(name: Any, given: Any, method: str | None, where: str) -> Parame
     raise faults.error()
 
 
-def _kind(name: str, given: Mapping[str, Any], where: str) -> str | None:
+def _kind(where: str, given: Mapping[str, Any]) -> str | None:
     """Return W&B's default where the file names no distribution."""
     if "value" in given and "values" in given:
         raise UsageError(f"{where}: value and values: give one of the two")
@@ -147,11 +155,6 @@ def _kind(name: str, given: Mapping[str, Any], where: str) -> str | None:
         return "categorical_w_probabilities" if "probabilities" in given else "categorical"
     if "min" in given or "max" in given:
         whole = all(isinstance(given.get(key), int) for key in ("min", "max"))
-        if whole and name in FIELDS and FIELDS[name].kind is float:
-            log.warning(
-                "%s: whole bounds mean whole numbers alone, as with W&B; for those between write"
-                " min: %s.0 and max: %s.0", where, given["min"], given["max"],
-            )  # fmt: skip
         return "int_uniform" if whole else "uniform"
     if "value" not in given:
         near = (f"{key}: {nearest(key, KEYS)}" for key in given)
@@ -167,7 +170,10 @@ def _check_keys(where: str, kind: str, given: Mapping[str, Any]) -> None:
         faults.add(f"{where}: distribution {kind} lacks {', '.join(lacks)}")
     for key in given:
         if key not in own:
-            faults.add(f"{where}.{key}: distribution {kind} has no {key}; {nearest(key, own)}")
+            others = [other for other, keys in ALLOWED.items() if key in keys[0] + keys[1]]
+            told = len(others) != 1 or find_nearest(key, own)
+            hint = nearest(key, own) if told else f"{others[0]} has"
+            faults.add(f"{where}.{key}: distribution {kind} has no {key}; {hint}")
     faults.check()
 
 
@@ -297,7 +303,7 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any], where: str) -> Para
             " log_uniform_values takes the bounds themselves",
             where, number(value(ends[0])), number(value(ends[1])),
         )  # fmt: skip
-    definition = f"{kind} {dict(given)}"
+    definition = f"{kind} {dict(given)}{f' {digits} digits' if digits > DIGITS else ''}"
     if kind not in ("uniform", "log_uniform", "log_uniform_values"):
         return Parameter(name, definition, decode=lambda u: value(float(quantile(u))))
     low, high = ends
@@ -308,12 +314,15 @@ def _numeric(name: str, kind: str, given: Mapping[str, Any], where: str) -> Para
 
 
 def _count_digits(low: float, high: float) -> int:
-    """Count the significant digits of a sample: four, or what tells a thousand values of a narrow
-    range apart, as of 0.999 to 0.9999."""
+    """Count the significant digits of a sample: four, or where those tell few values apart, as of
+    0.999 to 0.9999, what tells a thousand."""
     greatest = max(abs(low), abs(high))
     if not 0 < high - low < greatest < math.inf:
         return DIGITS
-    return max(DIGITS, math.ceil(math.log10(greatest / (high - low))) + 3)
+    step = 10.0 ** (math.floor(math.log10(greatest)) - DIGITS + 1)
+    if high - low >= FEW * step:
+        return DIGITS
+    return math.ceil(math.log10(greatest / (high - low))) + 3
 
 
 def _places_of_ends(where: str, kind: str, bounded: bool) -> tuple[str, str]:

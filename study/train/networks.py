@@ -65,16 +65,17 @@ def build_each(configs: Iterable[Config]) -> dict[Config, int]:
         UsageError: networks that cannot be built or are larger than allowed, a line for each.
     """
     names = [name for name, field in FIELDS.items() if field.shapes_network and name != "dropout"]
-    names += ["batch_size", "holdout"]  # see norms.check_map
     distinct: dict[tuple[Any, ...], Config] = {}
     for config in configs:
-        key = (*(getattr(config, name) for name in names), config.max_parameters)
-        distinct.setdefault(key, config)
+        key = *(getattr(config, name) for name in names), config.max_parameters
+        distinct.setdefault((*key, norms.has_batch_of_one(config)), config)
     faults, totals = Faults(), {}
     for config in distinct.values():
         if table := faults.attempt(parameter_table, config):
             totals[config] = table["total"]
             faults.attempt(config.check_parameters, table["total"])
+            if norms.has_batch_of_one(config):
+                faults.attempt(build, config)
     faults.check()
     return totals
 
@@ -122,11 +123,11 @@ def parameter_table(config: Config) -> dict[str, Any]:
 
 
 def shaping(config: Config) -> Config:
-    """Return the settings that the network follows from, and those that say whether a norm has more
-    than one value for its mean, all others at their defaults."""
+    """Return the settings that the network follows from, all others at their defaults, but for one
+    batch of all images: how many the last batch has is no matter of the network."""
     names = [name for name, field in FIELDS.items() if field.shapes_network]
-    names += ["batch_size", "holdout"]
-    return Config(**{name: getattr(config, name) for name in names})
+    images = datasets.spec(config.dataset).train_images
+    return Config(**{name: getattr(config, name) for name in names}, batch_size=images)
 
 
 @functools.lru_cache(maxsize=64)

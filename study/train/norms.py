@@ -47,6 +47,15 @@ def build(
     return nn.GroupNorm(copies * parts, copies * channels, affine=scaled)
 
 
+def has_batch_of_one(config: Config) -> bool:
+    """Whether a batch of an epoch has a single image."""
+    return 1 in (config.batch_size, _count_images(config) % config.batch_size)
+
+
+def _count_images(config: Config) -> int:
+    return datasets.spec(config.dataset).train_images - config.holdout
+
+
 def check_map(config: Config, layer: str, norm: nn.Module, shape: Sequence[int]) -> None:
     """Refuse a norm of maps [C, H, W] that takes the mean of a single value, and so gives 0.
 
@@ -55,9 +64,8 @@ def check_map(config: Config, layer: str, norm: nn.Module, shape: Sequence[int])
     """
     channels, height, width = shape
     where = f"{layer} of network={config.network} has maps of {height}x{width} here"
-    images = datasets.spec(config.dataset).train_images - config.holdout
-    alone = 1 in (config.batch_size, images % config.batch_size)
-    if isinstance(norm, nn.BatchNorm2d) and alone and height * width == 1:
+    if isinstance(norm, nn.BatchNorm2d) and has_batch_of_one(config) and height * width == 1:
+        images = _count_images(config)
         raise UsageError(
             f"batch_size={config.batch_size}: of {images:,} images the last batch has one, and"
             f" {where}, a mean over one value"

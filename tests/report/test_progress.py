@@ -8,6 +8,7 @@ import pytest
 
 from study import files, locks, planned, runs, search_record
 from study.config import Config
+from study.errors import UsageError
 from study.metrics import Metric
 from study.planned import Plan
 from study.report import progress
@@ -118,6 +119,22 @@ def test_a_search_of_every_configuration_is_done_before_its_limit(made, tmp_path
     assert found.words == "2 of 2 planned runs finished, 0 running, 0 failed, 0 to come."
     with locks.share(folder):
         assert not progress.read([folder]).is_done
+
+
+def test_a_record_that_cannot_be_read_just_now_is_passed_over(made, tmp_path, monkeypatch):
+    folder = tmp_path / "runs/mine"
+    made(Config(norm="batch"), curve(98.0))
+    plan(folder, method="random", run_cap=30)
+    search_record.write(folder, SearchRecord("random", exhausted=True))
+    read = files.read_json
+
+    def stale(path):
+        if path.name == search_record.FILE:
+            raise UsageError(f"{path}: cannot be read (Stale file handle)")
+        return read(path)
+
+    monkeypatch.setattr(files, "read_json", stale)
+    assert progress.read([folder]).total == 30
 
 
 def test_a_search_without_a_limit_is_not_done_while_a_command_works_on_it(made, tmp_path):

@@ -23,6 +23,20 @@ def test_whole_numbers_and_choices():
     assert stats.chisquare(counts, [1000 * expected[v] for v in values]).pvalue > 1e-3
 
 
+def test_a_range_that_four_digits_tell_apart_has_four(caplog):
+    """The draws of a search that is begun stay as they are, and its name too."""
+    wide = space.parse("momentum", {"min": 0.9, "max": 0.99}, "random")
+    assert all(round(value, 4) == value for value in sample(wide, 50))
+    assert "digits" not in wide.definition
+    narrow = space.parse("momentum", {"min": 0.9997, "max": 0.9999}, "random")
+    assert narrow.definition.endswith("7 digits")
+    for given in ({"min": 0, "max": 1}, {"min": True, "max": 3}):
+        with pytest.raises(UsageError):
+            space.parse("lr", given, "random")
+    space.parse("weight_decay", {"min": 0, "max": 1}, "grid")
+    assert not caplog.text
+
+
 def test_without_a_distribution_whole_bounds_mean_whole_numbers(caplog):
     """As with W&B: `min: 0, max: 1` draws 0 or 1, `min: 0.0, max: 1.0` what lies between."""
     space.parse("seed", {"min": 0, "max": 1}, "random")
@@ -83,7 +97,7 @@ def test_a_parameter_added_leaves_the_draws_of_the_others():
         (
             "norm",
             {"distribution": "categorical", "values": ["batch"], "probabilities": [1]},
-            ["categorical has no probabilities"],
+            ["has no probabilities; categorical_w_probabilities has"],
         ),
         (
             "seed",

@@ -159,7 +159,11 @@ def test_run_cap_caps(written):
         ),
         ("method: grid", "method: grid\nproject: [a]", ["project=['a'] (a list): allowed is text"]),
         ("method: grid", "method: grid\ncontroller: {type: local}", ["controller="]),
-        ("{name: test/accuracy, goal: maximize}", "test/accuracy", ["write metric: {name: test"]),
+        (
+            "{name: test/accuracy, goal: maximize}",
+            "test/accuracy",
+            ["write metric: {name: test/accuracy, goal: maximize}"],
+        ),
         ("method: grid", "method: grid\ncommand: 5", ["command=5", "write command: ["]),
         ("method: grid", "method: grid\ncommand: {a: b}", ["command=", "write command: ["]),
         ("lr:", "1:", ["parameters.1: no such setting"]),

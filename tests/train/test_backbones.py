@@ -149,12 +149,14 @@ def test_what_timm_has_set_of_a_norm_stays():
     assert networks.build(config("tf_efficientnet_b0", "group")).bn1.norm.eps == original.eps
 
 
-def test_the_last_batch_is_judged_by_the_batch_size_that_is_set():
+def test_the_last_batch_is_judged_by_the_batch_size_that_is_set(monkeypatch):
     """The tables of parameters are of the network alone, and no other size may refuse it."""
     settings = {"network": "test_resnet", "holdout": 28}  # 1,409 images, of 128 the last alone
     assert networks.parameter_table(Config(**settings, batch_size=50))["total"]
     with pytest.raises(UsageError, match="batch_size=128: of 1,409 images the last batch has one"):
         networks.build_each([Config(**settings, batch_size=50), Config(**settings)])
+    monkeypatch.setattr(networks, "build", None)  # of other sizes none is built again
+    networks.build_each([Config(**settings, batch_size=size) for size in (50, 60, 70)])
 
 
 def test_names_are_checked_and_sorted_behind_ours():
