@@ -25,7 +25,6 @@ It is simpler than the real backend in ways that a test must know:
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import itertools
 import json
@@ -33,6 +32,7 @@ import math
 import os
 import random
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -1037,12 +1037,13 @@ class _Request(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until Ctrl-C, for who would try the W&B commands without an account."""
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in all threads: none is lost before the wait
     with Server() as server, tempfile.TemporaryDirectory(prefix="wandb_server_") as home:
         print("# A stand-in for W&B, in memory and without a dashboard. In another terminal:")
         settings = " ".join(f"{k}={v}" for k, v in server.settings(Path(home)).items())
         print(f"export {settings}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        signal.sigwait(ends)
 
 
 if __name__ == "__main__":
