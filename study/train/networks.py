@@ -67,14 +67,15 @@ def build_each(configs: Iterable[Config]) -> dict[Config, int]:
     names = [name for name, field in FIELDS.items() if field.shapes_network and name != "dropout"]
     distinct: dict[tuple[Any, ...], Config] = {}
     for config in configs:
-        key = *(getattr(config, name) for name in names), config.max_parameters
-        distinct.setdefault((*key, norms.has_batch_of_one(config)), config)
+        alone = datasets.is_known(config.dataset) and norms.has_batch_of_one(config)
+        key = *(getattr(config, name) for name in names), config.max_parameters, alone
+        distinct.setdefault(key, config)
     faults, totals = Faults(), {}
-    for config in distinct.values():
+    for (*_, alone), config in distinct.items():
         if table := faults.attempt(parameter_table, config):
             totals[config] = table["total"]
             faults.attempt(config.check_parameters, table["total"])
-            if norms.has_batch_of_one(config):
+            if alone:
                 faults.attempt(build, config)
     faults.check()
     return totals

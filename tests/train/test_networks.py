@@ -139,6 +139,9 @@ def test_every_network_is_built_once_and_every_fault_is_told(tmp_path, monkeypat
         "mnist_8008", "mnist_9680", "mnist_9802", "mnist_9965",
     ]  # fmt: skip
     assert len(lines) == 5 and "takes images of at least" in lines[4]
+    with pytest.raises(UsageError) as refused:  # whose files are missing
+        networks.build_each(Config(dataset=f"own:{name}") for name in ("one", "two"))
+    assert [f"{name}.npz" in str(refused.value) for name in ("one", "two")] == [True, True]
 
 
 def test_the_sizes_of_mnist_7684():
