@@ -41,10 +41,8 @@ DONE = schema.DONE
 ENDED_EARLY = (FAILED, STOPPED)  # of runs that did badly, more often than not
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
 DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
-MOST_NAMED = 10  # folders in a message
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow
-_ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
 # Beside the runs of a sweep that was pulled from W&B: its path; run id -> its folder, its stamp.
 PULLED = ".pulled.json"
 REMEDY = "run its sweep again, which sets it aside"
@@ -159,7 +157,7 @@ def read(path: str | Path) -> Run:
     """
     path = Path(path)
     if not holds_run(path):
-        if inside := [child for child in _folders(path) if holds_run(child)]:
+        if inside := sorted(child.parent for child in path.glob(f"*/{CONFIG}")):
             raise UsageError(
                 f"{path}: is the folder of a sweep; give one run of it, such as {inside[0]}"
             )
@@ -275,88 +273,6 @@ def read_summary(path: Path) -> dict[str, Any]:
 def holds_run(path: Path) -> bool:
     """Whether a folder has a file of a run, its configuration or another."""
     return any((path / file).is_file() for file in (CONFIG, HISTORY, SUMMARY))
-
-
-def find(folder: str | Path) -> list[Run]:
-    """Read the runs of a sweep's folder, sorted by name.
-
-    Raises:
-        UsageError: there is no such folder, no run in it, or one that cannot be read.
-    """
-    found, unread = _read_each(Path(folder), read)
-    for error in unread.values():
-        raise error
-    return found
-
-
-def find_readable(
-    folder: str | Path, read: Callable[[Path], Run] = read
-) -> tuple[list[Run], dict[str, str]]:
-    """Read the runs of a sweep's folder that can be read, sorted by name; of the others return the
-    folder's name and why they cannot.
-
-    read: reads a run's folder, or remembers it.
-
-    Raises:
-        UsageError: there is no such folder, or no run in it.
-    """
-    found, unread = _read_each(Path(folder), read)
-    return found, {
-        run: error.why if isinstance(error, UnknownSettingError) else str(error)
-        for run, error in unread.items()
-    }
-
-
-def _read_each(
-    folder: Path, read: Callable[[Path], Run]
-) -> tuple[list[Run], dict[str, UsageError]]:
-    """Read the runs of a sweep's folder; see find_readable."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: {_describe_no_folder(folder)}")
-    found: list[Run] = []
-    unread: dict[str, UsageError] = {}
-    for path in find_folders(folder):
-        try:
-            found.append(read(path))
-        except UsageError as error:
-            unread[path.name] = error
-    if not found and not unread:
-        raise UsageError(f"{folder}: {_describe_no_sweep(folder)}")
-    return found, unread
-
-
-def find_folders(folder: Path) -> list[Path]:
-    """Return the folders of runs in that of a sweep, whole or not, sorted by name; none where there
-    is no such folder."""
-    return [p for p in _folders(folder) if holds_run(p) or (p / CHECKPOINT).is_file()]
-
-
-def _folders(path: Path) -> list[Path]:
-    """The folders in a folder, but for those that were set aside, sorted by name."""
-    if not path.is_dir():
-        return []
-    return sorted(p for p in path.iterdir() if p.is_dir() and not _ASIDE.fullmatch(p.name))
-
-
-def _describe_no_folder(path: Path) -> str:
-    """Say what stands where the folder of a sweep should, and what to give in its place."""
-    if path.is_file() and path.suffix in (".yaml", ".yml"):
-        sweep = f"`study sweep {path}` trains it, and its runs are then in runs/{path.stem}"
-        return f"is a sweep file; give the folder of its runs ({sweep})"
-    return "no such folder; give the folder of a sweep, such as runs/NAME"
-
-
-def _describe_no_sweep(path: Path) -> str:
-    """Say what a folder is that has no run in it, and what to give in its place."""
-    if holds_run(path):
-        return "is a run itself; give the folder of a sweep, such as runs/NAME"
-    sweeps = [str(each) for each in _folders(path) if any(map(holds_run, _folders(each)))]
-    if not sweeps:
-        return (
-            f"no run in it (which holds a {CONFIG}); give the folder of a sweep, such as runs/NAME"
-        )
-    more = f" and {len(sweeps) - MOST_NAMED} more" if len(sweeps) > MOST_NAMED else ""
-    return f"holds sweeps; give one or some of them: {', '.join(sweeps[:MOST_NAMED])}{more}"
 
 
 def write_config(path: Path, config: Config) -> None:

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from study import datasets, files, own_data, runs
+from study import datasets, files, own_data, runs, sweep_folder
 from study.config import FIELDS, Config
 from study.errors import RunError, UsageError
 from study.report import page
@@ -95,7 +95,7 @@ def test_a_run_on_a_file_that_was_replaced_is_trained_again(mine, tmp_path, capl
         f" {folder.name}.damaged, and trained again from the start"
     ) in caplog.text
     assert again.history[-1]["test/loss"] != first.history[-1]["test/loss"]
-    assert runs.is_done(folder) and runs.find(folder.parent) == [again]
+    assert runs.is_done(folder) and sweep_folder.find(folder.parent) == [again]
     mine.unlink()
     assert runs.is_done(folder)  # it cannot be told
     mine.write_bytes(content)

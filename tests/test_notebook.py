@@ -3,7 +3,7 @@
 import nbformat
 from nbclient import NotebookClient
 
-from study import runs
+from study import sweep_folder
 from tests.conftest import ROOT
 
 NOTEBOOK = ROOT / "study/notebooks/three_norms.ipynb"
@@ -31,7 +31,7 @@ def test_the_notebook_runs_on_digits(tmp_path):
     printed = "".join(out.text for out in outputs if out.output_type == "stream")
     assert "'bn_l1': 7684, 'ln': 7684, 'gn': 7684" in printed
     assert "- " in printed and "Finding(" not in printed
-    trained = runs.find(tmp_path / "runs/three_norms")
+    trained = sweep_folder.find(tmp_path / "runs/three_norms")
     assert [run.config.norm for run in trained] == ["batch", "group", "layer"]
     for run in trained:
         assert f"{run.summary['test_accuracy_last']:.2f} % at the last" in printed

@@ -26,7 +26,8 @@ def test_conda_users_get_the_same_dependencies():
 ORDER = (
     "errors", "escape", "output", "values", "metrics", "fields", "files", "locks", "forks",
     "own_data", "datasets", "architectures", "extension", "config", "grid", "labels", "planned",
-    "search_record", "schema", "runs", "train", "report", "tracking", "sweep", "cli", "__main__",
+    "search_record", "schema", "runs", "sweep_folder", "train", "report", "tracking", "sweep",
+    "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
     "stats", "contrasts", "words", "variants", "grouping", "axis", "effects", "results", "text",

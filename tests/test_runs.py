@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from study import extension, files, runs
+from study import extension, files, runs, sweep_folder
 from study.config import Config
 from study.errors import RunError, UnknownSettingError, UsageError
 from study.train import image_grid
@@ -39,10 +39,9 @@ def test_the_misclassified_grid_shows_ten_images(tiny_run):
 def test_a_path_that_is_no_run_folder_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no run folder"):
         runs.read(tmp_path)
-    with pytest.raises(UsageError, match="no run in it"):
-        runs.find(tmp_path)
-    with pytest.raises(UsageError, match="no such folder"):
-        runs.find(tmp_path / "nothing")
+    runs.write_config(tmp_path / "run1", Config())
+    with pytest.raises(UsageError, match="is the folder of a sweep; give one run of it, such as"):
+        runs.read(tmp_path)
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -66,9 +65,9 @@ def test_a_run_of_other_code_is_not_damaged(change, why, tmp_path):
     files.write_json(tmp_path / "runs/batch_s0_0123456789" / runs.CONFIG, content)
     with pytest.raises(UnknownSettingError, match=rf"config\.json: {why}$"):
         runs.read(tmp_path / "runs/batch_s0_0123456789")
-    assert runs.find_readable(tmp_path / "runs") == ([], {"batch_s0_0123456789": why})
+    assert sweep_folder.find_readable(tmp_path / "runs") == ([], {"batch_s0_0123456789": why})
     with pytest.raises(UsageError, match=f"config.json: {why}$"):
-        runs.find(tmp_path / "runs")
+        sweep_folder.find(tmp_path / "runs")
 
 
 def test_a_module_that_cannot_be_imported_damages_no_run(tmp_path, monkeypatch):
@@ -78,18 +77,6 @@ def test_a_module_that_cannot_be_imported_damages_no_run(tmp_path, monkeypatch):
     monkeypatch.setattr(extension, "backbone_names", extension.backbone_names.__wrapped__)
     with pytest.raises(UsageError, match=r"^STUDY_IMPORT=no_such_module: cannot be imported"):
         runs.read(tmp_path)
-
-
-def test_a_folder_set_aside_holds_no_run(tmp_path):
-    for seed in (1, 2, 3):
-        runs.write_config(tmp_path / f"run{seed}", Config(seed=seed))
-    aside = files.set_aside(tmp_path / "run1", runs.DELETED)
-    assert aside.name == "run1.deleted" and (aside / "config.json").is_file()
-    runs.write_config(tmp_path / "run1", Config(seed=1))
-    assert files.set_aside(tmp_path / "run1", runs.DELETED).name == "run1.deleted-2"
-    assert [run.config.seed for run in runs.find(tmp_path)] == [2, 3]
-    with pytest.raises(RunError, match=r"run1\.deleted-3: cannot be written"):
-        files.set_aside(tmp_path / "run1", runs.DELETED)
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

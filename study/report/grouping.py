@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study import planned, runs
+from study import planned, runs, sweep_folder
 from study.config import FIELDS, Config
 from study.errors import DamagedError, UsageError
 from study.labels import labels, slug
@@ -34,7 +34,7 @@ def collect(*folders: Path, read: Callable[[Path], Run] = runs.read) -> Study:
         UsageError: no runs, or none finished, or a folder given twice.
     """
     names = sweep_names(folders)
-    found = {name: runs.find_readable(path, read) for name, path in zip(names, folders)}
+    found = {name: sweep_folder.find_readable(path, read) for name, path in zip(names, folders)}
     plans = {name: plan for name, path in zip(names, folders) if (plan := _read_plan(path))}
     unread = {
         run if len(folders) == 1 else f"{name}/{run}": why

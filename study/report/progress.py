@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from study import locks, planned, runs, schema, search_record
+from study import locks, planned, runs, schema, search_record, sweep_folder
 from study.config import Config
 from study.errors import DamagedError, UsageError
 from study.labels import labels
@@ -152,7 +152,7 @@ def _read_plan(folder: Path, stamp: Stamp) -> Plan | None:
 def _run_folders(folder: Path) -> list[Path]:
     """The folders of a sweep's runs; none where its disk cannot be read just now."""
     try:
-        return runs.find_folders(folder)
+        return sweep_folder.find_folders(folder)
     except OSError:
         return []
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import files, locks, runs
+from study import files, locks, runs, sweep_folder
 from study.errors import RunError, UsageError, describe, first_line
 from study.tracking import client, server_run
 
@@ -71,7 +71,7 @@ def _folder(out: Path, name: str, path: str) -> Path:
     if (folder / runs.PULLED).is_file():
         is_free = _read_index(folder).get("sweep", path) == path
     else:
-        is_free = not runs.find_folders(folder)
+        is_free = not sweep_folder.find_folders(folder)
     if is_free:
         return folder
     return folder.with_name(f"{folder.name}-{'pulled' if folder.name == sweep_id else sweep_id}")

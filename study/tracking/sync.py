@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import files, locks, runs
+from study import files, locks, runs, sweep_folder
 from study.errors import DamagedError, RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import client, logger, marks, packs, service, stored
@@ -108,7 +108,7 @@ def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
         if (path / runs.CONFIG).is_file():
             found[path] = _read_run(path)
             continue
-        readable, unread = runs.find_readable(path, _read_run)
+        readable, unread = sweep_folder.find_readable(path, _read_run)
         found |= {run.path: run for run in readable}
         outcome.left |= {str(path / name): why for name, why in unread.items()}
     return list(found.values())

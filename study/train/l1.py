@@ -1,6 +1,6 @@
 """The L1 term: its scales, its value, its gradient, and what its lambda means.
 
-The term is the sum over all weights of scale * |w|. Its value is never part of a graph: training
+The term is the sum over all parameters of scale * |w|. Its value is never part of a graph: training
 adds its gradient, scale * sign(w), to that of the loss.
 """
 

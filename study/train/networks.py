@@ -136,6 +136,12 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
     network = build(config).eval()
     layers: list[dict[str, Any]] = []
     sees = _ReceptiveField() if isinstance(network, Network) else None
+    counted: set[nn.Parameter] = set()
+
+    def count_new(parameters: Iterable[nn.Parameter]) -> int:
+        new = set(parameters) - counted  # a layer that is passed twice has its parameters once
+        counted.update(new)
+        return sum(p.numel() for p in new)
 
     def record(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
@@ -145,7 +151,7 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
                     "type": _describe(module),
                     "output": list(output.shape[1:]),
                     "receptive_field": sees and sees.through(module, inputs[0].shape[-1]),
-                    "parameters": sum(p.numel() for p in module.parameters()),
+                    "parameters": count_new(module.parameters()),
                 }
             )
 
@@ -156,6 +162,18 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
             record(name, module)
     with torch.inference_mode():
         network(torch.zeros(1, *spec.shape))
+    # Of timm's some blocks have parameters beside their layers', such as a scale of each channel.
+    for name, module in network.named_modules():
+        if own := count_new(module.parameters(recurse=False)):
+            layers.append(
+                {
+                    "layer": name or "(network)",
+                    "type": f"{type(module).__name__}, outside its layers",
+                    "output": [],
+                    "receptive_field": None,
+                    "parameters": own,
+                }
+            )
     total = count_parameters(network)
     activations = sum(math.prod(layer["output"]) for layer in layers)
     return {

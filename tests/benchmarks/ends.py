@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from study import runs
+from study import sweep_folder
 
 SWEEP = """
 method: grid
@@ -45,7 +45,7 @@ def measure() -> dict[str, float]:
                 os.wait()
             except ChildProcessError:
                 break
-        found = runs.find(Path(home) / "runs" / "ends")
+        found = sweep_folder.find(Path(home) / "runs" / "ends")
     training = sum(run.summary["seconds"] for run in found)
     return {
         "seconds": round(seconds, 1),

@@ -30,7 +30,7 @@ import torch
 import tyro
 import yaml
 
-from study import datasets, files, runs
+from study import datasets, files, sweep_folder
 from study.config import Config
 from study.train import bank, devices, provenance
 from tests.benchmarks.floor import floor
@@ -223,7 +223,7 @@ def _measure_ours(way: Way, folder: Path, places: dict[str, str]) -> None:
     file.write_text(yaml.safe_dump({"method": "grid", "parameters": way.plan.parameters()}))
     words = [sys.executable, *_words(way.name, str(file))]
     way.costs.append(timed(words, folder, os.environ | places | {"WANDB_MODE": "offline"}))
-    trained = runs.find(folder / "runs/bench")
+    trained = sweep_folder.find(folder / "runs/bench")
     way.accuracy.append(mean(run.summary["test_accuracy_last"] for run in trained))
     way.packs |= {run.summary["pack"] for run in trained if run.summary["path"] == "pack"}
 

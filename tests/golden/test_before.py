@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from study import runs
+from study import sweep_folder
 from study.config import Config
 from study.labels import labels
 
@@ -35,7 +35,7 @@ def test_identities_and_labels_are_as_ever():
 
 
 def test_runs_of_before_are_read(before):
-    found = {run.path.name: run for run in runs.find(before)}
+    found = {run.path.name: run for run in sweep_folder.find(before)}
     assert sorted(run.state for run in found.values()) == ["finished"] * 3 + ["running"]
     packed = found["group_s1_f12ee0116a"]
     assert packed.config == Config(
@@ -54,7 +54,7 @@ def test_a_sweep_of_before_goes_on_and_is_reported(before, command, quick):
     assert "1 run trained" in done.stdout and "3 already done" in done.stdout
     for name, history in reached.items():
         assert (before / name / "history.jsonl").read_text().startswith(history)
-    assert {run.state for run in runs.find(before)} == {"finished"}
+    assert {run.state for run in sweep_folder.find(before)} == {"finished"}
     done = command("report", "runs/before")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((before.parent.parent / "reports/before/results.csv").open()))

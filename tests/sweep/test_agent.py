@@ -1,6 +1,5 @@
 """The real `wandb` command line and client against the stand-in backend."""
 
-import csv
 import dataclasses
 import json
 import os
@@ -8,13 +7,15 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from study import runs
+from study import runs, sweep_folder
 from study.config import Config
-from study.report import page
+from study.report import page, results
+from study.report.grouping import collect
 from study.sweep import local, spec
 from study.tracking import marks, tables
 from study.train import loop
@@ -72,7 +73,8 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     assert one.summary["test_accuracy_last"] == one.rows[-1]["test/accuracy"]
     for key in ("misclassified", "misclassified_grid", "layers", "confusion"):
         assert key in one.rows[-1], key
-    trained = runs.find(machine.home / "runs" / sweep.id)  # whose folders record their addresses
+    # Their folders record their addresses.
+    trained = sweep_folder.find(machine.home / "runs" / sweep.id)
     paths = {f"{sweep.entity}/{sweep.project}/{run_id}" for run_id in sweep.runs}
     assert {marks.address(run) for run in trained} == paths
 
@@ -83,13 +85,11 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
     assert code == 0 and "0 runs fetched, 3 unchanged" in output, output
     assert server.requests.total() - before < 6
     local.run(spec.read(machine.home / "quickstart.yaml"), machine.home / "offline/quickstart")
-    for where in ("pulled", "offline"):
-        page.write(machine.home / where / "quickstart", machine.home / "reports" / where)
-    results = []
-    for where in ("pulled", "offline"):
-        with open(machine.home / "reports" / where / "results.csv") as file:
-            results.append([row | {"seconds_mean": ""} for row in csv.DictReader(file)])
-    assert results[0] == results[1] and len(results[0]) == 3
+    reported = [
+        [row | {"seconds_mean": ""} for row in result_rows(machine.home / where / "quickstart")]
+        for where in ("pulled", "offline")
+    ]
+    assert reported[0] == reported[1] and len(reported[0]) == 3
     assert not server.unknown
     assert_no_secret(machine, output)
 
@@ -111,18 +111,20 @@ def test_a_search_by_an_agent_and_offline_are_reported_alike(server, machine, qu
     code, output = machine.study("pull", sweep.path, "--out", "pulled")
     assert code == 0, output
     [pulled] = (machine.home / "pulled").iterdir()
-    spaces = []
+    spaces, reported = [], []
     for folder in (pulled, machine.home / "offline"):
-        found = runs.find(folder)
+        found = sweep_folder.find(folder)
         assert len(found) == 2 and all(1e-6 <= run.config.l1 <= 1e-3 for run in found)
         spaces.append({dataclasses.replace(run.config, l1=0, l1_reduction="sum") for run in found})
-        page.write(folder, machine.home / "reports" / folder.name)
+        reported.append(result_rows(folder))
     assert spaces[0] == spaces[1] and len(spaces[0]) == 1
-    rows = [
-        (path / "results.csv").read_text().splitlines()
-        for path in (machine.home / "reports").iterdir()
-    ]
-    assert [len(lines) for lines in rows] == [3, 3] and rows[0][0] == rows[1][0]
+    assert [len(rows) for rows in reported] == [2, 2]
+
+
+def result_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the results.csv that a report of the runs in a folder has."""
+    rows = results.rows(collect(folder))
+    return [dict(zip(results.HEADER, row)) for row in rows]
 
 
 def assert_no_secret(machine: Machine, *texts: str) -> None:
@@ -364,7 +366,7 @@ def test_a_pull_takes_every_row_and_only_what_changed(server, machine):
         server.add_run(sweep, settings(seed=seed, epochs=701), rows)
     code, output = machine.study("pull", sweep.path)
     assert code == 0 and "20 runs fetched" in output, output
-    found = runs.find(machine.home / "runs" / sweep.id)
+    found = sweep_folder.find(machine.home / "runs" / sweep.id)
     assert all([row["epoch"] for row in run.history] == list(range(1, 701)) for run in found)
     more = list(sweep.runs.values())[3]
     more.write("wandb-history.jsonl", 700, [json.dumps({"_step": 700} | rows[-1] | {"epoch": 701})])

@@ -10,7 +10,7 @@ import time
 import pytest
 from tqdm import tqdm
 
-from study import files, forks, planned, runs
+from study import files, forks, planned, runs, sweep_folder
 from study.sweep import job as jobs
 from study.sweep import job_queue, local, methods, spec, worker
 from study.tracking import marks
@@ -66,7 +66,7 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     third = command("sweep", sweep)
     assert "0 runs trained, 4 already done" in third.stdout
     assert len(planned.read(tmp_path / "runs/mine").configs) == 4
-    found = runs.find(tmp_path / "runs/mine")
+    found = sweep_folder.find(tmp_path / "runs/mine")
     assert len(found) == 4
     assert all(run.done and marks.is_recorded(run.path) for run in found)
     for run in found[::3]:  # by a worker as alone, to the bit
@@ -81,7 +81,7 @@ def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, com
     assert "1 run trained, 0 already done, 1 failed" in done.stdout
     assert "lower lr" in done.stderr and "lr 1000000000" in done.stderr
     assert "Traceback" not in done.stderr
-    states = {run.config.lr: run.state for run in runs.find(tmp_path / "runs/mine")}
+    states = {run.config.lr: run.state for run in sweep_folder.find(tmp_path / "runs/mine")}
     assert states == {1e9: runs.FAILED, 0.05: runs.FINISHED}
 
 
@@ -89,7 +89,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     lengths = ("--pack", 3, "--set", "epochs=1")
     done = command("sweep", sweep, *lengths, "lr=0.05,1.0e+9", "--workers", 1)
     assert done.returncode == 1 and "0 already done, 4 failed" in done.stdout
-    trained = [run for run in runs.find(tmp_path / "runs/mine") if run.done]
+    trained = [run for run in sweep_folder.find(tmp_path / "runs/mine") if run.done]
     assert {(run.config.lr, run.config.norm) for run in trained} == {
         (0.05, "batch"),
         (0.05, "none"),
@@ -115,7 +115,7 @@ def test_a_gpu_has_two_workers_but_of_a_search_that_learns(sweep):
 def test_a_packed_search_gives_each_configuration_once(search, tmp_path, command):
     done = command("sweep", search, "--pack", 3, "--workers", 1, "--set", "epochs=1")
     assert done.returncode == 0, done.stderr
-    found = runs.find(tmp_path / "runs/mine")
+    found = sweep_folder.find(tmp_path / "runs/mine")
     assert len({run.config.l1 for run in found}) == len(found) == 4
     assert sorted(run.summary["pack"] for run in found) == [1, 3, 3, 3]
     assert "test" not in done.stderr  # whoever watches sees the metric: no test image is in it
@@ -153,7 +153,7 @@ def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path,
     errors, _ = process.communicate()
     assert process.returncode == 1
     assert "SIGKILL" in errors and "Traceback" not in errors
-    states = {run.path.name: run.state for run in runs.find(folder)}
+    states = {run.path.name: run.state for run in sweep_folder.find(folder)}
     assert sorted(states.values()) == [runs.FAILED] + [runs.FINISHED] * 3
     temporary = tmp_path_factory.mktemp("t")  # a short path, as sockets need
     again = start(search, tmp_path, TMPDIR=str(temporary))
@@ -162,7 +162,7 @@ def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path,
     # W&B's copies of the tables: its service may still be removing the last.
     wait_for(lambda: not any(name.endswith(".json") for _, _, names in os.walk(temporary)
                              for name in names))  # fmt: skip
-    found = runs.find(folder)
+    found = sweep_folder.find(folder)
     assert {run.path.name for run in found} == states.keys()
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
     order = files.read_json(folder / "search.json")["runs"]
@@ -205,10 +205,10 @@ def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
-    before = [runs.name(run.config) for run in runs.find(folder)]
+    before = [runs.name(run.config) for run in sweep_folder.find(folder)]
     again = command("sweep", search, "--workers", 1)
     assert again.returncode == 0, again.stderr
-    found = runs.find(folder)
+    found = sweep_folder.find(folder)
     assert len(found) == 4 and set(before) < {run.path.name for run in found}
     assert all([row["epoch"] for row in run.history] == [1, 2, 3, 4, 5] for run in found)
     plan = spec.read(search)  # the draws of one seed, as if nothing had happened
@@ -227,7 +227,9 @@ def test_hyperband_stops_a_run_at_its_epoch(search, tmp_path, rates, pack):
     search.write_text(body + "early_terminate: {type: hyperband, min_iter: 2, eta: 3}\n")
     outcome = local.run(spec.read(search), tmp_path / "out", workers=1, pack=pack)
     assert (outcome.trained, outcome.stopped, outcome.remaining) == (2, 1, 0)
-    states = {run.config.lr: (run.state, len(run.history)) for run in runs.find(tmp_path / "out")}
+    states = {
+        run.config.lr: (run.state, len(run.history)) for run in sweep_folder.find(tmp_path / "out")
+    }
     assert states == {0.05: (runs.FINISHED, 5), 1e-6: (runs.STOPPED, 2)}
     assert local.run(spec.read(search), tmp_path / "out").existing == 2
 
@@ -244,7 +246,7 @@ def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
     [folder] = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-again")
     expected = dataclasses.replace(tiny_run.config, epochs=1)
-    assert [run.config for run in runs.find(folder)] == [
+    assert [run.config for run in sweep_folder.find(folder)] == [
         dataclasses.replace(expected, seed=seed) for seed in (1, 2)
     ]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from study import runs
+from study import sweep_folder
 from tests.conftest import ROOT
 from tests.machines import Machine, epochs, sweep_text
 
@@ -168,7 +168,7 @@ def test_a_requeued_job_goes_on_with_an_offline_sweep(slurm, server, checkout):
     slurm("scontrol", "requeue", f"{job}_0")
     slurm("scancel", "--batch", "--signal=USR1", f"{job}_1")
     wait(lambda: is_over(slurm), 240)
-    found = runs.find(checkout / "runs/mine")
+    found = sweep_folder.find(checkout / "runs/mine")
     assert [run.config.seed for run in found] == [1, 2, 3], output(machine)
     for run in found:
         assert run.state == "finished" and len(run.history) == 8, output(machine)

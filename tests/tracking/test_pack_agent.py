@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from study import runs
+from study import sweep_folder
 from study.config import Config
 from study.sweep import spec
 from study.train import loop
@@ -44,7 +44,7 @@ def test_a_grid_of_two_buckets_by_one_process_is_the_one_swept_offline(
     (machine.home / "mine.yaml").write_text(text)
     monkeypatch.setenv("STUDY_DATA", str(machine.data))
     offline = spec.read(machine.home / "mine.yaml").configs
-    trained = runs.find(machine.home / "runs" / sweep.id)
+    trained = sweep_folder.find(machine.home / "runs" / sweep.id)
     assert {run.config for run in trained} == set(offline)
     assert not server.unknown
 

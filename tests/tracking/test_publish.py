@@ -6,7 +6,7 @@ import shutil
 import pytest
 import wandb
 
-from study import files, runs
+from study import files, runs, sweep_folder
 from study.config import Config
 from study.report import grouping
 from study.report.build import build_report
@@ -100,7 +100,7 @@ def shown(runset: dict) -> list[str]:
 
 def ids(tmp_path, *states: str) -> set[str]:
     """The W&B ids of the run folders, of the runs in a state."""
-    found = runs.find(tmp_path / "runs/mine")
+    found = sweep_folder.find(tmp_path / "runs/mine")
     return {marks.address(r).rpartition("/")[2] for r in found if r.state in states}
 
 
@@ -111,7 +111,7 @@ def test_offline_runs_are_uploaded_and_the_report_has_the_findings_of_the_page(
     variant(made, 99.2, 99.24, norm="layer")
     variant(made, 99.41, norm="group", groups=5)
     made(Config(norm="none", seed=1), curve(50, 3), state=runs.FAILED)
-    for run in runs.find(tmp_path / "runs/mine"):
+    for run in sweep_folder.find(tmp_path / "runs/mine"):
         if run.done:
             recording.record(run, "mine", "norm-study")  # as `study sweep` does offline
     assert not server.runs

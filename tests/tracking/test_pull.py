@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from study import files, locks, planned, runs
+from study import files, locks, planned, runs, sweep_folder
 from study.config import Config
 from study.errors import UsageError
 from study.report.grouping import collect
@@ -46,7 +46,7 @@ def test_every_numeric_column_is_pulled_and_nothing_else(client, tmp_path):
     client.add_run(sweep, settings(seed=1, epochs=2), [row | others, *other_epochs])
     pulled = pull.pull(sweep.path, tmp_path / "runs")
     assert (pulled.fetched, pulled.unchanged) == (1, 0)
-    [run] = runs.find(pulled.folder)
+    [run] = sweep_folder.find(pulled.folder)
     assert run.history == [row | {"epoch": 1}, row | {"epoch": 2, "gradient/norm": 2.0}]
     assert isinstance(run.history[0]["epoch"], int)
     assert (run.state, run.summary["gradient_norm_last"]) == (runs.FINISHED, 2.0)
@@ -66,7 +66,7 @@ def test_only_what_changed_is_fetched_again(client, tmp_path):
     going.state = "crashed"
     pulled = pull.pull(sweep.path, tmp_path / "runs")
     assert (pulled.fetched, pulled.unchanged) == (1, 2)
-    states = {run.path.name[-8:]: run.state for run in runs.find(pulled.folder)}
+    states = {run.path.name[-8:]: run.state for run in sweep_folder.find(pulled.folder)}
     assert states[going.id] == runs.FAILED
 
 
@@ -78,7 +78,7 @@ def test_what_a_sync_adds_to_an_ended_run_is_fetched(client, tmp_path):
     run.heartbeat = "2030-01-01T00:00:00Z"
     pulled = pull.pull(sweep.path, tmp_path)
     assert (pulled.fetched, pulled.unchanged) == (1, 0)
-    [run] = runs.find(folder)
+    [run] = sweep_folder.find(folder)
     assert run.summary["device"] == "later"
     assert pull.pull(sweep.path, tmp_path).unchanged == 1
 
@@ -87,7 +87,7 @@ def test_what_a_sync_adds_to_an_ended_run_is_fetched(client, tmp_path):
 def test_a_damaged_folder_is_fetched_anew_as_its_message_says(client, tmp_path, file):
     sweep = client.add_sweep(sweep_text(seed=1))
     whole(client, sweep)
-    [run] = runs.find(pull.pull(sweep.path, tmp_path).folder)
+    [run] = sweep_folder.find(pull.pull(sweep.path, tmp_path).folder)
     (run.path / file).write_text('{"cut')
     with pytest.raises(UsageError, match=f"{file}: is damaged .*: pull its sweep again"):
         runs.read(run.path)
@@ -135,7 +135,7 @@ def test_a_file_that_did_not_come_is_told_with_the_remedy(client, tmp_path, comm
     monkeypatch.setattr(File, "download", download)
     done = command("pull", sweep.path)
     assert done.returncode == 0 and "1 run fetched, 1 unchanged" in done.stdout
-    pulled = runs.find(tmp_path / "runs" / sweep.id)
+    pulled = sweep_folder.find(tmp_path / "runs" / sweep.id)
     assert {run.path.name.rpartition("-")[2] for run in pulled} == {good.id, cut.id}
 
 
@@ -155,7 +155,7 @@ def test_an_odd_run_holds_up_no_other(client, tmp_path, command):
     assert done.returncode == 0 and "2 runs fetched, 0 unchanged, 2 left out" in done.stdout
     assert f"left out: {odd.id}: it cannot be read (CommError: Unable to convert [1]" in done.stderr
     assert "named \\x1b[2J" in done.stderr and "\x1b" not in done.stderr
-    assert len(runs.find(tmp_path / "runs" / sweep.id)) == 2
+    assert len(sweep_folder.find(tmp_path / "runs" / sweep.id)) == 2
 
 
 def test_a_run_that_is_deleted_on_the_server_leaves_the_means(client, tmp_path, command):
@@ -163,7 +163,7 @@ def test_a_run_that_is_deleted_on_the_server_leaves_the_means(client, tmp_path, 
     gone, odd, _ = (whole(client, sweep, seed) for seed in (1, 2, 3))
     assert "3 runs fetched" in command("pull", sweep.path).stdout
     folder = tmp_path / "runs" / sweep.id
-    [name] = [run.path.name for run in runs.find(folder) if run.path.name.endswith(gone.id)]
+    [name] = [run.path.name for run in sweep_folder.find(folder) if run.path.name.endswith(gone.id)]
     del client.runs[gone.id]
     odd.summary, odd.state = {"cause": {}}, "failed"
     done = command("pull", sweep.path)
@@ -185,7 +185,7 @@ def test_a_run_whose_settings_were_edited_is_counted_once(client, tmp_path):
     run.state = "crashed"
     pulled = pull.pull(sweep.path, tmp_path)
     assert "other settings now" in pulled.set_aside[0]
-    assert [run.config.norm for run in runs.find(pulled.folder)] == ["layer"]
+    assert [run.config.norm for run in sweep_folder.find(pulled.folder)] == ["layer"]
 
 
 def test_an_outage_ends_a_pull_in_one_line_and_loses_nothing(

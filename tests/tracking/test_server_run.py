@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from study import runs
+from study import runs, sweep_folder
 from study.config import FIELDS, Config
 from study.tracking import pull, server_run
 from tests.machines import settings, sweep_text
@@ -136,7 +136,7 @@ def test_an_odd_run_is_left_out_by_name(together, case):
 def test_nothing_else_is_left_out_or_written(together):
     home, ids, pulled = together
     assert pulled.fetched == 1 and pulled.refused.keys() == {*ids}
-    assert [run.config.seed for run in runs.find(pulled.folder)] == [2]
+    assert [run.config.seed for run in sweep_folder.find(pulled.folder)] == [2]
     assert {path.name for path in home.iterdir()} == {"wandb", "runs"}
     assert len([*pulled.folder.iterdir()]) == 3  # the run, the index, and the lock
 

@@ -90,6 +90,19 @@ def test_a_layer_table_and_a_run(tmp_path):
     assert run.done and run.summary["parameters"] == networks.parameter_table(run.config)["total"]
 
 
+def test_parameters_outside_the_layers_are_in_the_table():
+    table = networks.parameter_table(config("swiftformer_xs"))
+    assert sum(layer["parameters"] for layer in table["layers"]) == table["total"]
+    outside = [layer for layer in table["layers"] if not layer["output"]]
+    assert len(outside) == 4 and outside[0] == {
+        "layer": "stages.0.blocks.2.attn",
+        "type": "EfficientAdditiveAttention, outside its layers",
+        "output": [],
+        "receptive_field": None,
+        "parameters": 48,
+    }
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

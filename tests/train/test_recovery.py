@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from study import locks, runs
+from study import locks, runs, sweep_folder
 from study.config import Config
 from study.errors import RunError, UsageError
 from study.train import checkpoint, loop, networks, recovery
@@ -76,7 +76,7 @@ def test_folders_set_aside_are_numbered_and_no_command_reads_them(folder):
         write_run(folder, CONFIG)
     names = sorted(path.name.removeprefix(folder.name) for path in folder.parent.iterdir())
     assert names == ["", ".damaged", ".damaged-2", ".damaged-3"]
-    found, unread = runs.find_readable(folder.parent)
+    found, unread = sweep_folder.find_readable(folder.parent)
     assert [run.path for run in found] == [folder] and not unread
 
 

@@ -18,7 +18,7 @@ WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to compar
 MOST_TIED = 3  # variants of a tie that a card lists
 # What labels mean by `L1 1e-5 (sum)`.
 REDUCTIONS = {
-    "sum": "|w| summed over all weights",
+    "sum": "|w| summed over all parameters",
     "mean": "each tensor's mean |w|, summed",
 }
 

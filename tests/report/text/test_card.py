@@ -44,11 +44,11 @@ def test_the_first_card_says_what_l1_is_in_the_labels():
     mean = Config(l1=1e-3, l1_reduction="mean")
     [both] = cards(*spread(BN, 99.4, 99.3), *spread(l1, 99.1, 99.2), *spread(mean, 98.0, 98.1))
     assert both.measured.endswith(
-        " L1 adds to the loss lambda times |w| summed over all weights (sum) or each tensor's mean"
-        " |w|, summed (mean)."
+        " L1 adds to the loss lambda times |w| summed over all parameters (sum) or each tensor's"
+        " mean |w|, summed (mean)."
     )
     [one] = cards(*spread(BN, 99.4, 99.3), *spread(l1, 99.1, 99.2))
-    assert one.measured.endswith("times |w| summed over all weights (sum).")
+    assert one.measured.endswith("times |w| summed over all parameters (sum).")
     [none] = cards(*spread(l1, 99.4, 99.3))  # whose label does not name it
     assert "L1" not in none.measured
 
