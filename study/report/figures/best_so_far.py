@@ -21,6 +21,7 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
     values = [run.summary.get(key, np.nan) for run in ordered]
     known = [(i, run, y) for i, (run, y) in enumerate(zip(ordered, values), 1) if np.isfinite(y)]
     finished = [(i, y) for i, run, y in known if run.state == FINISHED]
+    stopped = [(i, y) for i, run, y in known if run.state == STOPPED]
     if len(finished) < SEVERAL:
         return None
     better = np.maximum if study.metric.maximize else np.minimum
@@ -29,11 +30,11 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         figure = Figure(**drawing.NARROW)
         axes = figure.subplots()
         axes.plot(*zip(*finished), "o", color=styles.COLOURS[4], markersize=4, label="run")
-        response.draw_crosses(axes, [(i, y) for i, run, y in known if run.state == STOPPED])
         x, y = [*best, len(ordered)], [*best.values(), best[finished[-1][0]]]
         axes.step(x, y, where="post", color=styles.COLOURS[0], linewidth=1.6, label="best so far")
         points = [(i, stats.mean_interval([y])) for i, y in finished]
         response.set_limits(axes, points, limits.perfect_value(study.metric), values=False)
+        response.draw_crosses(axes, stopped)
         axes.set(xlabel="run", ylabel=study.chosen_by)
         drawing.set_integer_ticks(axes)
         axes.legend(
@@ -44,5 +45,6 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
     return SavedFigure(
         "best_so_far",
         "The best so far",
-        f"Runs in {order}; {study.chosen_by}. Triangles: beyond the axis.",
+        f"Runs in {order}; {study.chosen_by}. Triangles: beyond the axis."
+        + (response.CROSSES if stopped else ""),
     )

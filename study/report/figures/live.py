@@ -265,15 +265,19 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
             whose = own | {"ids": [point.variant.label]}
             traces += [whose | trace for trace in _beyond(point.x, ends, look, window)]
     if stopped:
-        x, y = map(_plain, zip(*(response.stopped_at(study, axis, run) for run in stopped)))
+        where, ended = zip(*(response.stopped_at(study, axis, run) for run in stopped))
         traces.append(
             {
                 "mode": "markers",
                 "name": "stopped early",
-                "x": x,
-                "y": y,
+                "x": _plain(where),
+                "y": _plain(np.clip(ended, *window)),
+                "cliponaxis": False,
                 "marker": {"symbol": "x", "color": GREY},
-                "hovertemplate": [f"{run.path.name}, stopped<extra></extra>" for run in stopped],
+                "hovertemplate": [
+                    f"{run.path.name}, stopped at {value:.6g}<extra></extra>"
+                    for run, value in zip(stopped, ended)
+                ],
             }
         )
     positions, words = zip(*response.ticks(axis))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -29,6 +30,7 @@ MOST_KINDS = 6  # that have a colour each
 MOST_LINES = 12
 MOST_VALUES = 8  # triangles beyond the axis that have their values beside them
 TICK_GAP = 0.05  # of the axis, between two ticks
+CROSSES = " Crosses: runs stopped early, at their last epoch; at the edge, those beyond the axis."
 MIXED = " Points of one colour may differ in the others, too."
 
 
@@ -87,7 +89,7 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
         f"A point is a configuration: the mean {study.chosen_by} over its seeds, with the 95 % t"
         f" interval where there are several.{describe_lines(axis, lines)}"
         f"{'' if _are_alike(families, others) else MIXED} Triangles: beyond the axis, with their"
-        " values." + (" Crosses: runs stopped early, at their last epoch." if stopped else ""),
+        " values." + (CROSSES if stopped else ""),
         axes.get_ylim(),
     )
 
@@ -195,9 +197,14 @@ def draw_lines(axes: Axes, lines: Sequence[Sequence[Point]], look: Style) -> Non
 
 
 def draw_crosses(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
-    """Mark the runs that were stopped early, at their last epoch."""
+    """Mark the runs that were stopped early, at their last epoch, those beyond the axes' limits at
+    the edge."""
     if points:
-        axes.plot(*zip(*points), "x", color="0.6", markersize=5, label="stopped early", zorder=1)
+        x, y = zip(*points)
+        axes.plot(
+            x, np.clip(y, *axes.get_ylim()), "x", color="0.6", markersize=5, label="stopped early",
+            clip_on=False, zorder=1,
+        )  # fmt: skip
 
 
 def set_limits(

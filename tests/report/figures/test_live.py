@@ -71,7 +71,8 @@ def test_a_response_has_points_lines_and_stopped_runs():
     assert line["mode"] == "lines" and line["y"] == [99.0, 99.2, 98.0]
     assert line["x"][0] < line["x"][1] == -5 and line["x"][2] == -3  # 0 left of the log axis
     assert points["y"] == [99.0, 99.2, 98.0] and "BN + L1 0.001 (sum)" in points["hovertemplate"][2]
-    assert (stopped["x"], stopped["y"]) == ([-2], [60.0])
+    assert (stopped["x"], stopped["y"]) == ([-2], [98.0])  # at the edge
+    assert stopped["hovertemplate"][0].endswith("stopped at 60<extra></extra>")
     assert graph["layout"]["xaxis"]["ticktext"][0] == "0"
 
 

@@ -36,6 +36,14 @@ def test_the_response_to_l1_is_the_mean_of_each_lambda(l1_grid, tmp_path):
     assert table[4]["low"] == ""
 
 
+def test_runs_stopped_beyond_the_axis_are_at_its_edge():
+    axes = Figure().subplots()
+    axes.set_ylim(98.5, 99.5)
+    response.draw_crosses(axes, [(1, 91.2), (2, 99.0)])
+    [crosses] = axes.lines
+    assert list(crosses.get_ydata()) == [98.5, 99.0] and not crosses.get_clip_on()
+
+
 def test_a_ruined_configuration_does_not_flatten_the_others(l1_grid, tmp_path):
     study = grouping.collect(l1_grid)
     axes = Figure().subplots()
