@@ -26,16 +26,28 @@ class Contrast(NamedTuple):
 
     interval: NaN bounds where the error is not known; in 95 % of studies all those of a family
     hold together. p: of all pairs, below 0.05 just where the interval excludes 0. pooled: whether
-    the error is the family's; else it is the pair's own.
+    the error is the family's; else it is the pair's own. alike: whether the seeds of both spread
+    like those of the rest.
     """
 
     interval: Interval
     p: float
     pooled: bool
+    alike: bool = True
 
     @property
     def significant(self) -> bool:
         return self.p < LEVEL
+
+    @property
+    def level(self) -> bool:
+        """Whether the two are tested, and no difference is seen that should have been seen."""
+        return self.p >= LEVEL and self.alike
+
+    @property
+    def unclear(self) -> bool:
+        """Whether no difference is seen because the seeds of one spread too much to see any."""
+        return self.p >= LEVEL and not self.alike
 
 
 def compare(scores: Sequence[Scores], few: int | None = None) -> dict[tuple[int, int], Contrast]:
@@ -64,10 +76,12 @@ def compare(scores: Sequence[Scores], few: int | None = None) -> dict[tuple[int,
     deviation, freedom = pooled_deviation([scores[i] for i in alike])
     contrasts = {}
     for (i, j), differences in pairs.items():
-        if freedom and {i, j} <= set(alike):
-            contrasts[i, j] = _by_range(differences, deviation, variants, freedom)
+        both = {i, j} <= set(alike)
+        if freedom and both:
+            contrast = _by_range(differences, deviation, variants, freedom)
         else:
-            contrasts[i, j] = _by_own_error(differences, tests)
+            contrast = _by_own_error(differences, tests)
+        contrasts[i, j] = contrast._replace(alike=both)
     return contrasts
 
 
@@ -117,7 +131,7 @@ def _by_range(differences: np.ndarray, deviation: float, variants: int, freedom:
         return Contrast(mean_interval(differences), np.nan, True)
     pooled, own = deviation * np.sqrt(2 / n), differences.std(ddof=1) / np.sqrt(n)
     error, mean = max(pooled, own), float(differences.mean())
-    if error < ROUNDING:
+    if error < ROUNDING or not differences.any():  # nothing to tell apart: one run, twice
         return Contrast(Interval(mean, np.nan, np.nan, n), np.nan, True)
     half = critical_range(variants, freedom) * error / np.sqrt(2)
     p = range_probability(np.sqrt(2) * abs(mean) / error, variants, freedom)

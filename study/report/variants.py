@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ class Variant:
             for seed, value in values.items()
             if isinstance(value, (int, float)) and np.isfinite(value)
         }
+
+    def is_copy_of(self, other: "Variant") -> bool:
+        """Whether another sweep's variant is the same configuration with the same figures on all
+        common seeds."""
+        mine, others = self.values(TEST), other.values(TEST)
+        common = mine.keys() & others.keys()
+        same = bool(common) and all(mine[seed] == others[seed] for seed in common)
+        return self.config == other.config and same
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -293,8 +302,14 @@ class Study:
     def compared_families(self) -> list[list[Variant]]:
         """The families whose best are compared in sentences: the largest of several variants, or
         the first where each has one."""
-        several = [family for family in self.families if len(family) > 1]
-        return several[:MOST_FAMILIES] or self.families[:1]
+        several = [family for family in self.distinct_families if len(family) > 1]
+        return several[:MOST_FAMILIES] or self.distinct_families[:1]
+
+    @functools.cached_property
+    def distinct_families(self) -> list[list[Variant]]:
+        """The families without the variants that are the same runs as another sweep's: copied, or
+        trained again to the same numbers. Runs that are counted twice make each test err."""
+        return [_without_copies(family) for family in self.families]
 
     def describe_kind(self, variant: Variant) -> str:
         """What sets a variant's kind apart from the others; empty where there is one."""
@@ -322,3 +337,12 @@ class Study:
             for value in variant.values(TEST).values():
                 best[variant.kind] = max(value, best.get(variant.kind, value))
         return best
+
+
+def _without_copies(family: Sequence[Variant]) -> list[Variant]:
+    """A family without copies: of each the one of the most seeds stays."""
+    kept: list[Variant] = []
+    for variant in sorted(family, key=lambda each: -len(each.runs)):
+        if not any(variant.is_copy_of(other) for other in kept):
+            kept.append(variant)
+    return [variant for variant in family if variant in kept]

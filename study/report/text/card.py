@@ -114,7 +114,7 @@ def _varied(study: Study, configs: Sequence[Config]) -> str:
 
 def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) -> Card:
     best = family[0]
-    level = [pair for pair in with_best if _known(pair) and not pair.contrast.significant]
+    level = [pair for pair in with_best if pair.contrast.level]
     outcome, heading, verdict = _verdict(study, family, with_best, level)
     tied = level if outcome == TIE else []
     shown = [best, *(pair.two for pair in tied)][:MOST_TIED]
@@ -176,11 +176,15 @@ def _known(pair: Pair) -> bool:
     return bool(np.isfinite(pair.contrast.p))
 
 
-def _untested(unknown: Sequence[Pair]) -> str:
-    """Why no test tells the best from those of these pairs, in sentences after another."""
+def _untested(with_best: Sequence[Pair]) -> str:
+    """Why no test tells the best from some of these pairs, in sentences after another."""
+    unknown = [pair for pair in with_best if not _known(pair)]
     same = [pair for pair in unknown if pair.difference.is_identical]
     few = [pair.two.label for pair in unknown if pair not in same]
+    unclear = [pair.two.label for pair in with_best if pair.contrast.unclear]
     words = f" Too few common seeds with {listed(few)}." if few else ""
+    if unclear:
+        words += f" The seeds spread too much to tell it from {listed(unclear)}."
     if same:
         words += f" Identical to {listed([pair.two.label for pair in same])} {_over(same)}."
     return words
@@ -196,10 +200,9 @@ def _verdict(
         return OPEN, "The only variant", "There is nothing to compare it with."
     known = [pair for pair in with_best if _known(pair)]
     first, best, called = _titles(study, family)
-    unknown = [pair for pair in with_best if not _known(pair)]
-    untested = _untested(unknown)
+    untested = _untested(with_best)
     if not known:
-        if not any(pair.difference.is_identical for pair in unknown):
+        if not any(pair.difference.is_identical for pair in with_best):
             untested = " Too few common seeds to test a difference: train more seeds."
         return OPEN, first, f"{untested}{_overtaken(study, family)}".lstrip()
     ahead = [
@@ -215,7 +218,7 @@ def _verdict(
         words = f"{family[0].label} is {difference}: that may be chance."
         return TIE, heading, f"{words}{_overtaken(study, family, level[:1])}{untested}"
     difference, overtaken = _difference(known[0], len(with_best)), _overtaken(study, family)
-    if unknown or overtaken:
+    if overtaken or not all(pair.contrast.significant for pair in with_best):
         return OPEN, first, f"It is {difference}.{overtaken}{untested}"
     return WON, best, f"Significantly different from all others: {difference}."
 

@@ -134,7 +134,8 @@ def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
     )
     if contrast.significant:
         return Finding(f"{text}: significant ({format_p(contrast.p)}).", "pairs.csv")
-    text += f": not significant ({format_p(contrast.p)})."
+    spread = ", and the seeds of one spread too much to see more" if contrast.unclear else ""
+    text += f": not significant ({format_p(contrast.p)}){spread}."
     furthest = max(abs(contrast.interval.low), abs(contrast.interval.high))
     if furthest < 100:  # more than accuracies can differ by
         text += " What the interval excludes is a difference of more than"
@@ -151,12 +152,14 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
     if not known:
         return None
     sentences = []
-    for apart in (True, False):
-        others = [_distance(p) for p in known if p.contrast.significant == apart]
-        if others:
-            how = "Significantly" if apart else "Not significantly"
-            verdict = f"{how} different from {with_best[0].one.label}"
-            sentences.append(f"{verdict}: {listed(others)}.")
+    best = with_best[0].one.label
+    for verdict, group in {
+        f"Significantly different from {best}": [p for p in known if p.contrast.significant],
+        f"Not significantly different from {best}": [p for p in known if p.contrast.level],
+        f"Too spread over seeds to tell from {best}": [p for p in known if p.contrast.unclear],
+    }.items():
+        if group:
+            sentences.append(f"{verdict}: {listed([_distance(pair) for pair in group])}.")
     sentences.append("In brackets: 95 % intervals for all pairs together.")
     in_card = len(known) == 1 and np.isnan(with_best[0].contrast.p)  # which has the first known
     return Finding(" ".join(sentences), "pairs.csv", in_card)
@@ -174,7 +177,7 @@ def _unranked(study: Study, ranked: Sequence[Sequence[Variant]]) -> Finding | No
     if len(study.families) < 2:
         return None
     others = []
-    for family in study.families:
+    for family in study.distinct_families:
         if family not in ranked:
             score = in_words(family[0].last(TEST))
             others.append(f"{family[0].label} ({score}{_place(study, family)})")

@@ -38,7 +38,7 @@ def tables(
     it."""
     [dataset] = study.by_dataset if one_of_several else [""]
     parts = [_variants(study, dataset)]
-    best = {family[0] for family in study.families}
+    best = {family[0] for family in study.distinct_families}
     with_best = [pair for pair in pairs if pair.one in best]
     if with_best:
         parts.append(_pairs(with_best, dataset))

@@ -50,7 +50,7 @@ class Pair:
 def compare(study: Study) -> list[Pair]:
     """Compare all pairs of the best variants of each kind, and the first with all, the better one
     first."""
-    return [pair for family in study.families for pair in _family(family)]
+    return [pair for family in study.distinct_families for pair in _family(family)]
 
 
 def _family(family: Sequence[Variant]) -> list[Pair]:
@@ -59,11 +59,17 @@ def _family(family: Sequence[Variant]) -> list[Pair]:
     compared = contrasts.compare(scores, MOST)
     return [
         Pair(
-            tested[i], tested[j], stats.difference(scores[i], scores[j]), compared[i, j],
-            _images_error(tested[i], tested[j]),
+            tested[i], tested[j], stats.difference(scores[i], scores[j]),
+            _within_bounds(compared[i, j]), _images_error(tested[i], tested[j]),
         )
         for i, j in compared
     ]  # fmt: skip
+
+
+def _within_bounds(contrast: Contrast) -> Contrast:
+    """A contrast of accuracies, which differ by at most 100 points."""
+    _, low, high, _ = interval = contrast.interval
+    return contrast._replace(interval=interval._replace(low=max(low, -100), high=min(high, 100)))
 
 
 def _images_error(one: Variant, two: Variant) -> float:

@@ -1,7 +1,8 @@
 """Up to which L1 lambda the penalty costs nothing significant, for each norm and what else varies.
 
 Each lambda is compared with none, over common seeds and beside all other pairs of the same settings
-(contrasts.py). The largest that is harmless is the last before the least that costs something.
+(contrasts.py). The largest that is harmless is the last before the least that costs something, or
+that may: under which the seeds spread so much that no cost could be seen.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ SEVERAL = 2  # lambdas above 0 from which there is a largest
 @dataclass(frozen=True)
 class Limit:
     """The largest harmless lambda and the next, each with its contrast with none (the lambda's
-    metric minus none's); None where each costs something, or none does.
+    metric minus none's); None where each costs something, or may, or none does.
 
     base: the settings without L1; reduction: of the L1 term.
     """
@@ -32,7 +33,7 @@ class Limit:
     base: Config
     reduction: str
     harmless: tuple[float, Contrast] | None
-    costly: tuple[float, Contrast] | None
+    next: tuple[float, Contrast] | None
 
 
 def limits(study: Study) -> list[Limit]:
@@ -61,21 +62,21 @@ def _without(config: Config) -> Config:
 def _limit(
     study: Study, penalized: Sequence[Variant], none: Variant
 ) -> tuple[tuple[float, Contrast] | None, tuple[float, Contrast] | None] | None:
-    """The last harmless lambda and the first costly one of variants with rising lambdas."""
+    """The last harmless lambda and the first that is not, of variants with rising lambdas."""
     if len(penalized) < SEVERAL:
         return None
     compared = contrasts.compare([each.values(study.rank_key) for each in (*penalized, none)])
-    harmless = costly = None
+    harmless = None
     for i, variant in enumerate(penalized):
         contrast = compared[i, len(penalized)]
         if not contrast.interval.low < contrast.interval.high:
             return None
         change = variant.config.l1, contrast
-        if contrast.significant and (contrast.interval.mean < 0) == study.metric.maximize:
-            costly = change
-            break
+        lost = (contrast.interval.mean < 0) == study.metric.maximize
+        if lost and not contrast.level:
+            return harmless, change
         harmless = change
-    return harmless, costly
+    return harmless, None
 
 
 def sentence(study: Study) -> str | None:
@@ -100,12 +101,18 @@ def _words(limit: Limit, metric: Metric) -> str:
 
     said = "none" if limit.harmless is None else value(limit.harmless[0])
     if limit.harmless:
-        mean, low, high = (metric.format(x, signed=True) for x in limit.harmless[1].interval[:3])
-        said += f", which changes it by {mean}{metric.difference_unit} ({low} to {high})"
-    if limit.costly:
-        l1, contrast = limit.costly
-        mean = metric.format(contrast.interval.mean, signed=True)
-        said += f"; {value(l1)} changes it by {mean} ({format_p(contrast.p)})"
-    else:
-        said += ", the largest that was tried"
-    return said
+        said += f", which changes it by {_change(limit.harmless[1], metric)}"
+    if limit.next is None:
+        return f"{said}, the largest that was tried"
+    l1, contrast = limit.next
+    if contrast.unclear:
+        changes = f"its change by {_change(contrast, metric)} is open"
+        return f"{said}; under {value(l1)} the seeds spread significantly more, and {changes}"
+    mean = metric.format(contrast.interval.mean, signed=True)
+    return f"{said}; {value(l1)} changes it by {mean} ({format_p(contrast.p)})"
+
+
+def _change(contrast: Contrast, metric: Metric) -> str:
+    """A change of a metric with its interval."""
+    mean, low, high = (metric.format(x, signed=True) for x in contrast.interval[:3])
+    return f"{mean}{metric.difference_unit} ({low} to {high})"

@@ -65,7 +65,7 @@ def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
         *spread(GN, 97.62, 98.74, 97.99),
     )  # fmt: skip
     assert re.search(
-        r"Not significantly different from BN: GN is 1\.14 points behind"
+        r"Too spread over seeds to tell from BN: GN is 1\.14 points behind"
         r" \(-\d\.\d+ to \d\.\d+, p = 0\.",
         texts[2],
     )

@@ -32,6 +32,26 @@ def test_all_pairs_of_a_kind_are_compared_together_the_better_first():
     assert np.isnan(row["images_error"])  # no run kept its images
 
 
+def test_no_interval_of_accuracies_exceeds_what_they_can_differ_by():
+    ruined = spread(Config(norm="group"), 10.0, 99.0, 98.0)
+    others = [*spread(BN, 99.4, 99.3, 99.35), *spread(LN, 99.2, 99.1, 99.15)]
+    two = grouping.gather({"mine": [*others, *ruined]})
+    [wide] = [
+        pair for pair in pairs.compare(two) if (pair.one.label, pair.two.label) == ("BN", "GN")
+    ]
+    assert wide.contrast.interval[1:3] == (-100, 100) and wide.contrast.unclear
+
+
+def test_runs_of_two_sweeps_that_are_the_same_count_once():
+    bn, gn = spread(Config(), 99.4, 99.2, 99.3), spread(Config(norm="group"), 99.1, 99.2, 99.0)
+    alone = pairs.compare(grouping.gather({"one": [*bn, *gn]}))
+    more = spread(Config(), 99.4, 99.2, 99.3, 99.35)  # the same three, and one more
+    together = grouping.gather({"one": [*bn, *gn], "copy": gn})
+    assert [pair.contrast for pair in pairs.compare(together)] == [alone[0].contrast]
+    [pair] = pairs.compare(grouping.gather({"one": [*bn, *gn], "longer": more}))
+    assert (pair.one.sweep, pair.two.sweep) == ("longer", "one")
+
+
 def test_of_many_the_first_is_compared_with_all_and_the_best_with_each_other():
     many = [spread(Config(lr=lr / 100), 99 - lr, 99.2 - lr) for lr in range(1, pairs.MOST + 4)]
     study = grouping.gather({"mine": [run for group in many for run in group]})

@@ -21,11 +21,11 @@ def test_the_largest_harmless_lambda_is_the_last_before_the_least_that_costs():
     gn = runs_of({"norm": "group"}, {0: 99.2, 1e-5: 97.0, 1e-4: 96.0})
     ln = runs_of({"norm": "layer"}, {0: 99.2, 1e-5: 99.21, 1e-4: 99.18})
     by_norm = {limit.base.norm: limit for limit in penalty.limits(study(*bn, *gn, *ln))}
-    assert by_norm["batch"].harmless[0] == 1e-4 and by_norm["batch"].costly[0] == 1e-3
-    change = by_norm["batch"].costly[1].interval
+    assert by_norm["batch"].harmless[0] == 1e-4 and by_norm["batch"].next[0] == 1e-3
+    change = by_norm["batch"].next[1].interval
     assert change.low < change.mean < change.high < 0
-    assert by_norm["group"].harmless is None and by_norm["group"].costly[0] == 1e-5
-    assert by_norm["layer"].harmless[0] == 1e-4 and by_norm["layer"].costly is None
+    assert by_norm["group"].harmless is None and by_norm["group"].next[0] == 1e-5
+    assert by_norm["layer"].harmless[0] == 1e-4 and by_norm["layer"].next is None
 
 
 def test_the_sentence_has_the_differences_with_their_intervals():
@@ -35,6 +35,16 @@ def test_the_sentence_has_the_differences_with_their_intervals():
         " which changes it by +0.00 points (-0.3"
     )
     assert "; 0.0001 (sum) changes it by -1.30 (p < 0.001)." in said
+
+
+def test_a_lambda_under_which_the_seeds_fall_apart_is_not_harmless():
+    ln = runs_of({"norm": "layer"}, {0: 99.1, 1e-5: 99.1, 1e-4: 99.0})
+    ln += spread(Config(norm="layer", l1=1e-3), 98.4, 96.8, 95.9)
+    [limit] = penalty.limits(study(*ln))
+    assert limit.harmless[0] == 1e-4 and limit.next[0] == 1e-3 and limit.next[1].unclear
+    said = penalty.sentence(study(*ln))
+    assert "; under 0.001 (sum) the seeds spread significantly more, and its change by -2.0" in said
+    assert said.endswith(" points (-10.65 to +6.51) is open."), said
 
 
 def test_nothing_is_said_without_a_run_without_l1_or_of_one_seed():
