@@ -83,12 +83,12 @@ class RunError(RuntimeError):
     """
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type where the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """Return an unexpected error in one line: its type, then its message's first line."""
     name, line = type(error).__name__, first_line(error)
     return name if line == name else f"{name}: {line}"

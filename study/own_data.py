@@ -228,6 +228,11 @@ def _describe(array: Any) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
+    if (folder := path.with_suffix("")).is_dir():
+        return UsageError(
+            f"{path}: no such file, and {folder} is a folder; put its images into one file (how:"
+            " docs/extending.md, A data set)"
+        )
     return UsageError(
         f"{path}: cannot be read ({error.strerror or error}); put it there, or point STUDY_DATA to"
         " the folder that has it"

@@ -286,6 +286,12 @@ def test_a_missing_file_is_refused_with_the_remedy(mine):
     assert_refused(mine, ["No such file", "STUDY_DATA"])
 
 
+def test_a_folder_of_pictures_is_no_data_set(mine):
+    mine.unlink()
+    mine.with_suffix("").mkdir()
+    assert_refused(mine, ["no such file", "mine is a folder; put its images into one file"])
+
+
 def test_a_holdout_is_checked_when_the_file_is_read(mine):
     with pytest.raises(UsageError, match="holdout=2: own:mine allows 0, or 3 to 27 images"):
         data.load(Config(dataset="own:mine", holdout=2))

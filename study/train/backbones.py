@@ -4,6 +4,7 @@ The published networks are registered with timm too: once this is imported, timm
 them.
 """
 
+import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -13,13 +14,15 @@ from timm.layers import BatchNormAct2d, DropPath
 from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils.hooks import RemovableHandle
 
 from study import datasets, extension
 from study.architectures import ARCHITECTURES
 from study.config import Config
 from study.datasets import DatasetSpec
-from study.errors import UsageError, first_line
+from study.errors import UsageError
 from study.train import norms
 from study.train.blocks import Network
 
@@ -36,8 +39,9 @@ def build(config: Config) -> nn.Module:
     registered.
 
     Raises:
-        UsageError: it has no BatchNorm to swap, cannot take such images, or one of its maps is too
-            small for the norm; the message names the backbone and the layer.
+        UsageError: it cannot be built, has no BatchNorm to swap or no use for `dropout`, cannot
+            take such images, or one of its maps is too small for the norm; the message names the
+            backbone and the layer.
     """
     name = config.network
     if config.norm_affine == "element":
@@ -50,7 +54,10 @@ def build(config: Config) -> nn.Module:
     try:
         network = _create(config, spec)
     except Exception as error:  # timm's backbones refuse options in many ways
-        raise _unfit(config, spec.shape, error) from error
+        raise UsageError(
+            f"network={name}: cannot be built for {config.dataset} ({extension.locate(error)})"
+        ) from error
+    _check_layers(network, config)
     swapped = swap(network, config)
     if not swapped:
         raise UsageError(
@@ -84,8 +91,12 @@ def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
     and momentum, and scales and shifts start as timm made them (a residual branch may start at 0).
     """
     swapped = {}
-    for name, old in list(network.named_modules()):
+    again: dict[nn.Module, nn.Module] = {}  # one that a network passes twice stays one
+    for name, old in list(network.named_modules(remove_duplicate=False)):
         if not isinstance(old, nn.BatchNorm2d):
+            continue
+        if old in again:
+            network.set_submodule(name, again[old])
             continue
         new = norms.build(
             config.norm, old.num_features, groups=config.groups, affine=config.norm_affine
@@ -98,8 +109,27 @@ def swap(network: nn.Module, config: Config) -> dict[str, nn.Module]:
         swapped[name] = new
         if isinstance(old, BatchNormAct2d):
             new = nn.Sequential(OrderedDict(norm=new, drop=old.drop, act=old.act))
+        again[old] = new
         network.set_submodule(name, new)
     return swapped
+
+
+def _check_layers(network: nn.Module, config: Config) -> None:
+    """Refuse a backbone that has no use for `dropout`, or layers without sizes."""
+    for layer, module in network.named_modules():
+        if isinstance(module, LazyModuleMixin):
+            raise UsageError(
+                f"network={config.network}: {layer} is a {type(module).__name__}; give it its sizes"
+            )
+    rates = [
+        module.p if isinstance(module, _DropoutNd) else getattr(module, "drop_rate", None)
+        for module in network.modules()  # drop_rate: where it is for F.dropout
+    ]
+    if config.dropout and config.dropout not in rates:
+        raise UsageError(
+            f"dropout={config.dropout:g}: network={config.network} makes no use of drop_rate, by"
+            " which timm's have it; allowed here is 0"
+        )
 
 
 def _check_all_swapped(network: nn.Module, swapped: dict[str, nn.Module], config: Config) -> None:
@@ -115,7 +145,8 @@ def _check_all_swapped(network: nn.Module, swapped: dict[str, nn.Module], config
 
 
 def _check(network: nn.Module, swapped: dict[str, nn.Module], config: Config) -> None:
-    """Pass a batch of two images through, so that what cannot work is refused before training."""
+    """Pass a batch of two images through, to evaluate and to train, so that what cannot work is
+    refused before training."""
 
     def check_input(layer: str) -> RemovableHandle:
         def hook(norm: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -125,28 +156,27 @@ def _check(network: nn.Module, swapped: dict[str, nn.Module], config: Config) ->
 
     spec = datasets.spec(config.dataset)
     handles = [check_input(layer) for layer in swapped]
+    images, wanted = torch.zeros(2, *spec.shape), [2, spec.num_classes]
     try:
-        with torch.inference_mode():  # in evaluation: neither running statistics nor dropout
-            output = network.eval()(torch.zeros(2, *spec.shape))
+        # Of a copy, since training moves running statistics, and with another generator.
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            outputs = [network.eval()(images), copy.deepcopy(network).train()(images)]
     except UsageError:
         raise
     except Exception as error:  # backbones raise many kinds where images do not suit them
-        raise _unfit(config, spec.shape, error) from error
+        size = "x".join(map(str, spec.shape))
+        raise UsageError(
+            f"network={config.network}: cannot take the {size} images of {config.dataset}"
+            f" ({extension.locate(error)})"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
         network.train()
-    if output.shape != (2, spec.num_classes):
-        raise UsageError(
-            f"network={config.network}: gives {list(output.shape)}, not [2, {spec.num_classes}]"
-        )
-
-
-def _unfit(config: Config, shape: tuple[int, ...], error: Exception) -> UsageError:
-    size, why = "x".join(map(str, shape)), first_line(error)
-    return UsageError(
-        f"network={config.network}: cannot take the {size} images of {config.dataset} ({why})"
-    )
+    for output, use in zip(outputs, ("evaluation", "training")):
+        given = list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        if given != wanted:
+            raise UsageError(f"network={config.network}: gives {given} in {use}, not {wanted}")
 
 
 def _register(name: str) -> None:

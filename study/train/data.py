@@ -87,7 +87,27 @@ def _read(spec: DatasetSpec, root: Path) -> tuple[Split, Split]:
             _download(spec, root, missing)
         for file, md5 in spec.files.items():
             _check(spec, folder / file, md5)
-    return READERS[spec.format](spec, folder)
+    splits = READERS[spec.format](spec, folder)
+    for split, images in zip(splits, (spec.train_images, spec.test_images)):
+        _check_row(spec, split, images)
+    return splits
+
+
+def _check_row(spec: DatasetSpec, split: Split, images: int) -> None:
+    """Check a split against the data set's row, which the networks follow."""
+    kind, shape = split.images.dtype, split.images.shape
+    if kind != np.uint8 or shape != (images, *spec.shape):
+        row = ", ".join(map(str, (images, *spec.shape)))
+        raise UsageError(
+            f"{spec.name}: its images are {kind} [{', '.join(map(str, shape))}], by its row in"
+            f" study/datasets.py uint8 [{row}]"
+        )
+    found = np.unique(split.labels)
+    if len(split.labels) != images or found[0] < 0 or found[-1] >= spec.num_classes:
+        raise UsageError(
+            f"{spec.name}: it has {len(split.labels):,} labels, {found[0]} to {found[-1]}, by its"
+            f" row in study/datasets.py {images:,}, 0 to {spec.num_classes - 1}"
+        )
 
 
 def is_present(name: str) -> bool:

@@ -223,17 +223,103 @@ def test_a_model_of_a_users_own_is_swept_by_workers(study, tmp_path):
     assert runs.read_summary(folder)["state"] == runs.FINISHED
 
 
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [(None, "No module named 'my_nets'"), ("1 +", "SyntaxError"), ("1 / 0", "ZeroDivisionError")],
-)
-def test_an_extension_that_cannot_be_imported_is_named(content, cause, tmp_path, monkeypatch):
-    if content:
-        (tmp_path / "my_nets.py").write_text(content)
+@pytest.fixture
+def my_nets(tmp_path, monkeypatch):
+    """A function that writes the module of a user's own, which is not yet imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("STUDY_IMPORT", "my_nets")
-    extension.load.cache_clear()
-    with pytest.raises(UsageError, match=f"^STUDY_IMPORT=my_nets: cannot.*{cause}") as refused:
+    monkeypatch.setattr(extension, "load", extension.load.__wrapped__)
+    yield (tmp_path / "my_nets.py").write_text
+    sys.modules.pop("my_nets", None)
+
+
+HOME = "; it names a Python module in the current folder or installed, without .py"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, f"ModuleNotFoundError: No module named 'my_nets'){HOME}"),
+        ("\n1 +", "SyntaxError: invalid syntax (my_nets.py, line 2))"),
+        ("def f():\n  1 / 0\nf()", "ZeroDivisionError: division by zero, my_nets.py line 2)"),
+        ("import no_such", "ModuleNotFoundError: No module named 'no_such', my_nets.py line 1)"),
+        ("import sys\nsys.exit('no')", "SystemExit: no, my_nets.py line 2)"),
+    ],
+)
+def test_an_extension_that_cannot_be_imported_is_named(content, why, my_nets):
+    if content:
+        my_nets(content)
+    with pytest.raises(UsageError) as refused:
         extension.load()
-    assert "\n" not in str(refused.value)
+    assert str(refused.value) == f"STUDY_IMPORT=my_nets: cannot be imported ({why}"
+
+
+@pytest.mark.parametrize("name", ["mnist_7684", "resnet18"])
+def test_a_model_that_takes_the_name_of_another_is_refused(name, my_nets, monkeypatch):
+    from timm.models import _registry
+
+    monkeypatch.setattr(_registry, "_model_entrypoints", {**_registry._model_entrypoints})
+    my_nets(EXTENSION.replace("my_tiny_net", name))
+    for _ in range(2):
+        with pytest.raises(
+            UsageError, match=f"registers {name}, the name of another network; give"
+        ):
+            extension.load()
+
+
+ODD = ("tuple", "aside", "lazy", "typo", "no_dropout", "norm_twice")
+
+
+class Odd(nn.Module):
+    """A user's network, with what is odd about it."""
+
+    def __init__(self, odd: str, drop_rate: float) -> None:
+        super().__init__()
+        norm = nn.BatchNorm2d(4)
+        twice = [nn.Conv2d(4, 4, 1), norm] if odd == "norm_twice" else []
+        conv = nn.LazyConv2d(4, 3) if odd == "lazy" else nn.Conv2d(1, 4, 3)
+        drop = nn.Dropout(0.0 if odd == "no_dropout" else drop_rate)
+        self.layers = nn.Sequential(
+            conv, norm, *twice, nn.AdaptiveAvgPool2d(1), nn.Flatten(), drop, nn.Linear(4, 10)
+        )
+        self.odd = odd
+
+    def forward(self, x):
+        if self.odd == "typo":
+            return self.layer(x)
+        logits = self.layers(x)
+        aside = self.odd == "tuple" or (self.odd == "aside" and self.training)
+        return (logits, x) if aside else logits
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    """A function that builds a configuration's network, which is odd in this way."""
+    monkeypatch.setattr(timm, "create_model", lambda name, drop_rate, **_: Odd(name, drop_rate))
+    monkeypatch.setattr(extension, "backbone_names", lambda: ODD)
+    return lambda name, **settings: networks.build(Config(network=name, **settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "why"),
+    [
+        ("tuple", {}, "gives a tuple in evaluation, not [2, 10]"),
+        ("aside", {}, "gives a tuple in training, not [2, 10]"),
+        ("lazy", {}, "layers.0 is a LazyConv2d; give it its sizes"),
+        ("typo", {}, "cannot take the 1x28x28 images of digits (AttributeError: 'Odd' object has"
+         " no attribute 'layer', test_backbones.py line"),
+        ("no_dropout", {"dropout": 0.1}, "dropout=0.1: network=no_dropout makes no use of drop"),
+    ],
+)  # fmt: skip
+def test_what_is_odd_about_a_users_network_is_refused(name, settings, why, odd):
+    with pytest.raises(UsageError) as refused:
+        odd(name, **settings)
+    assert why in str(refused.value)
+
+
+def test_a_norm_that_is_passed_twice_stays_one(odd):
+    built = odd("norm_twice", norm="group", groups=2)
+    first, again = built.layers[1], built.layers[3]
+    assert isinstance(first, nn.GroupNorm) and first is again
+    assert networks.count_parameters(built) == 40 + 20 + 8 + 50

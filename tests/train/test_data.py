@@ -1,5 +1,7 @@
+import dataclasses
 import http.client
 import os
+import re
 import shutil
 
 import numpy as np
@@ -50,6 +52,21 @@ def test_digits_are_the_scans_enlarged():
     assert abs(images.mean() / 255 - scans.mean() / 16) < 0.01
     counts = np.bincount(data.read("digits")[1].labels)
     assert counts.min() >= 34 and counts.max() <= 38
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"train_images": 1000}, "its images are uint8 [1437, 1, 28, 28], by its row in"),
+        ({"shape": (3, 28, 28)}, "by its row in study/datasets.py uint8 [1437, 3, 28, 28]"),
+        ({"class_names": "abcdefgh"}, "has 1,437 labels, 0 to 9, by its row in study/datasets.py"
+         " 1,437, 0 to 7"),
+    ],
+)  # fmt: skip
+def test_images_that_are_not_as_their_row_says_are_refused(wrong, why, tmp_path):
+    row = dataclasses.replace(datasets.spec("digits"), **wrong)
+    with pytest.raises(UsageError, match=re.escape(why)):
+        data._read(row, tmp_path)
 
 
 def test_the_holdout_is_stratified_fixed_and_apart():
