@@ -53,7 +53,8 @@ def make(folder: Path, count: int, epochs: int) -> None:
                 rows.append({"epoch": epoch, **scores, "lr": lr, "seconds": 1 + rng.random()})
             runs.write_config(path, config)
             runs.write_history(path, rows)
-            files.write_json(path / runs.SUMMARY, real.summary | schema.scores(rows))
+            summary = real.summary | schema.scores(rows) | {"epochs": epochs}
+            files.write_json(path / runs.SUMMARY, summary)
 
 
 def main(count: int = 1000, epochs: int = 20) -> None:
