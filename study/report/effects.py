@@ -99,8 +99,9 @@ class Effects:
 
 def analyse(study: Study) -> Effects | None:
     """Analyse the grid of a study; None where it is not complete, or has fewer than two factors or
-    two seeds in common, or its variants are of several kinds."""
-    if len(study.families) != 1:
+    two seeds in common, or its variants are of several kinds, or of several sweeps, which may
+    differ in more than their settings."""
+    if len(study.families) != 1 or len(study.sweeps) != 1:
         return None
     grid = _grid(study.variants, varying(study))
     if grid is None:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats as distributions
 
 from study.config import Config
-from study.report import effects
+from study.report import effects, grouping
 from tests.report.conftest import run
 from tests.report.figures.conftest import study
 
@@ -156,6 +156,8 @@ def test_what_is_no_complete_grid_has_no_effects():
     assert effects.analyse(study(*(r for r in grid() if r.config.seed == 1))) is None
     longer = grid() + grid(epochs=3)
     assert effects.analyse(study(*longer)) is None, "of two lengths"
+    by_dropout = {f"{x}": [r for r in grid() if r.config.dropout == x] for x in (0, 0.1)}
+    assert effects.analyse(grouping.gather(by_dropout)) is None, "of two sweeps, or their code"
 
 
 def test_a_variant_of_larger_spread_has_each_effect_by_its_own_error():

@@ -27,9 +27,10 @@ class Limit:
     """The largest harmless lambda and the next, each with its contrast with none (the lambda's
     metric minus none's); None where each costs something, or may, or none does.
 
-    base: the settings without L1; reduction: of the L1 term.
+    sweep: of all its runs; base: the settings without L1; reduction: of the L1 term.
     """
 
+    sweep: str
     base: Config
     reduction: str
     harmless: tuple[float, Contrast] | None
@@ -37,13 +38,13 @@ class Limit:
 
 
 def limits(study: Study) -> list[Limit]:
-    """Find the largest harmless lambda beside each of the other settings; none where no run is
-    without L1, or a difference is not known, as of one seed."""
-    groups: dict[Config, list[Variant]] = defaultdict(list)
+    """Find the largest harmless lambda beside each of the other settings, in each sweep by itself;
+    none where no run is without L1, or a difference is not known, as of one seed."""
+    groups: dict[tuple[str, Config], list[Variant]] = defaultdict(list)
     for variant in study.variants:
-        groups[_without(variant.config)].append(variant)
+        groups[variant.sweep, _without(variant.config)].append(variant)
     found = []
-    for base, group in groups.items():
+    for (sweep, base), group in groups.items():
         none = [variant for variant in group if not variant.config.l1]
         by_reduction: dict[str, list[Variant]] = defaultdict(list)
         for variant in sorted(group, key=lambda each: each.config.l1):
@@ -51,7 +52,7 @@ def limits(study: Study) -> list[Limit]:
                 by_reduction[variant.config.l1_reduction].append(variant)
         for reduction, penalized in by_reduction.items():
             if none and (limit := _limit(study, penalized, none[0])):
-                found.append(Limit(base, reduction, *limit))
+                found.append(Limit(sweep, base, reduction, *limit))
     return found
 
 
@@ -86,8 +87,11 @@ def sentence(study: Study) -> str | None:
     if not found:
         return None
     names = labels([limit.base for limit in found])
+    several = len(study.sweeps) > 1
     words = [
-        f"{names[limit.base.without_seed()]}: {_words(limit, study.metric)}" for limit in found
+        f"{f'{limit.sweep}, ' if several else ''}{names[limit.base.without_seed()]}:"
+        f" {_words(limit, study.metric)}"
+        for limit in found
     ]
     return (
         f"Up to these L1 lambdas no significant cost in {study.metric.title} was found:"

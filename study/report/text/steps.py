@@ -58,22 +58,31 @@ def _result(
     """The cells of a step's figures and its finding."""
     if variant is None:
         return ["", "0", "", "", "", "No run of it has finished."]
-    lowest = min(run.summary["test_accuracy_last5_min"] for run in variant.runs)
+    lowest = _lowest(variant)
     return [
         f"{variant.parameters['total']:,}",
         str(len(variant.runs)),
         in_cell(variant.last(TEST)),
         f"{variant.last('test_accuracy_best').mean:.2f}",
-        f"{lowest:.2f}",
+        f"{min(lowest):.2f}" if lowest else "",
         " ".join([*_target(variant, step), *_gain(variant, previous, number)]),
     ]
+
+
+def _lowest(variant: Variant) -> list[float]:
+    """Each seed's lowest test accuracy in its last five epochs; none where there are not five."""
+    if variant.config.epochs < stats.LATE:
+        return []
+    return [run.summary["test_accuracy_last5_min"] for run in variant.runs]
 
 
 def _target(variant: Variant, step: Step) -> list[str]:
     """How many seeds hold the step's target to the end."""
     if step.target is None:
         return []
-    lowest = [run.summary["test_accuracy_last5_min"] for run in variant.runs]
+    lowest = _lowest(variant)
+    if not lowest:
+        return [f"It is too short to hold a target in each of {stats.LATE} epochs."]
     held = sum(value >= step.target - stats.ROUNDING for value in lowest)
     return [f"{held} of {len(lowest)} seeds hold {step.target:g}."]
 

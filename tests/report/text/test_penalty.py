@@ -1,6 +1,7 @@
 import itertools
 
 from study.config import Config
+from study.report import grouping
 from study.report.text import penalty
 from tests.report.conftest import spread
 from tests.report.figures.conftest import study
@@ -45,6 +46,17 @@ def test_a_lambda_under_which_the_seeds_fall_apart_is_not_harmless():
     said = penalty.sentence(study(*ln))
     assert "; under 0.001 (sum) the seeds spread significantly more, and its change by -2.0" in said
     assert said.endswith(" points (-10.65 to +6.51) is open."), said
+
+
+def test_each_sweep_is_compared_with_its_own_runs_without_l1():
+    old = runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 99.3})
+    new = runs_of({}, {0: 90.2, 1e-5: 90.2, 1e-4: 90.2})
+    limits = penalty.limits(both := grouping.gather({"old": old, "new": new}))
+    assert [(limit.sweep, limit.harmless[0], limit.next) for limit in limits] == [
+        ("old", 1e-4, None), ("new", 1e-4, None),
+    ]  # fmt: skip
+    assert "old, BN: 0.0001 (sum)" in penalty.sentence(both)
+    assert "; new, BN: 0.0001 (sum)" in penalty.sentence(both)
 
 
 def test_nothing_is_said_without_a_run_without_l1_or_of_one_seed():

@@ -51,6 +51,14 @@ def test_a_gain_within_its_interval_is_none_and_a_missing_step_says_so():
     assert second["finding"] == "No run of it has finished."
 
 
+def test_a_run_of_fewer_than_five_epochs_holds_no_target():
+    short = dataclasses.replace(BARE, epochs=4)
+    plan = dataclasses.replace(PLAN, grids=({**PLAN.grids[0], "epochs": [4]},))
+    first, _ = table(*spread(short, 99.3, 99.4), plan=plan)
+    assert first["last-five minimum"] == ""
+    assert first["finding"] == "It is too short to hold a target in each of 5 epochs."
+
+
 def test_no_plan_or_one_without_steps_has_no_table():
     runs = spread(BARE, 99.3)
     assert steps.table(grouping.gather({"mine": runs})) is None
