@@ -83,10 +83,11 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
     for name, indices in by_confidence.items():
         kept = [(i, images[i]) for i in indices if images[i].pixels is not None]
         shown = [Cell(image.pixels, f"{i}: {classes[image.target]}") for i, image in kept]
+        if indices and not shown:
+            shown = [Cell(None, "no run kept their pixels")]
         row = [Cell(None, f"{name}: {len(indices)}"), *shown[: COLUMNS - 1]]
-        if shown:
-            cells += row + [Cell(None, "")] * (COLUMNS - len(row))
-    if not cells:
+        cells += row + [Cell(None, "")] * (COLUMNS - len(row))
+    if not any(groups.values()):
         return None
     rows = [
         [name, i, classes[images[i].target]] for name, wrong in by_confidence.items() for i in wrong
@@ -99,7 +100,7 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
         "Images that all variants get wrong, and those that only one does",
         "A variant gets an image wrong where more than half of its seeds do. Above each image: its"
         " index in the test set and its class; the most confident mistakes first, of those whose"
-        " pixels a run kept. The csv lists all."
+        " pixels a run kept. Beside a name: how many there are; the csv lists all."
         + (f" Of the best {FEW} variants." if len(study.variants) > FEW else ""),
         photos=True,
     )
@@ -135,11 +136,11 @@ def _usual(variant: Variant) -> set[int] | None:
 
 
 def _groups(wrong_for: dict[str, set[int]]) -> dict[str, set[int]]:
-    """The images that all get wrong and those that only one does; without those that are empty."""
+    """The images that all get wrong, and those that only one does."""
     if len(wrong_for) < 2:
         return {}
     groups = {"all": set.intersection(*wrong_for.values())}
     for label, wrong in wrong_for.items():
         rest = (images for other, images in wrong_for.items() if other != label)
         groups[f"only {label}"] = wrong.difference(*rest)
-    return {name: images for name, images in groups.items() if images}
+    return groups

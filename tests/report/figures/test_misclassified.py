@@ -23,9 +23,11 @@ def test_the_images_all_get_wrong_and_those_only_one_does(saved, tmp_path):
     assert misclassified.draw_shared(tmp_path, study(kept(tmp_path, bn, 1, [1]))) is None
 
 
-def test_a_row_without_images_is_left_out(saved, tmp_path):
-    bn, ln = Config(), Config(norm="layer")
-    made = study(kept(tmp_path, bn, 1, [1, 2]), kept(tmp_path, ln, 1, [1, 4]))
+def test_each_variant_has_a_row_with_its_count(saved, tmp_path):
+    bn, ln, gn = Config(), Config(norm="layer"), Config(norm="group")
+    made = study(
+        kept(tmp_path, bn, 1, [1, 2]), kept(tmp_path, ln, 1, [1, 4]), kept(tmp_path, gn, 1, [1])
+    )
     [layer] = [variant for variant in made.variants if variant.label == "LN"]
     wrong = layer.runs[0].misclassified()
     bare = dataclasses.replace(wrong, pixels=wrong.pixels[:1])  # of 1 alone, which both get wrong
@@ -33,7 +35,11 @@ def test_a_row_without_images_is_left_out(saved, tmp_path):
     misclassified.draw_shared(tmp_path, made)
     figure, rows = saved["misclassified_by"]
     words = [text.get_text() for text in figure.axes[0].texts]
-    assert "only BN: 1" in words and "only LN: 1" not in words
+    shown = [word.replace("\n", " ") for word in words if word]
+    assert shown == [
+        "all: 1", "1: 0", "only BN: 1", "2: 0", "only LN: 1", "no run kept their pixels",
+        "only GN: 0",
+    ]  # fmt: skip
     assert rows[-1]["wrong_for"] == "only LN"
 
 
