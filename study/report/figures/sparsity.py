@@ -12,7 +12,7 @@ from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing, response, styles, weights
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.response import Point
+from study.report.figures.limits import limits
 from study.report.variants import Study, Variant
 from study.values import number
 
@@ -28,15 +28,18 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
     lambdas = {variant.config.l1 for variant in study.shown}
     if axis.name != "l1" or len(lambdas) < response.SEVERAL:
         return None
-    points = [
-        Point(variant, axis.position(variant.config.l1), share)
-        for variant in study.shown  # reading the weights of a thousand runs takes 15 s
-        if (share := share_near_zero(variant))
-    ]
+    # Reading the weights of a thousand runs takes 15 s: those of the best alone.
+    shares = {v: share for v in study.shown if (share := share_near_zero(v))}
+    others = [other.name for other in varied if other != axis]
+    families = {  # those of the response, so that one looks alike in both
+        family: [p._replace(score=shares[p.variant]) for p in members if p.variant in shares]
+        for family, members in response.by_family(
+            response.points_on(study, axis), axis, others
+        ).items()
+    }
+    points = [point for members in families.values() for point in members]
     if len({point.x for point in points}) < response.SEVERAL:
         return None
-    others = [other.name for other in varied if other != axis]
-    families = response.by_family(points, axis, others)
     lines = response.joined(families, others)
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(**drawing.NARROW)
@@ -45,10 +48,12 @@ def draw(folder: Path, study: Study, axis: Axis, varied: Sequence[Axis]) -> Save
             look = styles.nth(i)
             response.draw_lines(axes, lines[family], look)
             scores = [point.score for point in members]
-            drawing.draw_points(axes, [point.x for point in members], scores, look, family)
+            if members:
+                drawing.draw_points(axes, [point.x for point in members], scores, look, family)
         response.draw_ticks(axes, axis)
         near = f"weights below {number(weights.NEAR)} (%)"
-        axes.set(xlabel=axis.title, ylabel=near, ylim=(0, 100))
+        axes.set(xlabel=axis.title, ylabel=near)
+        axes.set_ylim(limits([[end] for point in points for end in point.score[:3]]))
         if len(families) > 1:
             drawing.draw_legend(figure)
         rows = [[p.variant.label, p.variant.config.l1, p.score.n, *p.score[:3]] for p in points]

@@ -4,7 +4,7 @@ import torch
 from study import runs
 from study.config import Config
 from study.report.axis import varying
-from study.report.figures import sparsity
+from study.report.figures import response, sparsity
 from tests.report.conftest import run
 from tests.report.figures.conftest import overlaps, study
 
@@ -41,6 +41,30 @@ def test_the_share_of_weights_near_zero_is_a_mean_over_seeds(saved, tmp_path):
     assert bn[0.0]["seeds"] == 3 and bn[0.0]["low"] < 12 < bn[0.0]["high"]
     assert len(figure.axes[0].lines) >= 2 and not overlaps(figure)
     assert sparsity.draw(tmp_path, made, varied[0], varied) is None  # the norm
+
+
+def looks(axes) -> dict[str, str]:
+    """Family -> the colour of its points."""
+    return {points.get_label(): points.lines[0].get_color() for points in axes.containers}
+
+
+def test_a_norm_looks_as_in_the_response_and_the_axis_fits(saved, tmp_path):
+    norms = {"batch": 99.0, "layer": 97.0, "group": 98.0}  # ranked in another order than listed
+    made = []
+    for norm, last in norms.items():
+        for l1 in (0.0, 1e-5, 1e-4):
+            bare = with_weights(tmp_path, Config(norm=norm, l1=l1), 1, 2)
+            bare.summary["test_accuracy_last"] = last
+            made.append(bare)
+    grid = study(*made)
+    varied = varying(grid)
+    [l1] = [axis for axis in varied if axis.name == "l1"]
+    sparsity.draw(tmp_path, grid, l1, varied)
+    response.draw(tmp_path, grid, l1, varied)
+    [shares], [accuracies] = (saved[name][0].axes for name in ("sparsity", "response_l1"))
+    assert looks(shares) == looks(accuracies) and len(looks(shares)) == 3
+    low, high = shares.get_ylim()
+    assert low < 2 < high < 10
 
 
 def test_of_many_variants_the_best_are_read(saved, tmp_path):
