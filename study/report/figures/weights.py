@@ -1,7 +1,9 @@
 """What the L1 lambda does to the weights: their sizes, and the share of them near zero."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +14,7 @@ from study.errors import describe
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.variants import Study
-from study.values import number
+from study.values import count, number
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +50,10 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
             name = f"{reduction}, {l1_words}" if reduction else l1_words
             look = styles.nth(i)
             axes.plot(middles, 100 * at_most, **look.line)
-            median = middles[np.argmin(abs(at_most - 0.5))]
+            half = max(0.5, at_most[0])
+            median = 10 ** np.interp(half, at_most, np.log10(middles))
             text = f"{name}\n{near:.0%} below {number(NEAR)}"
-            labels.append(SideLabel(text, look.colour, median, 50))
+            labels.append(SideLabel(text, look.colour, median, 100 * half))
             shared = [name, len(files[reduction, l1]), len(found), near]
             rows += [[*shared, *point] for point in zip(BINS[1:], at_most)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)
@@ -62,10 +65,16 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
     return SavedFigure(
         "weights",
         "The weights under each L1 lambda",
-        "The share of all weights and biases that are at most so large, over the seeds. Dotted:"
-        f" below {number(NEAR)} a weight counts as near zero."
+        "The share of all weights and biases that are at most so large, over all runs with that"
+        f" lambda, whatever their other settings are ({_counts(files, chosen)} each). Dotted: below"
+        f" {number(NEAR)} a weight counts as near zero."
         + (f" {len(chosen)} of {len(keys)} lambdas." if len(chosen) < len(keys) else ""),
     )
+
+
+def _counts(files: Mapping[tuple[str, float], Sequence[Path]], chosen: Sequence[Any]) -> str:
+    least, *_, most = sorted(len(files[key]) for key in chosen)
+    return count(most, "run") if least == most else f"{least} to {most} runs"
 
 
 def _files_by_lambda(study: Study) -> dict[tuple[str, float], list[Path]]:
