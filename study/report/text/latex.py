@@ -20,6 +20,7 @@ SPECIAL = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "×": r"$\times$",
 }  # fmt: skip
+MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 PREAMBLE = "% \\usepackage{booktabs}; the tables are as wide as their text.\n"
 FIGURES_NAME = "figures.tex"
 FIGURES_PREAMBLE = "% \\usepackage{graphicx}; a figure is as wide as both columns of a page.\n"
@@ -87,12 +88,12 @@ def _variants(study: Study, dataset: str) -> str:
     header = list(VARIANTS)
     by_test = study.rank_key == TEST
     if not by_test:
-        header.insert(3, study.metric.title)
+        header.insert(3, study.metric.axis_title())
     rows = []
     for variant in study.order:
         row: list[Any] = [variant.label, f"{variant.parameters['total']:,}", len(variant.runs)]
         if not by_test:
-            row.append(study.metric.format(variant.last(study.rank_key).mean))
+            row.append(in_cell(variant.last(study.rank_key), study.metric))
         rows.append([*row, in_cell(variant.last(TEST))])
     note = "Means over seeds at the last epoch, with the 95 \\% t interval of the mean."
     return _table(header, rows, note, "variants", dataset)
@@ -148,5 +149,6 @@ def _is_number(cell: Any) -> bool:
 
 
 def text(cell: Any) -> str:
-    """Return text as LaTeX that shows it."""
-    return "".join(SPECIAL.get(letter, letter) for letter in escape.printable(cell))
+    """Return text as LaTeX that shows it; a negative number with a minus, which no hyphen is."""
+    shown = "".join(SPECIAL.get(letter, letter) for letter in escape.printable(cell))
+    return MINUS.sub("$-$", shown)

@@ -25,9 +25,20 @@ def test_the_tables_hold_what_the_report_says():
         "BN + L1 1e-5 (sum)", "LN", "GN",
     ]  # fmt: skip
     assert r"7,684 & 3 & 99.20 $\pm$ 0.25 \\" in variants
+    assert r"seeds & test accuracy (\%) \\" in tables
     assert compared.count("\n") == 2 and "BN + L1 1e-5 (sum) & LN & 3 & +0.80 &" in compared
     columns = {line.count(" & ") for line in variants.splitlines()}
     assert columns == {3} and r"\begin{tabular}{lrrr}" in tables
+
+
+def test_the_metric_that_ranks_has_its_interval_and_unit():
+    by_validation = made()
+    for i, each in enumerate(by_validation.all):
+        each.summary["val_accuracy_last"] = 98.0 + i % 3 / 10
+    tables = latex.tables(by_validation, [], None)
+    assert r"validation accuracy (\%) & test accuracy (\%) \\" in tables
+    assert r"7,684 & 3 & 98.10 $\pm$ 0.25 & 99.20 $\pm$ 0.25 \\" in tables
+    assert r"\begin{tabular}{lrrrr}" in tables
 
 
 def test_a_figure_has_a_caption_that_stands_alone():
@@ -46,6 +57,8 @@ def test_a_figure_has_a_caption_that_stands_alone():
         (r"\input{x}", r"\textbackslash{}input\{x\}"),
         ("a\x1b[2Jb", r"a\textbackslash{}x1b[2Jb"),
         ("p < 0.001", r"p \textless{} 0.001"),
+        ("-0.03", "$-$0.03"),
+        ("L1 1e-5, -0.20 to -0.10", "L1 1e-5, $-$0.20 to $-$0.10"),
     ],
 )
 def test_nothing_that_a_run_says_is_a_command(shown, expected):
