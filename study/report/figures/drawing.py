@@ -91,7 +91,8 @@ def draw_points(
 ) -> None:
     """Draw means with their intervals, which one seed has none of."""
     axes.errorbar(
-        x, [score.mean for score in scores], [score.half_width for score in scores],
+        x, [score.mean for score in scores],
+        [[s.mean - s.low for s in scores], [s.high - s.mean for s in scores]],
         fmt=look.marker, color=look.colour, markersize=4.5, capsize=3, linewidth=1,
         label=label or None,
     )  # fmt: skip

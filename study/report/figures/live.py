@@ -306,7 +306,8 @@ def _tradeoff(study: Study, window: Window) -> Plot:
             continue
         own = {"name": variant.label, "legendgroup": variant.label}
         traces.append(own | _points([(variant.label, x, score)], look, 9))
-        traces += [own | trace for trace in _beyond(x, score[:3], look, window)]
+        ends = tradeoff.ends(score, window[0])
+        traces += [own | trace for trace in _beyond(x, ends, look, window)]
         shown = f"{study.number(variant)}  {score.mean:.2f}"
         at = {"x": math.log10(x) if log else x, "y": _plain([score.mean])[0]}
         words = {"name": variant.label, "text": shown, "short": shown, "color": look.colour}
