@@ -29,6 +29,9 @@ TWO_SEEDS = (
     f" {stats.t_quantile(1) / 2:.1f} times the difference between the two, so that it may leave the"
     " axis, which is made for the values."
 )
+BESIDE: dict[str, Any] = {  # words right of an axis
+    "xycoords": ("axes fraction", "data"), "fontsize": 8, "annotation_clip": False,
+}  # fmt: skip
 HEADER = ("label", "parameters", "seeds", "mean", "low", "high", "seed")
 
 
@@ -156,11 +159,12 @@ def draw(folder: Path, study: Study) -> SavedFigure:
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
         for axes, panel, names in zip(panels, drawn.panels, labels):
-            _draw_panel(axes, panel, names)
+            _draw_panel(axes, panel, names, drawn.one_size)
         panels[-1].set_xlabel(drawn.title)
         rows = [row for variant in study.order for row in _cells(study, variant)]
         header = [*HEADER, study.metric.name.replace("/", "_")]
         drawing.save(figure, folder, "final", header, rows)
+    beside = "its mean" if drawn.by_test else "the test accuracy"
     two = TWO_SEEDS if any(row.score.n == 2 for row in drawn.rows) else ""
     cut = f" The best {MOST_ROWS} are shown." if len(study.variants) > MOST_ROWS else ""
     kinds = " Variants of another network or number of epochs are by themselves, on their own axis."
@@ -168,8 +172,8 @@ def draw(folder: Path, study: Study) -> SavedFigure:
         "final",
         f"{study.metric.title.capitalize()} at the last epoch",
         "Large marks: means; bars: 95 % t interval of the mean (none at one seed); dots: seeds. The"
-        f" {study.metric.superlative} on top; beside it the test accuracy. Triangles: beyond the"
-        f" axis.{two}{kinds if len(drawn.panels) > 1 else ''}{cut}",
+        f" {study.metric.superlative} on top; beside it {beside}. Triangles: beyond the axis.{two}"
+        f"{kinds if len(drawn.panels) > 1 else ''}{cut}",
     )
 
 
@@ -182,11 +186,15 @@ def _row(study: Study, variant: Variant) -> Row:
     )  # fmt: skip
 
 
-def _draw_panel(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
-    """Draw the rows of a panel, whose labels are given from below."""
+def _draw_panel(axes: Axes, panel: Panel, labels: Sequence[str], one_size: bool) -> None:
+    """Draw the rows of a panel, whose labels are given from below; where all variants are of one
+    size, without it."""
     axes.set_xlim(panel.low, panel.high)
     for y, row in enumerate(panel.rows[::-1]):
         _draw_row(axes, panel, row, y)
+        size = "" if one_size else f"  {row.parameters:,} parameters"
+        axes.annotate(f"{row.test}{size}", (1.02, y), va="center", **BESIDE)
+    axes.annotate("test accuracy", (1.02, len(panel.rows) - 0.4), va="bottom", **BESIDE)
     axes.set_ylim(-0.6, len(panel.rows) - 0.4)
     axes.set_yticks(range(len(labels)), labels)
     axes.grid(False, axis="y")
@@ -194,11 +202,6 @@ def _draw_panel(axes: Axes, panel: Panel, labels: Sequence[str]) -> None:
 
 
 def _draw_row(axes: Axes, drawn: Panel, row: Row, y: int) -> None:
-    axes.annotate(
-        f"{row.test}  {row.parameters:,} parameters",
-        (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8,
-        annotation_clip=False,
-    )  # fmt: skip
     colour, score = row.look.colour, row.score
     axes.plot(row.seeds, [y] * len(row.seeds), "o", color=colour, markersize=3.5, alpha=0.45)
     axes.plot(score.mean, y, row.look.marker, color=colour, markersize=5.5)

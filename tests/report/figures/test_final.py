@@ -58,6 +58,26 @@ def test_epochs_are_not_ranked_by_one_another(saved, tmp_path):
     assert panels[0].get_xlim()[1] < 99.9 < panels[1].get_xlim()[1]
 
 
+def test_the_test_accuracy_beside_the_marks_has_a_head(saved, tmp_path):
+    def beside(*all_runs):
+        caption = final.draw(tmp_path, study(*all_runs)).caption
+        panels = saved["final"][0].axes
+        words = [[text.get_text() for text in axes.texts] for axes in panels]
+        return words, "beside it the test accuracy" in caption
+
+    bn, wide = spread(Config(), 99.4), spread(Config(network="mnist_9802"), 99.3)
+    assert beside(*bn) == ([["99.40 %", "test accuracy"]], False)
+    for each in (*bn, *wide):
+        each.summary["val_accuracy_last"] = 98.0
+    assert beside(*bn, *wide) == (
+        [
+            ["99.40 %  7,684 parameters", "test accuracy"],
+            ["99.30 %  9,802 parameters", "test accuracy"],
+        ],
+        True,
+    )
+
+
 def test_a_figure_is_a_png_a_pdf_with_its_fonts_and_a_csv(tmp_path):
     made = study(*spread(Config(), 99.4, 99.5), *spread(Config(norm="layer"), 99.3, 99.1))
     final.draw(tmp_path, made)
