@@ -80,7 +80,10 @@ def _draw_together(axes: Axes, found: Effects, effect: Effect) -> None:
     _name_levels(axes, across.levels)
     axes.set(xlabel=across.title)
     axes.set_title(format_p(effect.p), fontsize=8, loc="left")
-    axes.legend(title=lines.title, frameon=False, fontsize=7, title_fontsize=7)
+    axes.legend(
+        title=lines.title, frameon=False, fontsize=7, title_fontsize=7, loc="upper left",
+        bbox_to_anchor=(1, 1),
+    )  # fmt: skip
 
 
 def _name_levels(axes: Axes, levels: Sequence[str]) -> None:

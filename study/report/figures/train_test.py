@@ -69,7 +69,10 @@ def _draw_metric(
     axes.set_ylim(window)
     axes.set(xlabel="epoch", ylabel=f"{metric} (%)" if metric == "accuracy" else metric)
     drawing.set_integer_ticks(axes)
-    axes.legend(frameon=False)
+    axes.legend(
+        frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(parts),
+        columnspacing=1,
+    )  # fmt: skip
     return rows
 
 

@@ -20,6 +20,8 @@ def test_a_panel_a_setting_and_one_for_two_together(saved, tmp_path):
     ]
     assert len({axes.get_ylim() for axes in shown}) == 1, "one scale for all"
     assert overlaps(figure) == []
+    legend, inside = shown[2].get_legend().get_window_extent(), shown[2].get_window_extent()
+    assert inside.x1 <= legend.x0 and legend.x1 <= figure.bbox.x1, "beside the lines"
     of_norm = [row for row in rows if row["setting"] == "norm and groups"]
     assert [row["level"] for row in of_norm] == ["BN", "GN, groups 2", "GN, groups 4"]
     assert all(row["low"] < row["mean"] < row["high"] for row in of_norm)

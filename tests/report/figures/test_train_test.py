@@ -1,7 +1,7 @@
 from study.config import Config
 from study.report.figures import train_test
 from tests.report.conftest import run, spread
-from tests.report.figures.conftest import study
+from tests.report.figures.conftest import overlaps, study
 
 
 def test_the_learning_rate_is_beside_training_and_test(saved, tmp_path):
@@ -13,7 +13,9 @@ def test_the_learning_rate_is_beside_training_and_test(saved, tmp_path):
     } | {("train", "lr")}
     rates = {row["epoch"]: row["mean"] for row in rows if row["metric"] == "lr"}
     assert rates == {epoch: 0.1 * 0.5**epoch for epoch in range(1, 11)}
-    assert figure.axes[2].get_ylabel() == "learning rate"
+    assert figure.axes[2].get_ylabel() == "learning rate" and overlaps(figure) == []
+    for axes in figure.axes[:2]:
+        assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
     assert figure.axes[2].get_yscale() == "log"  # it falls by more than ten times
 
 
