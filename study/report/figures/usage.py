@@ -32,6 +32,8 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         memory_axes.set(xlabel="epoch", ylabel="memory (MB)")
         load_axes.set_ylim(0, 1.05 * max(100, *(load.max() for load, _ in known.values())))
         memory_axes.set_ylim(bottom=0)
+        for axes in (load_axes, memory_axes):
+            drawing.set_integer_ticks(axes)
         drawing.draw_legend(figure)
         drawing.save(figure, folder, "usage", HEADER, rows)
     return SavedFigure(
