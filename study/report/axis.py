@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from study.report.variants import Study
 from study.values import number, text
 
 SCALED = {"l1", "weight_decay", "lr", "batch_size"}  # whose ratios count, not their differences
-LOG_RATIO = 10  # largest to smallest value from which such an axis is logarithmic
+LOG_RATIO = 10  # largest to smallest from which their axis, or one of doubled values, is log
 FEW_VALUES = 8  # up to so many, each value is a tick
 TITLES = {"l1": "L1 lambda", "lr": "learning rate"}
 
@@ -49,7 +50,8 @@ class Axis:
     def log(self) -> bool:
         positive = self._positive if self.numeric else []
         ratio = max(positive) / min(positive) if positive else 1
-        return self.name in SCALED and ratio >= LOG_RATIO
+        doubled = all(2 * one == two for one, two in itertools.pairwise(positive))
+        return (self.name in SCALED or doubled) and ratio >= LOG_RATIO
 
     @property
     def _positive(self) -> list[float]:

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 
 from study.config import Config
 from study.report import grouping
 from study.report.axis import Axis, varying
+from study.report.figures import response
 from tests.report.conftest import curve
 
 
@@ -14,6 +16,13 @@ def test_zero_is_left_of_a_log_axis():
     assert l1.ticks()[0] == (l1.zero, "0") and l1.zero <= -5.5
     assert not Axis("dropout", (0.0, 0.01, 0.5)).log
     assert not Axis("lr", (0.05, 0.07)).log
+
+
+def test_doubled_values_are_as_far_from_one_another():
+    groups = Axis("groups", (1, 2, 4, 8, 16, 32))
+    assert [words for _, words in response.ticks(groups)] == ["1", "2", "4", "8", "16", "32"]
+    assert np.ptp(np.diff([x for x, _ in groups.ticks()])) < 1e-9
+    assert not Axis("groups", (1, 2, 4, 8)).log and not Axis("groups", (1, 2, 5, 20)).log
 
 
 def test_values_are_ticks_where_they_are_few_and_round_numbers_else():
