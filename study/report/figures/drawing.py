@@ -99,7 +99,8 @@ def draw_points(
 
 
 class SideLabel(NamedTuple):
-    """A text for beside the axes and the point it belongs to; x None: the axes' right edge."""
+    """A text for beside the axes, and the point it belongs to, with the colour of the line to it;
+    x None: the axes' right edge."""
 
     text: str
     colour: str
@@ -145,14 +146,13 @@ def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:
         for points in (BESIDE, BESIDE - 2)
     )
     for label, y, point in zip(labels, spread(heights, gap), heights):
-        axes.text(
-            1, y, label.text, transform=beside, color=label.colour, fontsize=size, va="center"
-        )
+        # The line has the colour, in which words so small could hardly be read.
+        axes.text(1, y, label.text, transform=beside, color="0.2", fontsize=size, va="center")
         start = axes.transAxes if label.x is None else axes.get_xaxis_transform()
         from_point = (1.0 if label.x is None else label.x, np.clip(point, 0, 1))
         # A line that ends short of its words: to clip one by them takes far longer.
         line = ConnectionPatch(
-            from_point, (1, y), start, end, color=label.colour, linewidth=0.6, clip_on=False
+            from_point, (1, y), start, end, color=label.colour, linewidth=1.2, clip_on=False
         )
         line.set_in_layout(False)
         axes.add_patch(line)

@@ -69,6 +69,13 @@ def test_no_word_is_cut_in_a_picture(monkeypatch, tmp_path):
     assert len(ends) == 12 and max(ends) <= figure.bbox.x1
 
 
+def test_words_beside_a_pale_curve_are_dark(saved, tmp_path):
+    curves.draw(tmp_path, study(*many(12)), "test/accuracy")
+    [axes] = saved["test_accuracy"][0].axes
+    assert {text.get_color() for text in axes.texts if text.get_text()} == {"0.2"}
+    assert len({leader.get_edgecolor() for leader in axes.patches}) > 5
+
+
 def test_labels_beside_the_curves_keep_apart():
     heights = [0.5, 0.51, 0.505, 0.0, 1.0, 0.99]
     moved = drawing.spread(heights, 0.1)
