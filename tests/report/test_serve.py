@@ -178,3 +178,63 @@ def test_an_open_page_follows_where_it_was_scrolled_to(served, made, tmp_path):
         assert not thread.is_alive()
     finally:
         browser.close()
+
+
+# What the reader has set, as the page shows it.
+SETTINGS = """(() => {
+  const { by, together, smooth, x, y } = document.querySelector(".options").elements;
+  const table = document.getElementById("variants-table"), graph = document.querySelector(".live");
+  return JSON.stringify({
+    options: [by.selectedOptions[0].text, together.checked, smooth.value, x.checked, y.checked],
+    filter: [...document.querySelectorAll("#runs-table tbody tr")].map((row) => row.hidden),
+    off: [...document.querySelectorAll("[aria-pressed=false]")].map((b) => b.dataset.variant),
+    sorted: table.querySelector("[aria-sort=descending]")?.textContent,
+    first: table.tBodies[0].rows[0].cells[0].textContent,
+    drawn: graph.data?.filter((t) => t.meta === "mean").map((t) => [t.name, t.line.color]),
+    axis: graph.layout?.xaxis.type,
+  });
+})()"""
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium (Debian: chromium)")
+def test_a_page_that_is_loaded_again_keeps_what_the_reader_has_set(served, made, tmp_path):
+    watched, port = served
+    for norm in ("layer", "group"):
+        for dropout in (0.0, 0.1):
+            made(Config(norm=norm, dropout=dropout, seed=1), curve(98.0 - dropout))
+    assert watched.look()
+    browser = Browser(tmp_path / "profile")
+    try:
+        browser.size(1280, 1200)
+        browser.open(f"http://127.0.0.1:{port}/")
+        wait_until(browser, "document.querySelector('.live').data !== undefined")
+        browser.run("""{
+          const { by, together, smooth, x } = document.querySelector(".options").elements;
+          by.value = [...by.options].find(({ text }) => text === "norm").value;
+          together.checked = x.checked = true;
+          smooth.value = smooth.max;
+          by.dispatchEvent(new Event("input", { bubbles: true }));
+          const filter = document.querySelector("[data-filters=runs-table]");
+          filter.value = "n 1 finished";
+          filter.dispatchEvent(new Event("input"));
+          document.querySelector(".legend [data-variant='GN, dropout 0.1']").click();
+          const head = document.querySelector("#variants-table th:nth-child(5) button");
+          head.click();
+          head.click();
+          window.old = true;
+        }""")
+        wait_until(browser, "document.querySelector('.live').layout.xaxis.type === 'log'")
+        time.sleep(0.5)
+        before = json.loads(browser.run(SETTINGS))
+        assert before["options"][:2] == ["norm", True] and set(before["off"]) == {"GN, dropout 0.1"}
+        assert not all(before["filter"]) and before["sorted"] and before["axis"] == "log"
+        made(Config(seed=3), curve(98.0))
+        assert watched.look()
+        wait_until(browser, "!window.old && document.querySelector('.live').data !== undefined")
+        time.sleep(0.5)
+        after = json.loads(browser.run(SETTINGS))
+        assert after.pop("filter").count(False) == before.pop("filter").count(False) + 1
+        assert after == before
+        assert browser.errors == []
+    finally:
+        browser.close()

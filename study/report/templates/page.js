@@ -239,9 +239,9 @@ function onLogAxes(layout, traces, { x, y }) {
 let library = null;
 
 async function draw(place) {
-  const graph = graphs[place.dataset.graph], options = optionsOf(place);
   library ??= load();
   await library;
+  const graph = graphs[place.dataset.graph], options = optionsOf(place);
   place.classList.add("ready");
   const narrow = (place.narrow = isNarrow(place));
   const { traces, beside } = arrange(graph, options);
