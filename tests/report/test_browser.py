@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -191,10 +192,11 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     labels = f"[...{graph}.querySelectorAll('.annotation')].map((a) => a.textContent)"
     assert browser.run(labels) == ["0  97.15", "0.1  96.15", "0.2  94.15"]
 
-    browser.run(f"{SET}({{ by: '', together: false, smooth: 0.5, x: true, y: true }})")
-    first, second = browser.run(f"{means}[0].y.slice(0, 2)")
-    assert first == pytest.approx(95.45)  # an unbiased mean begins at the first value
-    assert second == pytest.approx((0.5 * 95.45 + 96.95) / 1.5)
+    browser.run(f"{SET}({{ by: '', together: false, smooth: 2, x: true, y: true }})")
+    assert browser.run(f"{means}[0].hovertemplate[4]").endswith(
+        "<br>smoothed: 97.85<extra></extra>"
+    )
+    assert browser.run("document.querySelector('.options output').textContent") == "over 5 epochs"
     assert browser.run(labels)[0].startswith("1  98.15")  # the value itself
     axes = f"[{graph}.layout.xaxis.type, {graph}.layout.yaxis.type, {graph}.layout.yaxis.range]"
     across, upwards, (low, high) = browser.run(axes)
@@ -212,6 +214,24 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     browser.run(f"{FILTER}('runs-table', '')")
     assert browser.run(lines) == before
     assert browser.errors == []
+
+
+def test_smoothing_leaves_lines_in_their_graph_and_their_ends(browser, opened):
+    values = [20.0, 98.0, 99.5, 98.2, 99.6, None, 98.4, 60.0, 98.6, 98.8, 98.7]
+    found = browser.run(f"smoothed({json.dumps(values)}, 3)")  # two seeds, a gap between them
+    assert found == [20.0, 98.0, 98.2, 99.5, 99.6, None, 98.4, 98.4, 98.6, 98.7, 98.7]
+    rising = [10.0, 90.0, 98.0, 99.0, 99.2]
+    assert browser.run(f"smoothed({rising}, 8)") == rising
+    browser.run(OPEN_ALL)
+    browser.run(GRAPHS_READY)
+    seeds = (
+        "document.querySelector('.live').data.filter((t) => t.meta === 'spread').map((t) => t.y)"
+    )
+    before = browser.run(seeds)
+    browser.run(f"{SET}({{ smooth: 8 }})")
+    assert browser.run(seeds) == [browser.run(f"smoothed({json.dumps(y)}, 8)") for y in before]
+    browser.run(f"{SET}({{ smooth: 0 }})")
+    assert browser.run(seeds) == before
 
 
 def test_labels_beyond_the_axis_are_in_the_order_of_their_values(browser, opened):

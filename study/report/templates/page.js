@@ -134,11 +134,11 @@ const isNarrow = (place) => place.clientWidth < 480;
 // What the options beside the graphs of a place ask for.
 function optionsOf(place) {
   const comparison = place.closest(".comparison"), fields = comparison.querySelector(".options")?.elements;
-  if (!fields) return { grouping: null, together: false, smooth: 0, x: false, y: false };
+  if (!fields) return { grouping: null, together: false, most: 0, x: false, y: false };
   const grouping = groupings[comparison.dataset.comparison][fields.by.value || -1] ?? null;
   return {
     grouping, together: grouping !== null && fields.together.checked,
-    smooth: Number(fields.smooth.value), x: fields.x.checked, y: fields.y.checked,
+    most: Number(fields.smooth.value), x: fields.x.checked, y: fields.y.checked,
   };
 }
 
@@ -155,15 +155,25 @@ function recolour(trace, color) {
   return painted;
 }
 
-// An exponential running mean that begins at the first value.
-function smoothed(values, weight) {
-  let sum = 0, total = 0;
-  return values.map((value) => {
+// Each value becomes the median of so many on either side, fewer near an end or a gap: a line then ends where it did,
+// and is not drawn out of the graph by its first values, as a mean would be.
+function smoothed(values, most) {
+  const isThere = (i) => typeof values[i] === "number";
+  return values.map((value, i) => {
     if (value === null) return null;
-    sum = weight * sum + (1 - weight) * value;
-    total = weight * total + 1 - weight;
-    return sum / total;
+    let beside = 0;
+    while (beside < most && isThere(i - beside - 1) && isThere(i + beside + 1)) beside++;
+    return values.slice(i - beside, i + beside + 1).sort((a, b) => a - b)[beside];
   });
+}
+
+// A line, a seed's or a band's edge smoothed; a mean tells both values under the pointer.
+function smooth(trace, most, digits) {
+  if (!trace.mode.includes("lines")) return trace;
+  const y = smoothed(trace.y, most);
+  if (!Array.isArray(trace.hovertemplate)) return { ...trace, y };
+  const told = (words, i) => words.replace("<extra>", `<br>smoothed: ${y[i]?.toFixed(digits)}<extra>`);
+  return { ...trace, y, hovertemplate: trace.hovertemplate.map(told) };
 }
 
 // The mean line of each group of variants, of each number of epochs by itself, before the variants' thin ones.
@@ -196,7 +206,7 @@ function joinGroups(data, labels, grouping, digits) {
 }
 
 // The traces and labels that are to be seen, as the options have them.
-function arrange({ data, labels, toggles, curves, digits }, { grouping, together, smooth }) {
+function arrange({ data, labels, toggles, curves, digits }, { grouping, together, most }) {
   const whole = ({ name, meta, ids }) => !toggles || ids !== undefined || (meta === undefined ? !filtered.size : isShown(name));
   let traces = data.filter(whole).map((trace) => {
     if (!trace.ids) return trace;
@@ -211,9 +221,7 @@ function arrange({ data, labels, toggles, curves, digits }, { grouping, together
       beside = beside.map((label) => ({ ...label, color: lookOf(grouping, label.name).color }));
     }
   }
-  if (curves && smooth) {
-    traces = traces.map((trace) => (trace.meta === "mean" ? { ...trace, y: smoothed(trace.y, smooth) } : trace));
-  }
+  if (curves && most) traces = traces.map((trace) => smooth(trace, most, digits));
   return { traces, beside };
 }
 
@@ -294,9 +302,10 @@ for (const button of buttons) {
   });
 }
 
-// The colours' meaning beside the options, and the same colours in the legends.
+// The options' meaning beside them, and the same colours in the legends.
 function writeKey(fields) {
-  const { grouping } = optionsOf(fields);
+  const { grouping, most } = optionsOf(fields);
+  fields.querySelector("output").textContent = most ? `over ${2 * most + 1} epochs` : "";
   fields.querySelector(".key").replaceChildren(...(grouping?.names ?? []).map((name, i) => {
     const item = document.createElement("span"), mark = document.createElement("b");
     mark.textContent = "● ";
