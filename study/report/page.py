@@ -53,7 +53,6 @@ def render(report: Report, folder: Path) -> Path:
         report=report,
         plotly=live.plotly(),
         palette=styles.PALETTE,
-        looks=live.looks(),
         embedded=lambda name: _embedded(folder / FIGURES / name),
     )
     files.write_text(index, body)

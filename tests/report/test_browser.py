@@ -12,6 +12,7 @@ import pytest
 from study import runs
 from study.config import Config
 from study.report import page
+from study.report.figures import styles
 from tests.report.browser import CHROMIUM, Browser
 from tests.report.conftest import curve
 
@@ -177,7 +178,10 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     titles = "[...document.querySelectorAll('.options [name=by] option')].map((o) => o.text)"
     assert browser.run(titles) == ["variant", "norm", "dropout"]
 
+    together = "document.querySelector('.options').elements.together.disabled"
+    assert browser.run(together)  # each variant has a line already
     browser.run(f"{SET}({{ by: 0 }})")
+    assert not browser.run(together)
     coloured = browser.run(lines)
     blue, orange, green = "#0072B2", "#D55E00", "#009E73"
     assert [colour for _, colour, _ in coloured] == [blue, blue, orange, orange, green]
@@ -187,6 +191,7 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
 
     browser.run(f"{SET}({{ by: 1, together: true }})")
     [none, some, alone] = browser.run(lines)
+    assert [none[1], alone[1]] == [styles.SHADES[0], styles.SHADES[-1]]  # in the order of a scale
     assert (none[0], some[0], alone[0]) == ("0", "0.1", "0.2")
     assert none[2] == pytest.approx(97.15) and some[2] == pytest.approx(96.15)
     labels = f"[...{graph}.querySelectorAll('.annotation')].map((a) => a.textContent)"

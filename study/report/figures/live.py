@@ -64,12 +64,13 @@ def build(
 
 def groupings(study: Study) -> list[dict[str, Any]]:
     """By what the page may colour the variants: by sweep where there are several, and by each
-    setting that varies. Each has a `title`, the `names` of its groups, and the group `of` each
-    variant in which the setting has an effect."""
+    setting that varies, numbers in the order of a scale; not by more than have a colour each.
+    Each has a `title`, the `names` and `looks` of its groups, and the group `of` each variant in
+    which the setting has an effect."""
     found = []
     if len(study.sweeps) > 1:
         place = {variant.label: study.sweeps.index(variant.sweep) for variant in study.shown}
-        found.append({"title": "sweep", "names": study.sweeps, "of": place})
+        found.append(_grouping("sweep", study.sweeps, place))
     for axis in varying(study):
         place = {
             variant.label: axis.values.index(getattr(variant.config, axis.name))
@@ -77,14 +78,17 @@ def groupings(study: Study) -> list[dict[str, Any]]:
             if variant.config.has_effect(axis.name)
         }
         names = [text(value) for value in axis.values]
-        found.append({"title": axis.title, "names": names, "of": place})
-    return [each for each in found if len(each["names"]) <= styles.LOOKS]
+        found.append(_grouping(axis.title, names, place, axis.numeric))
+    return [each for each in found if len(each["looks"]) == len(each["names"])]
 
 
-def looks() -> list[dict[str, str]]:
-    """The looks of groups, in their order, in plotly's terms."""
-    nth = map(styles.nth, range(styles.LOOKS))
-    return [{"color": look.colour, "dash": look.dash, "symbol": look.symbol} for look in nth]
+def _grouping(
+    title: str, names: Sequence[str], place: dict[str, int], ordered: bool = False
+) -> dict[str, Any]:
+    n = min(len(names), len(styles.SHADES if ordered else styles.COLOURS))
+    looks = styles.ordered(n) if ordered else [styles.nth(i) for i in range(n)]
+    plain = [{"color": look.colour, "dash": look.dash, "symbol": look.symbol} for look in looks]
+    return {"title": title, "names": names, "looks": plain, "of": place}
 
 
 def _curves(study: Study, graph: curves.Graph) -> Plot:

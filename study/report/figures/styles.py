@@ -1,7 +1,10 @@
 """How variants look in all figures of a study: a colour, dashes and a marker each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import matplotlib
+from matplotlib.colors import to_hex
 
 from study.report.variants import Study, Variant
 
@@ -9,7 +12,11 @@ from study.report.variants import Study, Variant
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
 # Lighter ones of the same hue, for lines and words on a dark page.
 ON_DARK = ("#4AA8E0", "#F28B4B", "#2FC79B", "#E3A3C6", "#8CCBF0", "#F2BE4F", "#B0B0B0")
-PALETTE = dict(zip(COLOURS, ON_DARK))
+# Of ordered values, each end of the scale left out that its page hides.
+_SCALE = matplotlib.colormaps["plasma"]
+SHADES = tuple(to_hex(_SCALE(0.7 * i / 27)).upper() for i in range(28))
+SHADES_ON_DARK = tuple(to_hex(_SCALE(0.4 + 0.6 * i / 27)).upper() for i in range(28))
+PALETTE = dict(zip((*COLOURS, *SHADES), (*ON_DARK, *SHADES_ON_DARK)))
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 # Of svg, in units of a pixel, the marks around the origin.
@@ -71,12 +78,16 @@ class Style:
 GREY = Style("#A6A6A6", "-", "o")
 
 
-LOOKS = 28  # that differ in colour or dashes
-
-
 def nth(i: int) -> Style:
-    """The i-th look: LOOKS differ in colour or dashes, so that lines without markers differ too."""
+    """The i-th look: 28 differ in colour or dashes, so that lines without markers differ too."""
     return Style(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+
+
+def ordered(n: int) -> list[Style]:
+    """Looks of up to as many ordered values as there are shades, these spread over the scale."""
+    places = [round(i * (len(SHADES) - 1) / max(n - 1, 1)) for i in range(n)]
+    looks = map(nth, range(n))
+    return [replace(look, colour=SHADES[place]) for look, place in zip(looks, places)]
 
 
 def of(study: Study, variant: Variant) -> Style:

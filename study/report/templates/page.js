@@ -63,7 +63,7 @@ for (const field of filters) {
 
 const read = (id) => document.getElementById(id).textContent;
 const graphs = JSON.parse(read("graph-data")), onDark = JSON.parse(read("palette"));
-const groupings = JSON.parse(read("groupings")), looks = JSON.parse(read("looks"));
+const groupings = JSON.parse(read("groupings"));
 const PLAIN = { color: "#A6A6A6", dash: "solid", symbol: "circle" }; // where the setting has no effect
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const LINE = 13, TOP = 26, BOTTOM = 44; // heights in pixels: of a label, and beside the axes
@@ -142,7 +142,7 @@ function optionsOf(place) {
   };
 }
 
-const lookOf = (grouping, variant) => looks[grouping.of[variant]] ?? PLAIN;
+const lookOf = (grouping, variant) => grouping.looks[grouping.of[variant]] ?? PLAIN;
 
 // The same in another colour; dashes and markers stay, which tell its variants apart.
 function recolour(trace, color) {
@@ -306,10 +306,11 @@ for (const button of buttons) {
 function writeKey(fields) {
   const { grouping, most } = optionsOf(fields);
   fields.querySelector("output").textContent = most ? `over ${2 * most + 1} epochs` : "";
+  fields.elements.together.disabled = !grouping;
   fields.querySelector(".key").replaceChildren(...(grouping?.names ?? []).map((name, i) => {
     const item = document.createElement("span"), mark = document.createElement("b");
     mark.textContent = "● ";
-    mark.style.color = paint(looks[i].color);
+    mark.style.color = paint(grouping.looks[i].color);
     item.append(mark, name);
     return item;
   }));

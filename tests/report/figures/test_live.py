@@ -9,7 +9,7 @@ import pytest
 from study import runs
 from study.config import Config
 from study.report import grouping, variants
-from study.report.figures import curves, live
+from study.report.figures import curves, live, styles
 from study.report.figures.drawing import SavedFigure
 from tests.report.conftest import run, spread
 
@@ -83,6 +83,30 @@ def test_of_many_variants_all_but_the_best_are_grey():
     traces = live.build(study, figures("test_accuracy"))["test_accuracy"]["data"]
     assert traces[0]["name"] == "4 others" and traces[0]["y"].count(None) == 4
     assert sum("lines+markers" in trace["mode"] for trace in traces) == variants.SHOWN
+
+
+def test_no_two_values_of_a_setting_have_one_colour():
+    configs = [Config(l1=1e-5 * i, norm=norm) for i in range(9) for norm in ("batch", "layer")]
+    mine = [run(config, 99.0, 1) for config in configs]
+    norm, l1 = live.groupings(grouping.gather({"mine": mine}))
+    assert (norm["title"], norm["names"]) == ("norm", ["batch", "layer"])
+    assert [look["color"] for look in norm["looks"]] == list(styles.COLOURS[:2])
+    assert l1["names"][:2] == ["0", "1e-5"] and l1["of"]["LN"] == 0
+    shades = [look["color"] for look in l1["looks"]]
+    assert len(set(shades)) == 9 and (shades[0], shades[-1]) == (
+        styles.SHADES[0],
+        styles.SHADES[-1],
+    )
+    order = [styles.SHADES.index(shade) for shade in shades]
+    assert order == sorted(order)
+
+
+def test_words_of_which_not_each_has_a_colour_colour_nothing():
+    sweeps = {f"sweep{i}": [run(Config(lr=0.01 * (i + 1)), 99.0, 1)] for i in range(8)}
+    assert [each["title"] for each in live.groupings(grouping.gather(sweeps))] == ["learning rate"]
+    del sweeps["sweep7"]
+    titles = [each["title"] for each in live.groupings(grouping.gather(sweeps))]
+    assert titles == ["sweep", "learning rate"]
 
 
 def test_the_library_is_plotlys():

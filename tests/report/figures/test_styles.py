@@ -1,3 +1,6 @@
+import numpy as np
+from matplotlib.colors import to_rgb
+
 from study.report import variants
 from study.report.figures import styles
 from tests.report.figures.conftest import many, study
@@ -17,3 +20,18 @@ def test_a_look_follows_the_settings_and_not_the_rank():
     assert [styles.of(made, variant) for variant in shown[:2]] == [styles.nth(0), styles.nth(1)]
     assert made.shown[0] != shown[0]
     assert styles.of(made, made.order[-1]) == styles.GREY
+
+
+def test_the_shades_of_ordered_values_differ_and_are_seen_on_both_pages():
+    def light(colour: str) -> float:
+        parts = np.array(to_rgb(colour))
+        return np.where(parts <= 0.04, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (
+            0.2126, 0.7152, 0.0722,
+        )  # fmt: skip
+
+    assert len(set(styles.SHADES)) == len(set(styles.SHADES_ON_DARK)) == len(styles.SHADES)
+    assert min(1.05 / (light(each) + 0.05) for each in styles.SHADES) > 2.5
+    dark = light("#17181a") + 0.05
+    assert min((light(each) + 0.05) / dark for each in styles.SHADES_ON_DARK) > 3
+    assert [look.colour for look in styles.ordered(2)] == [styles.SHADES[0], styles.SHADES[-1]]
+    assert len(styles.PALETTE) == len(styles.COLOURS) + len(styles.SHADES)
