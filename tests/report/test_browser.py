@@ -221,6 +221,35 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     assert browser.errors == []
 
 
+# Of the graphs of responses: the height of the axes, the words that are cut or under the tool bar.
+RESPONSES = """[...document.querySelectorAll("[data-graph^=response]")].map((place) => {
+  const box = (each) => each.getBoundingClientRect(), bar = box(place.querySelector(".modebar"));
+  const words = [...place.querySelectorAll(".g-ytitle, .g-xtitle, .xtick, .legendtext")];
+  const hidden = words.filter((each) => {
+    const { left, right, top, bottom } = box(each), frame = box(place);
+    const under = right > bar.left && left < bar.right && bottom > bar.top && top < bar.bottom;
+    return under || top < frame.top || bottom > frame.bottom || left < frame.left;
+  });
+  const axes = place.querySelector(".plotclip rect").height.baseVal.value;
+  return [axes, hidden.map((each) => each.textContent)];
+})"""
+
+
+def test_a_legend_takes_nothing_of_its_graph(browser, made, tmp_path, quick):
+    settings = itertools.product(("batch", "layer", "group"), (0.0, 0.05, 0.1), (0.05, 0.1))
+    for i, (norm, dropout, lr) in enumerate(settings):
+        made(Config(norm=norm, dropout=dropout, lr=lr, holdout=100), curve(98.0 + i / 50))
+    index = page.write(tmp_path / "runs/mine", tmp_path / "out")
+    browser.media()
+    for width in (390, 1280):
+        browser.size(width, 20_000)
+        browser.open(index.as_uri())
+        browser.run(OPEN_ALL)
+        browser.run(GRAPHS_READY)
+        [(height, hidden)] = browser.run(f"{LATER}.then(() => {RESPONSES})")
+        assert height > 220 and not hidden, f"at {width} pixels: {height}, {hidden}"
+
+
 def test_smoothing_leaves_lines_in_their_graph_and_their_ends(browser, opened):
     values = [20.0, 98.0, 99.5, 98.2, 99.6, None, 98.4, 60.0, 98.6, 98.8, 98.7]
     found = browser.run(f"smoothed({json.dumps(values)}, 3)")  # two seeds, a gap between them

@@ -287,7 +287,7 @@ def _response(study: Study, axis: Axis, varied: Sequence[Axis], window: Window) 
     positions, words = zip(*response.ticks(axis))
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": axis.title}, "tickvals": positions, "ticktext": words},
-        "yaxis": {"title": {"text": study.chosen_by}, "range": window},
+        "yaxis": {"title": {"text": study.metric.axis_title()}, "range": window},
         "showlegend": len(families) > 1 or bool(stopped),
     }
     if (at := response.gap(axis)) is not None:

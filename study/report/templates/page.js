@@ -114,17 +114,19 @@ function annotate(labels, [low, high], height, narrow) {
   }));
 }
 
-function theme(layout, right, legend) {
+function theme(layout, right, legend) { // the height of its legend, between the tool bar and the axes
   const ink = dark.matches ? "#e8e8e8" : "#1b1b1b", grid = dark.matches ? "#3a3d42" : "#e4e4e4";
   const axis = { gridcolor: grid, zeroline: false, linecolor: grid };
   return {
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, family: "system-ui, sans-serif", size: 12 },
-    margin: { t: legend ? 48 : TOP, r: right, l: 50, b: BOTTOM }, hovermode: "closest", dragmode: false,
+    margin: { t: TOP + legend, r: right, l: 50, b: BOTTOM }, hovermode: "closest", dragmode: false,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: "#888", activecolor: ink },
-    showlegend: legend, legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
-    xaxis: { ...layout.xaxis, ...axis, automargin: !right, title: { ...layout.xaxis.title, standoff: 6 } },
+    showlegend: Boolean(layout.showlegend),
+    legend: { orientation: "h", y: 1, yanchor: "bottom", tracegroupgap: 0, maxheight: 1 },
+    xaxis: { ...layout.xaxis, ...axis, automargin: true, autotickangles: [0, -40, -90],
+      title: { ...layout.xaxis.title, standoff: 6 } },
     yaxis: { ...layout.yaxis, ...axis, automargin: true },
   };
 }
@@ -256,7 +258,6 @@ async function draw(place) {
   const layout = graph.curves ? onLogAxes(graph.layout, traces, options) : graph.layout;
   const least = parseFloat(getComputedStyle(document.documentElement).fontSize) * 19;
   const height = Math.max(least, graph.labels.length * LINE + TOP + BOTTOM);
-  place.style.height = `${height}px`;
   const longest = Math.max(0, ...[...graph.labels, ...beside].map((label) => (narrow ? label.short : label.text).length));
   const right = longest ? 22 + 6.2 * Math.min(longest, narrow ? 16 : 30) : 10;
   const at = (label) => (graph.curves ? {
@@ -266,9 +267,16 @@ async function draw(place) {
   } : label);
   const words = annotate(beside.map(at), layout.yaxis.range, height - TOP - BOTTOM, narrow);
   const whole = { ...layout, annotations: [...(layout.annotations ?? []), ...words] };
-  await Plotly.react(place, paint(traces), theme(paint(whole), right, Boolean(layout.showlegend)), {
-    responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-  });
+  const render = (legend) => {
+    const themed = { ...theme(paint(whole), right, legend), height: height + legend };
+    place.style.height = `${themed.height}px`;
+    return Plotly.react(place, paint(traces), themed, {
+      responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    });
+  };
+  await render(0);
+  const legend = place.querySelector(".infolayer .legend"); // which takes none of the axes' height
+  if (legend) await render(Math.ceil(legend.getBoundingClientRect().height));
 }
 
 const drawAll = () => document.querySelectorAll(".live.ready").forEach(draw);
@@ -348,7 +356,7 @@ if ("DecompressionStream" in window) {
   });
   addEventListener("resize", () => { // plotly fits the graphs; their labels are shorter where narrow
     for (const place of document.querySelectorAll(".live.ready")) {
-      if (isNarrow(place) !== place.narrow) draw(place);
+      if (isNarrow(place) !== place.narrow || place.layout.showlegend) draw(place);
     }
   });
 }
