@@ -235,7 +235,7 @@ RESPONSES = """[...document.querySelectorAll("[data-graph^=response]")].map((pla
 })"""
 
 
-def test_a_legend_takes_nothing_of_its_graph(browser, made, tmp_path, quick):
+def test_a_phone_has_room_for_graphs_beside_legends_and_for_names(browser, made, tmp_path, quick):
     settings = itertools.product(("batch", "layer", "group"), (0.0, 0.05, 0.1), (0.05, 0.1))
     for i, (norm, dropout, lr) in enumerate(settings):
         made(Config(norm=norm, dropout=dropout, lr=lr, holdout=100), curve(98.0 + i / 50))
@@ -248,6 +248,8 @@ def test_a_legend_takes_nothing_of_its_graph(browser, made, tmp_path, quick):
         browser.run(GRAPHS_READY)
         [(height, hidden)] = browser.run(f"{LATER}.then(() => {RESPONSES})")
         assert height > 220 and not hidden, f"at {width} pixels: {height}, {hidden}"
+        name = "document.querySelector('.forest .name').getBoundingClientRect().width"
+        assert browser.run(name) > 0.2 * width
 
 
 def test_smoothing_leaves_lines_in_their_graph_and_their_ends(browser, opened):
