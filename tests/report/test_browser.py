@@ -218,6 +218,11 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     assert max(value for value in browser.run(points) if value is not None) < 97
     browser.run(f"{FILTER}('runs-table', '')")
     assert browser.run(lines) == before
+    browser.media(scheme="dark")
+    filters = """["parallel_coordinates", "response_dropout"].map((name) => getComputedStyle(
+      document.querySelector(`a[href="figures/${name}.png"] img`)).filter)"""
+    as_it_is, inverted = browser.run(filters)  # the darker the better, on any page
+    assert as_it_is == "none" and "invert" in inverted
     assert browser.errors == []
 
 

@@ -60,15 +60,15 @@ class PlainLogFormatter(LogFormatter):
 class SavedFigure:
     """A figure on disk: `name`.png, .pdf and .csv in a folder, with its title and caption.
 
-    window: the limits of its vertical axis, for the graph that the page has in its place; photos:
-    whether it shows images, whose own light and dark a dark page keeps.
+    window: the limits of its vertical axis, for the graph that the page has in its place; as_is:
+    whether a dark page keeps its light and dark, which are those of images or stand for values.
     """
 
     name: str
     title: str
     caption: str
     window: tuple[float, float] | None = None
-    photos: bool = False
+    as_is: bool = False
 
 
 def wrap(label: str, width: int = WRAP) -> str:

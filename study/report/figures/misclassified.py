@@ -36,7 +36,7 @@ def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
     _draw(folder, variant, wrong, name, title)
     most = f"The {MOST} most confident mistakes: " if len(wrong.index) > MOST else ""
     caption = f"{most}target as prediction, and the softmax of the prediction. The csv lists all."
-    return [SavedFigure(name, title, caption[0].upper() + caption[1:], photos=True)]
+    return [SavedFigure(name, title, caption[0].upper() + caption[1:], as_is=True)]
 
 
 def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
@@ -56,7 +56,7 @@ def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
         "As above, in the epoch of the highest test accuracy. That epoch is chosen on these images,"
         " so it flatters."
     )
-    return SavedFigure(name, title, caption, photos=True)
+    return SavedFigure(name, title, caption, as_is=True)
 
 
 def _draw(folder: Path, variant: Variant, wrong: Misclassified, name: str, title: str) -> None:
@@ -102,7 +102,7 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
         " index in the test set and its class; the most confident mistakes first, of those whose"
         " pixels a run kept. Beside a name: how many there are; the csv lists all."
         + (f" Of the best {FEW} variants." if len(study.variants) > FEW else ""),
-        photos=True,
+        as_is=True,
     )
 
 

@@ -83,6 +83,7 @@ def _draw_kind(
         "A line is a finished configuration, the darker the better; the last axis is its"
         f" {study.chosen_by}, by rank, so that the best are told apart."
         + (" Other networks or numbers of epochs are not ranked with these." if kind else ""),
+        as_is=True,
     )
 
 

@@ -46,7 +46,7 @@ def test_each_variant_has_a_row_with_its_count(saved, tmp_path):
 def test_the_grids_of_a_variant_are_of_its_most_confident(saved, tmp_path):
     [variant] = study(kept(tmp_path, Config(), 1, list(range(30)))).variants
     [figure] = misclassified.draw(tmp_path, variant)  # no image twice
-    assert figure.name == "misclassified_bn" and figure.photos
+    assert figure.name == "misclassified_bn" and figure.as_is
     assert figure.caption.startswith("The 25 most confident mistakes: target as prediction")
     picture, rows = saved["misclassified_bn"]
     [axes] = picture.axes

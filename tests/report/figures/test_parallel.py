@@ -12,6 +12,7 @@ def test_a_line_a_configuration_the_best_first_in_the_csv(saved, tmp_path):
     [drawn] = parallel.draw(tmp_path, made, varying(made))
     assert (drawn.name, drawn.title) == ("parallel_coordinates", "All configurations at once")
     assert "not ranked" not in drawn.caption
+    assert "the darker the better" in drawn.caption and drawn.as_is
     figure, rows = saved["parallel_coordinates"]
     [lines] = figure.axes[0].collections
     assert len(lines.get_segments()) == len(rows) == 6
