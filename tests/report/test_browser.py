@@ -38,6 +38,13 @@ LABELS = (
 )
 
 
+def press_enter(browser, selector: str) -> None:
+    browser.run(f"document.querySelector({selector!r}).focus()")
+    enter = {"key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, **enter)
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("profile"))
@@ -117,6 +124,12 @@ def test_the_page_works_in_a_browser(browser, opened):
     hover = browser.run(f"{LATER}.then(() => {graph}.querySelector('.hoverlayer').textContent)")
     assert re.search(r"GNepoch 1099\.38 ± 0\.3\d+ %", hover)
 
+    press_enter(browser, ".legend [data-all=on]")
+    assert browser.run(f"{LATER}.then(() => {shown}.length)") == 3
+    press_enter(browser, ".legend [data-all=off]")
+    press_enter(browser, ".legend [data-variant=LN]")
+    assert browser.run(f"{LATER}.then(() => {shown})") == ["LN"]
+
     browser.media(scheme="dark")
     colours = browser.run(
         f"{LATER}.then(() => [getComputedStyle(document.body).color, {graph}.layout.font.color])"
@@ -128,6 +141,8 @@ def test_the_page_works_in_a_browser(browser, opened):
     assert browser.run(f"{GRAPHS_FIT}.then(() => document.documentElement.scrollWidth)") <= 390
 
     browser.media("print")
+    browser.size(717, 1000)  # of A4 between its margins
+    assert browser.run(f"{LATER}.then(() => document.documentElement.scrollWidth)") <= 717
     printed = base64.b64decode(browser.call("Page.printToPDF")["data"])
     assert printed.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", printed)) >= 2
     shown = (
@@ -212,7 +227,8 @@ def test_the_graphs_are_coloured_smoothed_and_filtered(browser, made, tmp_path, 
     assert browser.run(lines) == before
     browser.run(f"{FILTER}('runs-table', 'ln')")
     assert [name for name, *_ in browser.run(lines)] == ["LN", "LN, dropout 0.1"]
-    left = "[...document.querySelectorAll('.legend button')].filter((b) => b.checkVisibility())"
+    every = "[...document.querySelectorAll('.legend [data-variant]')]"
+    left = f"{every}.filter((b) => b.checkVisibility())"
     assert browser.run(f"new Set({left}.map((b) => b.dataset.variant)).size") == 2
     points = "document.querySelector('[data-graph=response_dropout]').data.flatMap((t) => t.y)"
     assert max(value for value in browser.run(points) if value is not None) < 97
@@ -287,13 +303,11 @@ def test_labels_beyond_the_axis_are_in_the_order_of_their_values(browser, opened
 def test_a_command_is_copied_from_a_file_and_by_the_keyboard(browser, opened):
     browser.run(OPEN_ALL)
     browser.run(GRAPHS_READY)
-    button = "document.querySelector('code.command + button')"
+    at = "code.command + button"
+    button = f"document.querySelector('{at}')"
     assert browser.run(f"{button}.ariaLabel") == "copy the command"
     browser.run("navigator.clipboard.writeText = (text) => { window.kept = text; }")
-    browser.run(f"{button}.focus()")
-    enter = {"key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
-    for kind in ("keyDown", "keyUp"):
-        browser.call("Input.dispatchKeyEvent", type=kind, **enter)
+    press_enter(browser, at)
     assert browser.run(f"{LATER}.then(() => kept)").startswith("study report ")
     assert browser.run(f"{button}.nextElementSibling.textContent") == "copied"
     browser.run("navigator.clipboard.writeText = () => Promise.reject(); window.kept = ''")

@@ -281,8 +281,10 @@ async function draw(place) {
 
 const drawAll = () => document.querySelectorAll(".live.ready").forEach(draw);
 
-// A click in a legend switches a variant off or on in all graphs, two clicks all others of the legend.
-const buttons = [...document.querySelectorAll(".legend button")];
+// A click in a legend switches a variant off or on in all graphs, two clicks all others of the legend; by keys, "none"
+// and then a variant leaves it alone.
+const buttons = [...document.querySelectorAll(".legend [data-variant]")];
+const namesBeside = (button) => [...button.parentElement.querySelectorAll("[data-variant]")].map((each) => each.dataset.variant);
 
 function show() {
   for (const button of buttons) {
@@ -301,11 +303,17 @@ for (const button of buttons) {
     show();
   });
   button.addEventListener("dblclick", () => {
-    const all = [...button.parentElement.children].map((each) => each.dataset.variant);
-    const others = all.filter((other) => other !== name);
+    const all = namesBeside(button), others = all.filter((other) => other !== name);
     const alone = others.every((other) => off.has(other));
     all.forEach((each) => off.delete(each));
     if (!alone) others.forEach((other) => off.add(other));
+    show();
+  });
+}
+
+for (const button of document.querySelectorAll(".legend [data-all]")) {
+  button.addEventListener("click", () => {
+    namesBeside(button).forEach((name) => (button.dataset.all === "on" ? off.delete(name) : off.add(name)));
     show();
   });
 }
@@ -322,7 +330,7 @@ function writeKey(fields) {
     item.append(mark, name);
     return item;
   }));
-  for (const button of fields.closest(".comparison").querySelectorAll(".legend button")) {
+  for (const button of fields.closest(".comparison").querySelectorAll(".legend [data-variant]")) {
     const { style } = button.querySelector(".look");
     button.dataset.own ??= style.cssText;
     style.cssText = button.dataset.own;
