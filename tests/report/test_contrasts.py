@@ -67,6 +67,27 @@ def test_a_variant_of_larger_spread_is_set_aside():
     apart = beside[0, 3]
     theirs = scipy_stats.ttest_rel(QUIET[0], ruined)
     assert not apart.pooled and apart.p == pytest.approx(min(1, 6 * theirs.pvalue))
+    second = [99.3, 99.2, 98.3, 99.4]  # which stands out when the first is gone
+    assert contrasts.of_like_spread(seeds(*QUIET, ruined, second)) == [0, 1, 2]
+
+
+def test_the_largest_variance_is_set_aside_and_not_that_of_the_most_seeds():
+    many = [99 + 0.1 * (-1) ** i for i in range(30)]
+    rows = seeds(many, [99.0, 99.3, 98.7], [99.1, 99.0, 99.05])
+    assert contrasts.of_like_spread(rows) == [0, 2]
+
+
+def test_of_variants_of_equal_spread_one_is_set_aside_in_at_most_a_study_of_twenty():
+    """Up to the simulation's own error."""
+    rng, studies = np.random.default_rng(7), 300
+    rows = [seeds(*rng.normal(size=(7, 5))) for _ in range(studies)]
+    aside = sum(len(contrasts.of_like_spread(each)) < 7 for each in rows)
+    assert 0.01 <= aside / studies <= 0.09
+
+
+def test_a_variant_of_one_seed_widens_no_interval_of_the_others():
+    alone, beside = compare(seeds(*QUIET)), compare(seeds(*QUIET, [98.0]))
+    assert all(beside[pair] == alone[pair] for pair in alone)
 
 
 def test_a_pair_is_never_surer_than_its_own_error():

@@ -27,8 +27,9 @@ def test_the_mean_has_scipys_t_interval():
 def test_one_value_and_equal_ones_have_no_interval_and_none_no_mean():
     one = stats.mean_interval([99.4])
     assert one.mean == 99.4 and np.isnan(one.low) and np.isnan(one.high)
-    alike = stats.mean_interval([99.4, 99.4, 99.4])  # which say nothing of how others vary
-    assert alike.n == 3 and alike.mean == pytest.approx(99.4) and np.isnan(alike.half_width)
+    for last in (99.4, 99.4 + 1e-12):  # equal but for rounding: nothing of how others vary
+        alike = stats.mean_interval([99.4, 99.4, last])
+        assert alike.n == 3 and alike.mean == pytest.approx(99.4) and np.isnan(alike.half_width)
     none = stats.mean_interval([])
     assert np.isnan(none.mean) and none.n == 0
 
@@ -100,7 +101,7 @@ def test_pairing_finds_what_the_spread_of_seeds_hides():
     assert scipy_stats.ttest_ind(one, two).pvalue > 0.5
 
 
-@pytest.mark.parametrize("values", [[], [0.3], [0.3, 0.3], [0.0, 0.0, 0.0]])
+@pytest.mark.parametrize("values", [[], [0.3], [0.3, 0.3], [0.3, 0.1 + 0.2], [0.0, 0.0, 0.0]])
 def test_differences_that_do_not_vary_have_no_p(values):
     ours = stats.difference(seeds(values), seeds([0.0] * len(values)))
     assert np.isnan(ours.p)
@@ -146,6 +147,7 @@ def test_the_seeds_for_a_half_width_are_the_fewest():
 
     n = int(stats.seeds_for(0.1, 0.15))
     assert half_width(n) <= 0.1 < half_width(n - 1)
+    assert stats.seeds_for(0.1, 0.005) == 2
     assert np.isnan(stats.seeds_for(0.1, 0.0))  # of seeds that are all alike
     assert np.isnan(stats.seeds_for(0.1, 10)) and np.isnan(stats.seeds_for(0.1, np.nan))
 
