@@ -1,7 +1,9 @@
 """Runs and run folders with made-up curves."""
 
+import dataclasses
 import math
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,10 @@ import pytest
 
 from study import files, runs, schema, search_record
 from study.config import Config
+from study.metrics import Metric
+from study.planned import Plan
+from study.report import grouping
+from study.report.variants import Study
 from study.runs import Run
 
 
@@ -59,6 +65,26 @@ def run(config: Config, last, seed: int, state=runs.FINISHED, **more) -> Run:
 
 def spread(config: Config, *lasts: float) -> list[Run]:
     return [run(config, last, seed) for seed, last in enumerate(lasts, 1)]
+
+
+def validated(config: Config, values: Sequence[float], lasts: Sequence[float]) -> list[Run]:
+    """Runs with validation images: of each seed the accuracy on these and on the test images."""
+    config = dataclasses.replace(config, holdout=100)
+    return [
+        run(config, last, seed, val_accuracy_last=value)
+        for seed, (value, last) in enumerate(zip(values, lasts), 1)
+    ]
+
+
+def ranked_by_loss(losses: Mapping[Config, Sequence[float]]) -> Study:
+    """A study of validation losses, one a seed, in which all test accuracies are close to 99."""
+    all_runs = [
+        run(dataclasses.replace(config, holdout=100), 99 + seed / 100, seed, val_loss_last=loss)
+        for config, values in losses.items()
+        for seed, loss in enumerate(values, 1)
+    ]
+    plan = Plan("mine", "grid", Metric("val/loss", False, None), "")
+    return grouping.gather({"mine": all_runs}, {"mine": plan})
 
 
 @pytest.fixture

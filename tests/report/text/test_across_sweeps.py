@@ -29,6 +29,9 @@ def test_shared_configurations_are_paired_by_seed():
     assert (bn.label, bn.one.sweep, bn.two.sweep) == ("BN", "old", "new")
     assert bn.difference.interval.mean == pytest.approx(0.1033, abs=1e-4) and bn.significant
     assert bn.p_holm == pytest.approx(2 * bn.difference.p)
+    row = dict(zip(across_sweeps.HEADER, bn.row(), strict=True))
+    assert (row["p"], row["p_holm"]) == (bn.difference.p, bn.p_holm)
+    assert (bn.cells["difference"], bn.cells["p"]) == ("+0.10", f"{bn.p_holm:.2g}")
     assert not ln.significant and ln.difference.interval.mean == pytest.approx(0, abs=1e-9)
     best_new, best_old, shared = across_sweeps.sentences(study, [bn, ln])
     assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
@@ -53,7 +56,10 @@ def test_why_shared_configurations_are_not_tested():
     )
     same = last_sentence(old=spread(BN, *three), new=spread(BN, *three))
     assert "none can be tested (1 identical on all common seeds)." in same
-    higher = [last + 0.1 for last in three]
+    higher, lower = ([last + by for last in three] for by in (0.1, -0.1))
+    for other in (higher, lower):
+        alike = last_sentence(old=spread(BN, *three), new=spread(BN, *other))
+        assert "(1 with the same difference on all common seeds)" in alike
     some = last_sentence(
         old=[*spread(BN, *three), *spread(LN, *three), *spread(GN, *three)],
         new=[*spread(BN, *three), *spread(LN, *higher), *spread(GN, 99.0, 99.2, 99.4)],
@@ -76,6 +82,16 @@ def test_of_three_sweeps_configurations_and_comparisons_are_counted_apart():
         "in 3 of the 3 that can be tested; b is higher than a in 1 and lower in 1, c is higher than"
         " b in 0 and lower in 1; not tested: 1 identical on all common seeds."
     ) in said
+
+
+def test_each_sweep_has_a_best_of_each_kind():
+    kinds = [*spread(BN, 99.3), *spread(Config(epochs=12), 98.3)]
+    study = grouping.gather({"old": kinds, "new": spread(LN, 99.0)})
+    *bests, _ = across_sweeps.compare(study).sentences
+    assert [each.split(":")[0] for each in bests] == [
+        "The best of old with epochs 20", "The best of new with epochs 20",
+        "The best of old with epochs 12",
+    ]  # fmt: skip
 
 
 def test_sweeps_that_share_nothing_say_so():

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from study import runs
+from study import planned, runs
 from study.config import Config
+from study.report import grouping
 from study.report.text import card, pairs
-from tests.report.conftest import run, spread
+from tests.report.conftest import run, spread, validated
 from tests.report.figures.conftest import study
 
 BN, LN, GN = (Config(norm=norm) for norm in ("batch", "layer", "group"))
@@ -25,10 +26,28 @@ def test_a_winner_has_its_score_cost_and_lead():
         (1, "BN", "99.41 ± 0.02 %")
     ]
     assert won.verdict.startswith("Significantly different from all others: 2.11 points")
+    assert "(95 % interval 2." in won.verdict
     assert won.measured == (
         "Mean test accuracy at the last epoch over 3 seeds, ± half its 95 % interval."
         " 7,684 parameters, 5 min to train a run of any variant."
     )
+    worse = spread(GN, 96.3, 96.28, 96.31)
+    [of_three] = cards(*spread(BN, 99.4, 99.42, 99.41), *spread(LN, 97.3, 97.28, 97.31), *worse)
+    assert "(95 % interval for all pairs together 2." in of_three.verdict
+
+
+def test_the_seeds_are_counted_that_have_a_figure():
+    nan = run(BN, 0.0, 3, test_accuracy_last=float("nan"))
+    [won] = cards(*spread(BN, 99.4, 99.42), nan, *spread(LN, 97.3, 97.28))
+    assert " over 2 seeds, " in won.measured
+    [tie] = cards(*spread(BN, 99.4, 99.1, 99.3), *spread(GN, 99.2, 99.3))
+    assert len(tie.lines) == 2 and " over 2 to 3 seeds, " in tie.measured
+
+
+def test_the_lines_of_a_tie_say_who_is_smaller():
+    small = Config(norm="group", groups=4, norm_affine="none")
+    [tie] = cards(*spread(BN, 99.4, 99.1, 99.3), *spread(small, 99.2, 99.3, 99.2))
+    assert [line.facts for line in tie.lines] == ["7,684 parameters", "7,490 parameters"]
 
 
 def test_the_time_of_a_run_is_that_of_all_variants():
@@ -117,6 +136,8 @@ def test_too_few_seeds_tell_nothing():
     [some] = cards(*spread(BN, 99.4, 99.41), *spread(LN, 90.0, 90.1), *spread(GN, 99.0))
     assert some.outcome == card.OPEN and "ahead of LN" in some.verdict
     assert "Too few common seeds with GN." in some.verdict
+    [tie] = cards(*spread(BN, 99.4, 99.1), *spread(LN, 99.2, 99.3), *spread(GN, 99.0))
+    assert tie.outcome == card.TIE and tie.verdict.endswith("Too few common seeds with GN.")
     [alone] = cards(*spread(BN, 99.4))
     assert (alone.heading, alone.outcome) == ("The only variant", card.OPEN)
 
@@ -144,6 +165,17 @@ def test_the_best_by_validation_may_be_behind_on_the_test_images():
         behind.lines[0].label.startswith("BN") and "it is significantly behind LN" in behind.verdict
     )
     assert behind.lines[0].facts.startswith("test accuracy 97.06")
+
+
+def test_the_best_by_validation_over_seeds_of_its_own_has_not_won():
+    """Whatever the test images say: they do not rank."""
+    ahead = validated(BN, (99.0, 99.2, 99.9), (99.4, 99.42, 99.41))
+    [first] = cards(*ahead, *validated(LN, (99.1, 99.3), (97.3, 97.28)))
+    behind = " In validation accuracy over 2 common seeds it is behind LN, which may be chance."
+    assert first.outcome == card.OPEN and first.verdict.endswith(behind)
+    near = validated(BN, (99.0, 99.2, 99.9), (99.4, 99.2, 99.41))
+    [tie] = cards(*near, *validated(LN, (99.1, 99.3), (99.3, 99.4)))
+    assert tie.outcome == card.TIE and behind in tie.verdict
 
 
 UNLIKE = "Over seeds that are not the same for all, the highest mean of {} variants"
@@ -213,6 +245,26 @@ def test_settings_that_never_vary_alone_are_named():
     ]
     words = card.tried(study(*(each for group in grid for each in group)))
     assert words.endswith("Varied: norm, L1 lambda, learning rate.")
+
+
+def test_of_searches_and_of_several_sweeps_it_is_not_said_what_never_varies_alone():
+    bn, ln = spread(BN, 99.0), spread(Config(norm="layer", l1=1e-4), 99.1)
+    search = planned.Plan("mine", "random", None, "", run_cap=4)
+    for made in (
+        grouping.gather({"mine": [*bn, *ln]}, {"mine": search}),
+        grouping.gather({"old": bn, "new": ln}),
+    ):
+        assert card.tried(made).endswith("Varied: norm, L1 lambda.")
+
+
+def test_seeds_each_is_said_where_all_have_as_many():
+    assert "seeds each" not in card.tried(study(*spread(BN, 99.4, 99.3), *spread(LN, 98.0)))
+
+
+def test_a_data_set_without_a_finished_run_is_named():
+    failed = run(Config(dataset="mnist"), 10.0, 1, runs.FAILED)
+    words = card.tried(study(*spread(BN, 99.4), failed))
+    assert words.endswith(" Without a finished run: mnist.")
 
 
 def test_what_varied_is_that_of_all_runs_as_long_as_few_have_finished():

@@ -7,10 +7,13 @@ from scipy import stats as scipy_stats
 
 from study import runs
 from study.config import Config
-from study.report import grouping, variants
+from study.report import effects, grouping, variants
 from study.report.text import findings, pairs
+from study.report.text.findings import Finding
 from study.runs import Run
-from tests.report.conftest import run, spread
+from tests.report.conftest import run, spread, validated
+from tests.report.figures.conftest import kept
+from tests.report.test_effects import grid
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
 
@@ -54,6 +57,14 @@ def test_what_is_not_significant_has_its_interval_and_what_that_excludes():
     assert "(level with LN)" in level[0]
 
 
+def test_what_the_interval_excludes_is_what_lies_beyond_its_further_end():
+    bn = validated(BN, [99.6] * 3, (99.3, 99.42, 99.38))
+    ln = validated(LN, [99.5] * 3, (99.4, 99.3, 99.45))
+    text = sentences(*bn, *ln)[1]
+    low, high = map(float, re.search(r"interval (-\d\.\d\d) to \+(\d\.\d\d):", text).groups())
+    assert -low > high and f"a difference of more than {-low:.2f} points either way" in text
+
+
 def test_an_interval_that_excludes_no_accuracy_is_not_said_to_exclude_any():
     text = sentences(*spread(BN, 99.4, 11.35, 99.42), *spread(LN, 11.35, 9.8, 9.8))[1]
     assert re.search(r"to \+1\d\d\.\d\d: not significant \(p = 0\.18\)\.$", text)
@@ -64,6 +75,7 @@ def test_a_large_difference_with_a_wide_interval_does_not_read_as_equality():
         *spread(BN, 99.24, 99.22, 99.32), *spread(LN, 99.09, 99.26, 99.38),
         *spread(GN, 97.62, 98.74, 97.99),
     )  # fmt: skip
+    assert "its 95 % interval, for all pairs together, " in texts[1]
     assert re.search(
         r"Too spread over seeds to tell from BN: GN is 1\.14 points behind"
         r" \(-\d\.\d+ to \d\.\d+, p = 0\.",
@@ -101,8 +113,26 @@ def test_the_rest_is_told_by_its_distance_from_the_best():
     texts = sentences(
         *spread(BN, 99.40, 99.42, 99.44, 99.41), *spread(LN, 99.36, 99.39, 99.41, 99.36),
         *spread(GN, 97.40, 97.41, 97.44, 97.43),
+        *spread(Config(norm="none"), 96.40, 96.41, 96.44, 96.43),
     )  # fmt: skip
     assert texts[2].startswith("Significantly different from BN: GN is 2.00 points behind (1.")
+    assert "; no norm is 3.00 points behind (2." in texts[2]
+
+
+def test_what_settings_do_follows_what_is_missing_and_who_is_best():
+    made = study(*grid())
+    first = Finding("2 of 6 planned runs have ended.", "results.csv")
+    found = findings.summarize(made, pairs.compare(made), None, [first], effects.analyse(made))
+    sources = [finding.source for finding in found[:4]]
+    assert found[0] is first and sources.index(findings.EFFECTS) == 3
+
+
+def test_the_choice_of_test_images_is_told_for_the_best_and_the_next(tmp_path):
+    wrong = {BN: [1, 2], LN: [2, 3, 4], GN: [5, 6, 7, 8]}
+    made = study(*(kept(tmp_path, c, seed, index) for seed in (1, 2) for c, index in wrong.items()))
+    found = findings.summarize(made, pairs.compare(made))
+    [text] = [each.text for each in found if "on the same" in each.text]
+    assert "the difference of BN and LN" in text
 
 
 def test_other_epochs_networks_and_data_sets_are_not_ranked():
@@ -181,6 +211,8 @@ def test_a_variant_without_a_finished_run_is_named():
         " may flatter those that lost some: BN 1 of 3."
     ) in texts
     assert "Without a finished run: LN, GN." in texts
+    running = sentences(*spread(BN, 99.4, 99.3), run(BN, 20.0, 3, runs.RUNNING))
+    assert "In no mean: runs that are not finished (1 running)." in running  # it is not lost
 
 
 def test_missing_seeds_are_named_and_differences_are_over_common_ones():

@@ -41,6 +41,31 @@ def test_the_metric_that_ranks_has_its_interval_and_unit():
     assert r"\begin{tabular}{lrrrr}" in tables
 
 
+def test_the_pairs_have_the_interval_and_the_p_for_all_pairs_together():
+    grid = made()
+    pair, *_ = compared = pairs.compare(grid)
+    (_, low, high, _), p = pair.contrast.interval, pair.contrast.p
+    assert abs(p - pair.difference.p) > 1e-3 and pair.difference.interval.low != low
+    cells = f"{low:+.2f} to {high:+.2f} & {latex.format_p(p)} " + r"\\"
+    assert cells in latex.tables(grid, compared, None)
+
+
+def test_the_pairs_are_those_of_every_kind():
+    lasts = {20: {"batch": (99.3, 99.2), "layer": (99.0, 99.1)}, 12: {"batch": (98.3, 98.2)}}
+    lasts[12]["layer"] = 97.0, 97.1
+    kinds = study(
+        *(
+            each
+            for epochs, by_norm in lasts.items()
+            for norm, values in by_norm.items()
+            for each in spread(Config(norm=norm, epochs=epochs), *values)
+        )
+    )
+    tables = latex.tables(kinds, pairs.compare(kinds), None)
+    assert "BN, epochs 20 & LN, epochs 20 & 2 & +0.20 &" in tables
+    assert "BN, epochs 12 & LN, epochs 12 & 2 & +1.20 &" in tables
+
+
 def test_a_figure_has_a_caption_that_stands_alone():
     shown = ("mnist/train_test_l1_2.5e-5", "BN & co: test", "Bars: 95 % t interval.")
     figure = latex.figures(made(), [shown])

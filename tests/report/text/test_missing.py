@@ -68,6 +68,14 @@ def test_a_search_has_its_cap_unless_its_target_ended_it(made, tmp_path):
     assert sentences(grouping.collect(folder)) == []
 
 
+def test_a_search_that_has_all_its_runs_lacks_nothing(made, tmp_path):
+    folder = tmp_path / "runs/mine"
+    for lr in (0.1, 0.2):
+        made(Config(lr=lr, epochs=10), curve(99.4))
+    planned.write(folder, Plan("mine", "bayes", Metric("test/accuracy", True, None), "", run_cap=2))
+    assert sentences(grouping.collect(folder)) == []
+
+
 def test_sweeps_together_are_counted_each_by_itself(made, tmp_path):
     for sweep in ("one", "two"):
         made(seeded(BN, 1), curve(99.4), sweep=sweep)

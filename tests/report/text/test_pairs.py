@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from study import planned
 from study.config import Config
-from study.metrics import Metric
-from study.report import grouping
+from study.report import grouping, stats
 from study.report.text import findings, pairs
-from tests.report.conftest import run, spread
+from tests.report.conftest import ranked_by_loss, spread, validated
 from tests.report.figures.conftest import kept
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
@@ -30,6 +28,31 @@ def test_all_pairs_of_a_kind_are_compared_together_the_better_first():
     assert row["family_low"] == bn_ln.contrast.interval.low
     assert row["seeds_for_0.1_least"] <= row["seeds_for_0.1"] <= row["seeds_for_0.1_most"]
     assert np.isnan(row["images_error"])  # no run kept its images
+
+
+def test_a_row_has_each_figure_under_its_name():
+    made = [
+        *spread(BN, 99.40, 99.42, 99.41, 99.43), *spread(LN, 99.30, 99.33, 99.29, 99.34),
+        *spread(GN, 99.31, 99.34, 99.30, 99.33), *spread(Config(norm="none"), 97, 98.7, 98, 90),
+    ]  # fmt: skip
+    errors = set()
+    for pair in pairs.compare(grouping.gather({"mine": made})):
+        row = dict(zip(pairs.HEADER, pair.row(), strict=True))
+        assert (row["p"], row["family_p"]) == (pair.difference.p, pair.contrast.p)
+        assert row["family_high"] == pair.contrast.interval.high
+        seeds = stats.seeds_for(0.1, pair.difference.deviation)
+        assert row["seeds_for_0.1"] == pytest.approx(seeds, nan_ok=True)
+        errors.add((row["error"], pair.contrast.pooled))
+    assert errors == {("pooled", True), ("own", False)}
+
+
+def test_what_is_behind_has_its_interval_the_right_way_round():
+    bn = validated(BN, [99.6] * 3, (99.3, 99.42, 99.38))
+    ln = validated(LN, [99.5] * 3, (99.4, 99.3, 99.45))
+    [pair] = pairs.compare(grouping.gather({"mine": [*bn, *ln]}))
+    mean, low, high, _ = pair.contrast.interval
+    assert low < mean < 0 < high
+    assert pairs.lead(pair) == (False, f"{-mean:.2f}", f"{-high:.2f} to {-low:.2f}")
 
 
 def test_no_interval_of_accuracies_exceeds_what_they_can_differ_by():
@@ -66,20 +89,11 @@ def test_of_many_the_first_is_compared_with_all_and_the_best_with_each_other():
 
 def test_who_is_ahead_over_common_seeds_though_its_mean_is_not():
     """By the metric that ranks, here the lowest validation loss."""
-    holdout = Config(holdout=100), Config(norm="layer", holdout=100)
-    losses = {0: (0.3, 0.5, 0.9), 1: (0.4, 0.6)}
-    all_runs = [
-        run(holdout[i], 99.0, seed, val_loss_last=loss)
-        for i, group in losses.items()
-        for seed, loss in enumerate(group, 1)
-    ]
-    metric = Metric("val/loss", False, None)
-    plan = planned.Plan("mine", "grid", metric, "")
-    study = grouping.gather({"mine": all_runs}, {"mine": plan})
+    study = ranked_by_loss({BN: (0.3, 0.5, 0.9), LN: (0.4, 0.6)})
     [family] = study.families
     assert family[0].label == "LN" and not pairs.have_same_seeds(study, family)
     assert pairs.overtaking(study, family) == {"BN": 2}
-    alike = grouping.gather({"mine": all_runs[:2] + all_runs[3:]}, {"mine": plan})
+    alike = ranked_by_loss({BN: (0.3, 0.5), LN: (0.4, 0.6)})
     assert pairs.have_same_seeds(alike, alike.families[0])
     assert pairs.overtaking(alike, alike.families[0]) == {}
     assert pairs.over_common([1]) == "over 1 common seed"
@@ -102,6 +116,17 @@ def test_the_images_on_which_two_disagree_give_the_error_of_their_difference(tmp
     texts = [finding.text for finding in findings.summarize(made, [pair])]
     says = f"an error of {1.96 * error:.2f} points either way (95 %), beside that over seeds"
     assert any(says in text for text in texts)
+
+
+def test_the_images_error_is_over_the_seeds_that_both_have(tmp_path):
+    all_runs = [
+        kept(tmp_path, config, seed, index)
+        for config, index, seeds in ((BN, [1, 2, 3], (1, 2, 3)), (LN, [2, 3, 4, 5], (2, 3)))
+        for seed in seeds
+    ]
+    [pair] = pairs.compare(grouping.gather({"mine": all_runs}))
+    [common] = pairs.compare(grouping.gather({"mine": all_runs[1:]}))
+    assert pair.images_error == common.images_error > 0
 
 
 def test_images_that_flip_from_seed_to_seed_give_no_error_of_their_own(tmp_path):

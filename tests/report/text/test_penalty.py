@@ -1,9 +1,11 @@
 import itertools
 
+import pytest
+
 from study.config import Config
 from study.report import grouping
 from study.report.text import penalty
-from tests.report.conftest import spread
+from tests.report.conftest import ranked_by_loss, spread
 from tests.report.figures.conftest import study
 
 
@@ -36,6 +38,26 @@ def test_the_sentence_has_the_differences_with_their_intervals():
         " which changes it by +0.00 points (-0.3"
     )
     assert "; 0.0001 (sum) changes it by -1.30 (p < 0.001)." in said
+    harmless = penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 99.31})))
+    assert harmless.endswith(", the largest that was tried.")
+
+
+def test_each_reduction_has_lambdas_of_its_own():
+    sums = runs_of({}, {0: 99.3, 1e-5: 99.32, 1e-4: 98.0})
+    means = runs_of({"l1_reduction": "mean"}, {1e-3: 99.32, 1e-2: 97.0})
+    found = penalty.limits(study(*sums, *means))
+    assert {limit.reduction: (limit.harmless[0], limit.next[0]) for limit in found} == {
+        "sum": (1e-5, 1e-4),
+        "mean": (1e-3, 1e-2),
+    }
+
+
+def test_a_loss_that_rises_costs_and_one_that_falls_does_not():
+    lower, higher = Config(l1=1e-5), Config(l1=1e-4)
+    losses = {Config(): (0.3, 0.31, 0.32), lower: (0.2, 0.211, 0.22), higher: (0.6, 0.61, 0.623)}
+    [limit] = penalty.limits(ranked_by_loss(losses))
+    assert (limit.harmless[0], limit.next[0]) == (1e-5, 1e-4)
+    assert limit.harmless[1].interval.mean == pytest.approx(-0.1, abs=0.001)
 
 
 def test_a_lambda_under_which_the_seeds_fall_apart_is_not_harmless():

@@ -129,6 +129,7 @@ def test_each_published_variant_is_compared_with_the_nearest_of_ours():
     assert [(one.published.variant, one.variant) for one in found] == [("batch_l1_1e-4", exact)]
     assert published.reproduced([further]) == []
     assert published.reproduced([ran(batch, (99.2, 99.3), epochs=10)]) == []
+    assert published.reproduced([ran(batch, (99.2, 99.3), network="mnist_7684")]) == []
     other = dataclasses.replace(batch.config, dataset="fashion_mnist")
     assert published.reproduced([dataclasses.replace(exact, config=other)]) == []
 
@@ -176,4 +177,20 @@ def test_the_table_and_the_summary():
     [even] = published.rows(published.reproduced([ran(of("era1_s8", "group"), (73.1, 72.8998))]))
     assert even[8] == "+0.00"  # of a difference of -0.0001
     assert rows[2][10] == "74.89" and rows[2][12] == "73.58"
+    cells = dict(zip(published.HEADER, published.rows(found)[0]))
+    assert (cells["best"], cells["published best"]) == ("73.32", "73.00")
     assert published.sentences([]) == []
+
+
+def test_one_more_run_has_at_most_all_images_right():
+    [found] = published.reproduced([ran(of("eva8_s5", "group"), (99.8, 99.9, 99.99))])
+    assert found.one_more_run.endswith(" to 100.00")
+
+
+def test_nothing_is_said_of_training_that_was_not_logged():
+    variant = ran(of("eva8_s5", "group"), (99.40, 99.42))
+    for run in variant.runs:
+        del run.summary["train_accuracy_last"]  # as of a pulled run
+    [found] = published.reproduced([variant])
+    cells = dict(zip(published.HEADER, published.rows([found])[0]))
+    assert "In training" not in str(found) and cells["in training"] == ""

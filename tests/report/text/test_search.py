@@ -2,8 +2,10 @@
 
 import os
 
-from study import files, runs, search_record
+from study import files, planned, runs, search_record
 from study.config import Config
+from study.metrics import Metric
+from study.planned import Plan
 from study.report import grouping
 from study.report.text import search
 from tests.report.conftest import curve, searched
@@ -27,6 +29,13 @@ def test_the_best_is_named_with_what_it_was_chosen_on_and_runs_again(l1_grid):
     assert found.command == f"study rerun {l1_grid}/{best} --seeds 1,2,3,4,5"
 
 
+def test_what_the_best_was_not_chosen_among_is_counted(l1_grid, made):
+    made(Config(l1=1e-1, holdout=100, seed=1), [20.0], runs.FAILED, cause="x")
+    record(l1_grid, "val/accuracy")
+    chosen, *_ = search.summarize(grouping.collect(l1_grid)).sentences
+    assert chosen.endswith("; not among them: 1 stopped early and 1 failed.")
+
+
 def test_a_choice_on_the_test_set_is_called_flattering(made, tmp_path):
     made(Config(lr=0.1), curve(99.0))
     made(Config(lr=0.2), curve(99.2))
@@ -34,6 +43,11 @@ def test_a_choice_on_the_test_set_is_called_flattering(made, tmp_path):
     record(folder, "test/accuracy")
     chosen, flattered, _ = search.summarize(grouping.collect(folder)).sentences
     assert "chosen on its test accuracy" in chosen and "the figure flatters it" in flattered
+    record(folder, "test/loss")
+    planned.write(folder, Plan("mine", "random", Metric("test/loss", False, None), "", run_cap=2))
+    chosen, flattered, _ = search.summarize(grouping.collect(folder)).sentences
+    assert "chosen on its test loss" in chosen
+    assert "Being the lowest of 2, the figure flatters it" in flattered
 
 
 def test_the_order_is_that_of_the_search_or_else_of_the_folders(made, tmp_path):

@@ -32,11 +32,13 @@ def test_each_step_has_its_target_result_change_and_finding():
     better = spread(FALLING, 99.81, 99.82, 99.83)
     for run in [*flat, *better]:
         run.summary["test_accuracy_last5_min"] = run.summary["test_accuracy_last"] - 0.414
+        run.summary["test_accuracy_best"] = run.summary["test_accuracy_last"] + 0.25
     first, second = table(*flat, *better)
     assert (first["step"], first["what"], first["changed"], first["target"]) == (
         "1", "bare", "", "99",
     )  # fmt: skip
     assert (first["last"], first["last-five minimum"]) == ("99.32 ± 0.02", "98.90")
+    assert first["best"] == "99.57"
     assert first["finding"] == "0 of 3 seeds hold 99."
     assert second["changed"] == "schedule constant to step, step_size none to 1, gamma none to 0.9"
     assert second["parameters"] == "7,684" and second["seeds"] == "3"
@@ -57,6 +59,24 @@ def test_a_run_of_fewer_than_five_epochs_holds_no_target():
     first, _ = table(*spread(short, 99.3, 99.4), plan=plan)
     assert first["last-five minimum"] == ""
     assert first["finding"] == "It is too short to hold a target in each of 5 epochs."
+
+
+def test_a_loss_beyond_its_interval_is_significant_too():
+    _, second = table(*spread(BARE, 99.81, 99.82, 99.83), *spread(FALLING, 99.31, 99.33, 99.32))
+    assert "-0.50 points on step 1" in second["finding"]
+    assert "not significant" not in second["finding"]
+
+
+def test_each_step_is_compared_with_the_one_before_it():
+    variants = [*PLAN.grids[0]["variant"], "schedule=step gamma=0.9 dropout=0.1"]
+    plan = dataclasses.replace(
+        PLAN, grids=(PLAN.grids[0] | {"variant": variants},),
+        steps=(*PLAN.steps, Step(99.4, "dropout")),
+    )  # fmt: skip
+    third = spread(dataclasses.replace(FALLING, dropout=0.1), 99.6, 99.53)
+    runs = [*spread(BARE, 99.3, 99.2), *spread(FALLING, 99.5, 99.41), *third]
+    *_, last = table(*runs, plan=plan)
+    assert last["changed"] == "dropout 0 to 0.1" and "+0.11 points on step 2" in last["finding"]
 
 
 def test_no_plan_or_one_without_steps_has_no_table():
