@@ -11,6 +11,7 @@ def test_a_metric_says_its_direction_and_its_unit():
     assert loss.format(0.03126) + loss.unit == "0.0313"
     assert accuracy.format(99.412) + accuracy.unit == "99.41 %"
     assert accuracy.format(0.004, signed=True) + accuracy.difference_unit == "+0.00 points"
+    assert loss.format(0.004, signed=True) + loss.difference_unit == "+0.0040"
 
 
 def test_every_metric_is_known_by_its_name():

@@ -25,6 +25,7 @@ def test_what_a_later_version_adds_is_left_out(tmp_path):
         {"method": 1},
         {"method": "random", "runs": None},
         {"method": "random", "runs": [1]},
+        {"method": "random", "runs": "layer_s1"},
         {"method": "random", "exhausted": 1},
         {"method": "random", "metric": "accuracy"},
         {"method": "random", "seed": "7"},

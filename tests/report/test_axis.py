@@ -5,7 +5,8 @@ from study.config import Config
 from study.report import grouping
 from study.report.axis import Axis, varying
 from study.report.figures import response
-from tests.report.conftest import curve
+from tests.report.conftest import curve, run
+from tests.report.figures.conftest import study
 
 
 def test_zero_is_left_of_a_log_axis():
@@ -14,6 +15,8 @@ def test_zero_is_left_of_a_log_axis():
     positions = [l1.position(value) for value in l1.values]
     assert positions == sorted(positions) and positions[1:] == pytest.approx([-5, -4, -3])
     assert l1.ticks()[0] == (l1.zero, "0") and l1.zero <= -5.5
+    assert Axis("weight_decay", (0.0, 1e-5, 1e-3)).log
+    assert Axis("lr", (0.01, 0.05, 0.1)).log
     assert not Axis("dropout", (0.0, 0.01, 0.5)).log
     assert not Axis("lr", (0.05, 0.07)).log
 
@@ -48,6 +51,17 @@ def test_settings_that_always_move_together_are_one_axis(made, tmp_path):
     assert (norm.name, norm.beside) == ("norm", ())
     assert (size.name, size.values, size.beside) == ("batch_size", (2, 16, 128), ("lr",))
     assert size.title == "batch size (with learning rate)" and size.log
+
+
+def test_a_word_names_an_axis_before_a_number_does():
+    together = ("constant", 0.1), ("onecycle", 0.2)
+    made = [
+        run(Config(schedule=schedule, lr=lr, dropout=dropout), 99.0, 1)
+        for dropout in (0, 0.1)
+        for schedule, lr in together
+    ]
+    [axis] = [axis for axis in varying(study(*made)) if axis.beside]
+    assert (axis.name, axis.beside) == ("schedule", ("lr",))
 
 
 def test_values_that_never_come_twice_are_axes_of_their_own(made, tmp_path):

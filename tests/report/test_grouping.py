@@ -8,7 +8,7 @@ from study import runs
 from study.config import Config
 from study.errors import UsageError
 from study.report import grouping
-from tests.report.conftest import curve, spread
+from tests.report.conftest import curve, run, spread
 
 
 def test_no_two_variants_share_a_files_name():
@@ -24,6 +24,17 @@ def test_a_duplicate_is_counted_once(made, tmp_path):
     study = grouping.collect(tmp_path / "runs/mine")
     [variant] = study.variants
     assert len(variant.runs) == len(study.duplicates) == 1
+
+
+def test_a_finished_run_counts_before_a_failed_one_of_its_seed():
+    failed, finished = run(Config(), 50.0, 1, runs.FAILED), run(Config(), 99.0, 1)
+    study = grouping.gather({"mine": [failed, finished]})
+    assert study.variants[0].runs == [finished] and study.duplicates == [failed]
+
+
+def test_runs_are_in_the_order_of_their_seeds():
+    study = grouping.gather({"mine": spread(Config(), 99.0, 99.1, 99.2)[::-1]})
+    assert [each.config.seed for each in study.variants[0].runs] == [1, 2, 3]
 
 
 def test_the_long_numbers_of_a_search_are_short_in_labels(made, tmp_path):

@@ -47,6 +47,39 @@ def test_the_runs_are_counted_and_those_that_run_described(half):
     assert (failed.label, failed.cause) == ("LN", "it broke")
 
 
+def test_runs_that_were_stopped_early_are_counted(made, tmp_path):
+    made(Config(seed=1), curve(99.0))
+    made(Config(seed=2), [50.0], runs.STOPPED)
+    found = progress.read([tmp_path / "runs/mine"])
+    assert found.words == "1 finished, 1 stopped early, 0 running, 0 failed."
+
+
+def test_a_finished_run_counts_before_a_failed_one_of_its_seed(made, tmp_path):
+    made(Config(seed=1), [50.0], runs.FAILED, name="aa_before", cause="x")
+    made(Config(seed=1), curve(99.0))
+    assert progress.read([tmp_path / "runs/mine"]).words == "1 finished, 0 running, 0 failed."
+
+
+def test_sweeps_have_results_when_each_has(made, tmp_path):
+    made(Config(), curve(99.0), sweep="one")
+    made(Config(), [50.0], runs.RUNNING, sweep="two")
+    one, two = (tmp_path / "runs" / name for name in ("one", "two"))
+    assert progress.read([one]).has_results and not progress.read([one, two]).has_results
+
+
+def test_a_run_that_runs_is_scored_by_the_sweeps_metric_or_else_by_validation(made, tmp_path):
+    folder = tmp_path / "runs/mine"
+    path = made(Config(holdout=100), curve(97.0)[:4], runs.RUNNING)
+    os.utime(path / runs.HISTORY, (0, 2e9))
+    os.utime(path / runs.SUMMARY, (0, 2.1e9))
+    [run] = progress.read([folder]).running
+    assert run.score == f"validation accuracy {curve(97.0)[3] - 0.5:.2f}"
+    assert run.time == AS_OF  # of the last epoch
+    plan(folder, Metric("test/loss", False, None), grids=({"holdout": [100]},))
+    [run] = progress.read([folder]).running
+    assert run.score == f"test loss {(100 - curve(97.0)[3]) / 30:.4f}"
+
+
 def test_what_is_torn_gone_or_no_run_is_passed_over(half, monkeypatch):
     before = progress.read([half])
     path = half / runs.name(Config(seed=3))

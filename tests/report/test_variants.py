@@ -34,6 +34,27 @@ def test_data_sets_are_parts_with_their_own_ranking_and_plan():
     assert one.by_dataset == {"digits": one}
 
 
+def test_duplicates_are_those_of_their_data_set():
+    twice = [run(Config(), 99.0, 1), run(Config(), 99.0, 1), run(Config(dataset="mnist"), 99.0, 1)]
+    parts = grouping.gather({"mine": twice}).by_dataset
+    assert {name: len(part.duplicates) for name, part in parts.items()} == {"digits": 1, "mnist": 0}
+
+
+def test_curves_are_over_the_epochs_that_all_runs_have():
+    one, two = spread(Config(), 99.0, 99.1)
+    del two.history[3]  # a pulled run may lack an epoch
+    [variant] = grouping.gather({"mine": [one, two]}).variants
+    assert variant.epochs == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert variant.curves("test/accuracy").shape == (2, 9)
+
+
+def test_there_are_curves_where_any_variant_has_epochs():
+    one = run(Config(epochs=1), 99.0, 1)
+    del one.history[1:]
+    assert not grouping.gather({"mine": [one]}).has_curves
+    assert grouping.gather({"mine": [one, run(Config(), 99.0, 1)]}).has_curves
+
+
 def test_families_share_data_set_network_and_epochs():
     long, short = Config(epochs=20), Config(epochs=12)
     layer = Config(norm="layer", epochs=20)
@@ -49,6 +70,14 @@ def test_the_best_of_each_kind_have_a_look_of_their_own():
     study = grouping.gather({"mine": [*many, *spread(Config(epochs=20), 99.0)]})
     assert len(study.families[0]) == 30 and len(study.shown) == variants.SHOWN
     assert study.shown[:2] == study.order[:2] and study.shown[-1] is study.families[1][0]
+
+
+def test_of_many_variants_the_best_have_a_section():
+    many = [run(Config(lr=lr / 100), 90 + lr, 1) for lr in range(1, 8 + variants.DETAILED)]
+    study = grouping.gather({"mine": many})
+    assert study.detailed == study.ranked[: variants.DETAILED]
+    few = grouping.gather({"mine": many[: variants.FEW]})
+    assert few.detailed == few.order
 
 
 def test_a_run_failed_to_learn_where_it_is_nearer_to_guessing_than_to_the_best_of_its_kind():
@@ -96,12 +125,24 @@ def test_a_metric_that_runs_lack_and_two_that_differ_rank_nothing():
     plan = Plan("mine", "grid", Metric("val/loss", False, None), "")
     bare = spread(Config(), 99.1)
     assert grouping.gather({"mine": bare}, {"mine": plan}).metric == default_metric(False)
+    some = [*bare, losses(Config(norm="layer", holdout=100), 99.3, 0.3)]
+    assert grouping.gather({"mine": some}, {"mine": plan}).metric == default_metric(False)
     one, two = [losses(Config(holdout=100), 99.3, 0.05)], [losses(Config(holdout=100), 99.2, 0.04)]
     same = grouping.gather({"one": one, "two": two}, {"one": plan, "two": plan})
     assert same.metric is plan.metric and same.ranked[0].sweep == "two"
     other = dataclasses.replace(plan, metric=Metric("train/loss", False, None))
     mixed = grouping.gather({"one": one, "two": two}, {"one": plan, "two": other})
     assert mixed.metric == default_metric(True) and mixed.ranked[0].sweep == "one"
+    half = grouping.gather({"one": one, "two": two}, {"one": plan})  # nobody knows what ranks two
+    assert half.metric == default_metric(True)
+
+
+def test_sweeps_of_different_targets_have_none():
+    plans = {name: Plan(name, "grid", None, "", target=99.0) for name in ("one", "two")}
+    sweeps = {name: spread(Config(), 99.0) for name in plans}
+    assert grouping.gather(sweeps, plans).target == 99.0
+    plans["two"] = dataclasses.replace(plans["two"], target=99.5)
+    assert grouping.gather(sweeps, plans).target is None
 
 
 def test_the_metric_heads_the_report(made, tmp_path, quick):
