@@ -3,7 +3,7 @@ import numpy as np
 from study.config import Config
 from study.report import variants
 from study.report.figures import curves
-from tests.report.conftest import run, spread
+from tests.report.conftest import run, spread, validated
 from tests.report.figures.conftest import many, study
 
 
@@ -55,6 +55,30 @@ def test_the_label_has_the_last_value_its_interval_and_the_best_epoch(saved, tmp
     [axes] = saved["test_accuracy"][0].axes
     words = [text.get_text() for text in axes.texts]
     assert words == ["target 99.4", "BN\nlast 99.45 ± 0.64, best 99.45 at 10"]
+    *_, last = saved["test_accuracy"][1]
+    assert last["low"] < last["mean"] < last["high"] and last["epoch"] == 10
+    alike = curves.graph(study(*spread(Config(), 99.4, 99.4)), "test/accuracy")
+    assert alike.format_last(alike.curves[0]) == "99.40"  # seeds that are all alike
+
+
+def test_a_target_is_one_of_test_accuracy_and_inside_the_graph():
+    made = study(*spread(Config(), 99.0, 99.1))
+    low, high = curves.graph(made, "test/accuracy", 99.9).window
+    assert low < 99.0 and high > 99.9
+    for name in ("train/accuracy", "test/loss"):
+        assert curves.graph(made, name, 99.9).target is None
+
+
+def test_a_caption_says_on_what_the_best_epoch_was_chosen():
+    made = study(*validated(Config(), (99.3, 99.4), (99.4, 99.5)))
+    for row in (row for each in made.all for row in each.history):
+        row["val/accuracy"] = row["test/accuracy"]
+    test, val, train = (
+        curves.graph(made, f"{part}/accuracy").caption for part in ("test", "val", "train")
+    )
+    assert "chosen on the test set." in test and "chosen on the validation images." in val
+    assert "chosen on" not in train and train.endswith(curves.WHILE_TRAINING)
+    assert curves.WHILE_TRAINING not in test + val
 
 
 def test_loss_is_best_where_it_is_lowest(saved, tmp_path):

@@ -18,6 +18,24 @@ def test_the_final_accuracies_have_their_seeds_and_intervals(saved, tmp_path):
     ]  # fmt: skip
     assert rows[0]["mean"] == pytest.approx(99.45)
     assert rows[0]["high"] - rows[0]["mean"] == pytest.approx(12.706 * 0.05, rel=1e-3)
+    final.draw(tmp_path, study(run(Config(), 99.1, 5), run(Config(), 99.2, 7)))
+    assert [row["seed"] for row in saved["final"][1]] == [5, 7]
+
+
+def test_of_many_variants_the_best_have_a_row():
+    made = study(*(run(Config(lr=i / 100), 90 + i / 10, 1) for i in range(1, 41)))
+    drawn = final.forest(made)
+    assert [row.variant for row in drawn.rows] == made.ranked[: final.MOST_ROWS]
+    assert drawn.cut == 40 - final.MOST_ROWS
+
+
+def test_what_leaves_the_axis_may_be_a_seed_of_a_mean_within_it():
+    close = [97.0 + i / 100 for i in range(11)]
+    made = study(*spread(Config(), *close[:9], 97.0, 99.9), *spread(Config(lr=1.0), *close))
+    [panel] = final.forest(made).panels
+    wide, narrow = panel.rows
+    assert wide.score.mean < panel.high < max(wide.seeds)
+    assert panel.beyond(wide) == (False, True) and panel.beyond(narrow) == (False, False)
 
 
 def test_a_variant_far_behind_is_a_triangle_at_the_edge(saved, tmp_path):

@@ -1,12 +1,15 @@
 import csv
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from study import runs
 from study.config import Config
 from study.report import grouping
 from study.report.axis import varying
 from study.report.figures import response
+from study.report.stats import Interval
 from tests.report.conftest import curve, run
 
 
@@ -42,6 +45,26 @@ def test_runs_stopped_beyond_the_axis_are_at_its_edge():
     response.draw_crosses(axes, [(1, 91.2), (2, 99.0)])
     [crosses] = axes.lines
     assert list(crosses.get_ydata()) == [98.5, 99.0] and not crosses.get_clip_on()
+
+
+def test_the_crosses_are_runs_that_were_stopped_where_the_setting_has_an_effect():
+    made = [run(Config(norm="group", groups=groups), 99.0, 1) for groups in (1, 2)]
+    stopped = run(Config(norm="group", groups=4), 50.0, 1, runs.STOPPED)
+    failed = run(Config(norm="group", groups=5), 50.0, 1, runs.FAILED)
+    without = run(Config(), 50.0, 1, runs.STOPPED)
+    study = grouping.gather({"mine": [*made, stopped, failed, without]})
+    [groups] = [axis for axis in varying(study) if axis.name == "groups"]
+    assert response.stopped_on(study, groups) == [stopped]
+
+
+def test_losses_beyond_the_axis_are_triangles_at_its_upper_edge():
+    axes = Figure().subplots()
+    means = enumerate((0.05, 0.06, 0.07, 2.3))
+    points = [(x, Interval(mean, np.nan, np.nan, 1)) for x, mean in means]
+    assert response.set_limits(axes, points, perfect=0.0) == [0, 1, 2]
+    [triangle] = axes.lines
+    assert (triangle.get_marker(), triangle.get_ydata()[0]) == ("v", axes.get_ylim()[1])
+    assert [text.get_text() for text in axes.texts] == ["2.30"]
 
 
 def test_a_ruined_configuration_does_not_flatten_the_others(l1_grid, tmp_path):
@@ -97,6 +120,11 @@ def test_a_colour_beside_l1_is_how_it_is_reduced():
     l1, reduction = varying(study)
     found = response.by_family(response.points_on(study, l1), l1, [reduction.name])
     assert {name: len(members) for name, members in found.items()} == {"BN, sum": 3, "BN, mean": 2}
+    made += [run(Config(l1=1e-4, dropout=i / 10), 98.0, 1) for i in range(1, 7)]
+    study = grouping.gather({"mine": made})  # of more kinds than there are colours
+    l1, *others = sorted(varying(study), key=lambda axis: axis.name != "l1")
+    found = response.by_family(response.points_on(study, l1), l1, [each.name for each in others])
+    assert {name: len(members) for name, members in found.items()} == {"BN, sum": 9, "BN, mean": 2}
 
 
 def drawn_lines(saved, tmp_path, sweeps) -> tuple[int, bool]:
