@@ -106,10 +106,30 @@ def test_random_draws_need_no_metric(sweep, tmp_path):
     assert len(work(search_of(sweep(body), tmp_path / "a"))) == 16
 
 
+def test_the_record_says_how_the_runs_were_drawn(sweep, tmp_path):
+    drawn = work(search_of(sweep(RANDOM), tmp_path, seed=7), 5)
+    record = search_record.read(tmp_path)
+    assert (record.method, record.seed) == ("random", 7)
+    assert (record.metric, record.goal) == ("val/accuracy", "maximize")
+    assert list(record.runs) == [runs.name(config) for config in drawn]
+
+
+def test_hyperband_stops_the_run_of_the_highest_loss(sweep, tmp_path):
+    body = BAYES.replace("val/accuracy, goal: maximize", "val/loss, goal: minimize")
+    body += "early_terminate: {type: hyperband, min_iter: 1, eta: 2}\n"
+    search, stopped = search_of(sweep(body), tmp_path), []
+    for loss in (0.3, 0.2, 0.1, 0.9):
+        trial = search.ask()
+        search.report(trial, {"epoch": 1, "val/loss": loss})
+        stopped.append(search.stops(trial))
+        search.complete(trial, ended(tmp_path, trial))
+    assert stopped == [False, False, False, True]
+
+
 def test_a_longer_search_goes_on_and_another_begins_anew(sweep, tmp_path):
     first = work(search_of(sweep(RANDOM.replace("16", "3")), tmp_path / "a"))
     longer = search_of(sweep(RANDOM.replace("16", "5")), tmp_path / "a")
-    assert longer.existing == 3 and len(work(longer)) == 2
+    assert longer.existing == 3 and len(longer.pending(None)) == len(work(longer)) == 2
     other = search_of(sweep(RANDOM, "dropout=0.1"), tmp_path / "a")
     assert other.existing == 0
     assert not {c.dropout for c in first} & {c.dropout for c in work(other)}
@@ -182,6 +202,7 @@ def test_a_target_ends_the_search(sweep, tmp_path):
     assert len(found) < 16
     assert accuracy(found[-1]) >= 96.9 > max(map(accuracy, found[:-1]))
     assert "val/accuracy 96.9, is reached" in search.end_reason()
+    assert search.count_remaining() == 0
 
 
 def test_what_failed_counts_as_the_worst_and_is_tried_once_a_command(sweep, tmp_path):
