@@ -111,9 +111,10 @@ def analyse(study: Study) -> Effects | None:
     seeds = sorted(set.intersection(*(set(values) for values in scores)))
     if len(seeds) < 2:
         return None
-    values = np.array([[by_seed[seed] for seed in seeds] for by_seed in scores])
+    common = [{seed: by_seed[seed] for seed in seeds} for by_seed in scores]
+    values = np.array([list(by_seed.values()) for by_seed in common])
     shape = [len(factor.levels) for factor in factors]
-    pooled = len(contrasts.of_like_spread(scores)) == len(scores)
+    pooled = len(contrasts.of_like_spread(common)) == len(common)
     effects = analyse_array(values.reshape(*shape, len(seeds)), pooled)
     left_out = sum(map(len, scores)) - values.size
     return Effects(factors, effects, float(values.mean()), len(seeds), left_out, pooled)

@@ -181,7 +181,7 @@ def test_all_means_are_over_the_seeds_that_all_variants_have(seed):
     common = effects.analyse(study(*(r for r in runs if r.config.seed != seed)))
     assert (found.seeds, found.left_out, found.mean) == (2, 5, common.mean)
     for one, two in zip(found.effects, common.effects):
-        assert (one.means == two.means).all()
+        assert (one.means == two.means).all() and one.half_width == two.half_width
 
 
 def test_what_is_no_complete_grid_has_no_effects():
