@@ -33,7 +33,7 @@ def load() -> None:
     try:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:  # a script that ends the process when it is imported
-        missing = isinstance(error, ModuleNotFoundError) and name.startswith(error.name or name)
+        missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
         why = f"{describe(error)}); {HOME}" if missing else f"{locate(error)})"
         raise UsageError(f"STUDY_IMPORT={name}: cannot be imported ({why}") from error
     taken = [

@@ -42,6 +42,7 @@ ENDED_EARLY = (FAILED, STOPPED)  # of runs that did badly, more often than not
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
 DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
+ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow
 # Beside the runs of a sweep that was pulled from W&B: its path; run id -> its folder, its stamp.
 PULLED = ".pulled.json"
@@ -157,7 +158,7 @@ def read(path: str | Path) -> Run:
     """
     path = Path(path)
     if not holds_run(path):
-        if inside := sorted(child.parent for child in path.glob(f"*/{CONFIG}")):
+        if inside := [child for child in folders(path) if holds_run(child)]:
             raise UsageError(
                 f"{path}: is the folder of a sweep; give one run of it, such as {inside[0]}"
             )
@@ -273,6 +274,13 @@ def read_summary(path: Path) -> dict[str, Any]:
 def holds_run(path: Path) -> bool:
     """Whether a folder has a file of a run, its configuration or another."""
     return any((path / file).is_file() for file in (CONFIG, HISTORY, SUMMARY))
+
+
+def folders(path: Path) -> list[Path]:
+    """Return the folders in a folder, but for those that were set aside, sorted by name."""
+    if not path.is_dir():
+        return []
+    return sorted(p for p in path.iterdir() if p.is_dir() and not ASIDE.fullmatch(p.name))
 
 
 def write_config(path: Path, config: Config) -> None:

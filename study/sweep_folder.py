@@ -1,6 +1,5 @@
 """The runs in the folder of a sweep, runs/<sweep>."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from study.errors import UnknownSettingError, UsageError
 from study.runs import Run
 
 MOST_NAMED = 10  # folders in a message
-_ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
 
 
 def find(folder: str | Path) -> list[Run]:
@@ -63,14 +61,7 @@ def _read_each(
 def find_folders(folder: Path) -> list[Path]:
     """Return the folders of runs in that of a sweep, whole or not, sorted by name; none where there
     is no such folder."""
-    return [p for p in _folders(folder) if runs.holds_run(p) or (p / runs.CHECKPOINT).is_file()]
-
-
-def _folders(path: Path) -> list[Path]:
-    """The folders in a folder, but for those that were set aside, sorted by name."""
-    if not path.is_dir():
-        return []
-    return sorted(p for p in path.iterdir() if p.is_dir() and not _ASIDE.fullmatch(p.name))
+    return [p for p in runs.folders(folder) if runs.holds_run(p) or (p / runs.CHECKPOINT).is_file()]
 
 
 def _describe_no_folder(path: Path) -> str:
@@ -85,7 +76,9 @@ def _describe_no_sweep(path: Path) -> str:
     """Say what a folder is that has no run in it, and what to give in its place."""
     if runs.holds_run(path):
         return "is a run itself; give the folder of a sweep, such as runs/NAME"
-    sweeps = [str(each) for each in _folders(path) if any(map(runs.holds_run, _folders(each)))]
+    sweeps = [
+        str(each) for each in runs.folders(path) if any(map(runs.holds_run, runs.folders(each)))
+    ]
     if not sweeps:
         holds = f"which holds a {runs.CONFIG}"
         return f"no run in it ({holds}); give the folder of a sweep, such as runs/NAME"

@@ -131,7 +131,7 @@ def _by_range(differences: np.ndarray, deviation: float, variants: int, freedom:
         return Contrast(mean_interval(differences), np.nan, True)
     pooled, own = deviation * np.sqrt(2 / n), differences.std(ddof=1) / np.sqrt(n)
     error, mean = max(pooled, own), float(differences.mean())
-    if error < ROUNDING or not differences.any():  # nothing to tell apart: one run, twice
+    if error < ROUNDING:
         return Contrast(Interval(mean, np.nan, np.nan, n), np.nan, True)
     half = critical_range(variants, freedom) * error / np.sqrt(2)
     p = range_probability(np.sqrt(2) * abs(mean) / error, variants, freedom)

@@ -68,7 +68,9 @@ def build_each(configs: Iterable[Config]) -> dict[Config, int]:
     distinct: dict[tuple[Any, ...], Config] = {}
     for config in configs:
         alone = datasets.is_known(config.dataset) and norms.has_batch_of_one(config)
-        key = *(getattr(config, name) for name in names), config.max_parameters, alone
+        key = *(getattr(config, name) for name in names), config.max_parameters
+        # A backbone may have no use for dropout.
+        key += config.network not in ARCHITECTURES and config.dropout > 0, alone
         distinct.setdefault(key, config)
     faults, totals = Faults(), {}
     for (*_, alone), config in distinct.items():

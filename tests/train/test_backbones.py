@@ -318,6 +318,12 @@ def test_what_is_odd_about_a_users_network_is_refused(name, settings, why, odd):
     assert why in str(refused.value)
 
 
+def test_a_sweep_is_checked_for_dropout_without_use(odd):
+    configs = [Config(network="no_dropout", dropout=dropout) for dropout in (0, 0.1, 0.2)]
+    with pytest.raises(UsageError, match=r"^dropout=0\.1: network=no_dropout makes no use of dro"):
+        networks.build_each(configs)
+
+
 def test_a_norm_that_is_passed_twice_stays_one(odd):
     built = odd("norm_twice", norm="group", groups=2)
     first, again = built.layers[1], built.layers[3]

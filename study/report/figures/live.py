@@ -79,13 +79,16 @@ def groupings(study: Study) -> list[dict[str, Any]]:
         }
         names = [text(value) for value in axis.values]
         found.append(_grouping(axis.title, names, place, axis.numeric))
-    return [each for each in found if len(each["looks"]) == len(each["names"])]
+    return [grouping for grouping in found if grouping]
 
 
 def _grouping(
     title: str, names: Sequence[str], place: dict[str, int], ordered: bool = False
-) -> dict[str, Any]:
-    n = min(len(names), len(styles.SHADES if ordered else styles.COLOURS))
+) -> dict[str, Any] | None:
+    """A way to colour the variants; None where it takes more colours than there are."""
+    n = len(names)
+    if n > len(styles.SHADES if ordered else styles.COLOURS):
+        return None
     looks = styles.ordered(n) if ordered else [styles.nth(i) for i in range(n)]
     plain = [{"color": look.colour, "dash": look.dash, "symbol": look.symbol} for look in looks]
     return {"title": title, "names": names, "looks": plain, "of": place}

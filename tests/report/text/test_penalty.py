@@ -81,6 +81,12 @@ def test_each_sweep_is_compared_with_its_own_runs_without_l1():
     assert "; new, BN: 0.0001 (sum)" in penalty.sentence(both)
 
 
+def test_a_lambda_that_changes_no_seed_is_harmless():
+    flat = spread(Config(), 99.3, 99.1, 99.2) + spread(Config(l1=1e-9), 99.3, 99.1, 99.2)
+    [limit] = penalty.limits(study(*flat, *spread(Config(l1=1e-5), 99.2, 99.15, 99.3)))
+    assert limit.harmless[0] == 1e-5 and limit.next is None
+
+
 def test_nothing_is_said_without_a_run_without_l1_or_of_one_seed():
     assert penalty.sentence(study(*runs_of({}, {1e-5: 99.3, 1e-4: 98.0, 1e-3: 97.0}))) is None
     once = [spread(Config(l1=l1), 99.0)[0] for l1 in (0, 1e-5, 1e-4)]
