@@ -4,12 +4,13 @@ import functools
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from study import files
 from study.errors import RunError, UsageError, first_line
+from study.values import kind_and_shape
 
 IMAGES = "uint8 [N, H, W] or [N, H, W, C], C 1 or 3, square, at least 12 wide"
 SMALLEST = 12  # pixels, a side
@@ -49,8 +50,8 @@ def read(path: Path) -> Arrays:
     train, test = raw["train_images"], raw["test_images"]
     if _channels_first(train).shape[1:] != _channels_first(test).shape[1:]:
         raise UsageError(
-            f"{path}: test_images is {_describe(test)}, but train_images is {_describe(train)};"
-            " allowed is one size and one number of channels"
+            f"{path}: test_images is {kind_and_shape(test)}, but train_images is"
+            f" {kind_and_shape(train)}; allowed is one size and one number of channels"
         )
     classes = _check_classes(path, raw["train_labels"])
     foreign = raw["test_labels"][raw["test_labels"] >= classes]
@@ -182,10 +183,10 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 def _check_part(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:
     """Refuse images or labels of a wrong type or shape."""
     if not _is_images(images):
-        raise UsageError(f"{path}: {part}_images is {_describe(images)}; allowed is {IMAGES}")
+        raise UsageError(f"{path}: {part}_images is {kind_and_shape(images)}; allowed is {IMAGES}")
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         raise UsageError(
-            f"{path}: {part}_labels is {_describe(labels)}; allowed are whole numbers"
+            f"{path}: {part}_labels is {kind_and_shape(labels)}; allowed are whole numbers"
             f" [{len(images)}], one an image"
         )
     if labels.min() < 0:
@@ -221,10 +222,6 @@ def _channels_first(images: np.ndarray) -> np.ndarray:
     if images.ndim == 3:
         return images[:, None]
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-
-
-def _describe(array: Any) -> str:
-    return f"{array.dtype} [{', '.join(map(str, array.shape))}]"
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:

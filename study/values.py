@@ -3,7 +3,10 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What YAML calls the types of its values, for messages.
 TYPES = {
@@ -61,6 +64,11 @@ def typed(value: Any) -> str:
     """A value with its type, for messages where the type is what is wrong: '10' (text)."""
     shown = repr(value) if isinstance(value, (str, float)) else text(value)
     return f"{brief(shown)} ({TYPES.get(type(value), type(value).__name__)})"
+
+
+def kind_and_shape(array: "np.ndarray") -> str:
+    """Write an array's type and shape: "uint8 [60000, 28, 28]"."""
+    return f"{array.dtype} [{', '.join(map(str, array.shape))}]"
 
 
 def by_alias(aliases: Mapping[str, str]) -> dict[str, str]:

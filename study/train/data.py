@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study import datasets, files, own_data
+from study import datasets, files, own_data, values
 from study.config import Config
 from study.datasets import DatasetSpec
 from study.errors import UsageError
@@ -95,17 +95,15 @@ def _read(spec: DatasetSpec, root: Path) -> tuple[Split, Split]:
 
 def _check_row(spec: DatasetSpec, split: Split, images: int) -> None:
     """Check a split against the data set's row, which the networks follow."""
-    kind, shape = split.images.dtype, split.images.shape
-    if kind != np.uint8 or shape != (images, *spec.shape):
-        row = ", ".join(map(str, (images, *spec.shape)))
+    found, row = values.kind_and_shape(split.images), f"uint8 {[images, *spec.shape]}"
+    if found != row:
         raise UsageError(
-            f"{spec.name}: its images are {kind} [{', '.join(map(str, shape))}], by its row in"
-            f" study/datasets.py uint8 [{row}]"
+            f"{spec.name}: its images are {found}, by its row in study/datasets.py {row}"
         )
-    found = np.unique(split.labels)
-    if len(split.labels) != images or found[0] < 0 or found[-1] >= spec.num_classes:
+    labels = np.unique(split.labels)
+    if len(split.labels) != images or labels[0] < 0 or labels[-1] >= spec.num_classes:
         raise UsageError(
-            f"{spec.name}: it has {len(split.labels):,} labels, {found[0]} to {found[-1]}, by its"
+            f"{spec.name}: it has {len(split.labels):,} labels, {labels[0]} to {labels[-1]}, by its"
             f" row in study/datasets.py {images:,}, 0 to {spec.num_classes - 1}"
         )
 

@@ -75,6 +75,8 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
     classes = compared[0].class_names
     images = _misclassified_images(compared)
     groups = _groups({v.label: wrong for v in compared if (wrong := _usual(v)) is not None})
+    if not any(groups.values()):
+        return None
     by_confidence = {
         name: sorted(wrong, key=lambda i: (-images[i].confidence, i))
         for name, wrong in groups.items()
@@ -87,8 +89,6 @@ def draw_shared(folder: Path, study: Study) -> SavedFigure | None:
             shown = [Cell(None, "no run kept their pixels")]
         row = [Cell(None, f"{name}: {len(indices)}"), *shown[: COLUMNS - 1]]
         cells += row + [Cell(None, "")] * (COLUMNS - len(row))
-    if not any(groups.values()):
-        return None
     rows = [
         [name, i, classes[images[i].target]] for name, wrong in by_confidence.items() for i in wrong
     ]

@@ -69,9 +69,14 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
 def ends(score: Interval, low: float) -> tuple[float, ...]:
     """What a triangle marks where an axis from `low` on leaves it out: the mean below it, else the
     ends of the interval, of what an accuracy can be."""
-    if score.mean < low:
-        return (score.mean,)
-    return tuple(np.clip(score[1:3], 0, ACCURACY))
+    possible = _possible(score)
+    return (score.mean,) if score.mean < low else (possible.low, possible.high)
+
+
+def _possible(score: Interval) -> Interval:
+    """An interval as far as an accuracy can be."""
+    low, high = np.clip(score[1:3], 0, ACCURACY)
+    return score._replace(low=low, high=high)
 
 
 def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> list[SideLabel]:
@@ -79,8 +84,7 @@ def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> lis
     labels = []
     for variant in sorted(variants, key=study.shown.__contains__):  # the grey ones behind
         score, x, look = variant.last(TEST), variant.parameters["total"], styles.of(study, variant)
-        least, most = np.clip(score[1:3], 0, ACCURACY)
-        drawing.draw_points(axes, [x], [score._replace(low=least, high=most)], look)
+        drawing.draw_points(axes, [x], [_possible(score)], look)
         drawing.draw_beyond(axes, x, ends(score, axes.get_ylim()[0]), look.colour)
         if variant in study.shown:
             text = f"{drawing.wrap(variant.label)}\n{in_words(score)}, {x:,} parameters"
