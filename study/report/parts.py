@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.report.figures import live
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.final import Forest
+from study.report.figures.traces import Plot
 from study.report.progress import Progress
 from study.report.rows import RunRow, VariantRow
 from study.report.text import findings
@@ -61,7 +61,7 @@ class Comparison:
     runs: list[RunRow]
     shared: dict[str, str]  # settings that all runs have in common
     cost: Table
-    graphs: dict[str, live.Plot]
+    graphs: dict[str, Plot]
     groupings: list[dict[str, Any]]  # by what the graphs may be coloured
 
     @property
@@ -164,6 +164,6 @@ class Report:
         return [(f"-{i}", each) for i, each in enumerate(self.comparisons, 1)]
 
     @property
-    def graphs(self) -> dict[str, live.Plot]:
+    def graphs(self) -> dict[str, Plot]:
         """The graphs of all comparisons, by the names of their figures."""
         return {name: graph for each in self.comparisons for name, graph in each.graphs.items()}

@@ -1,5 +1,5 @@
 from study.config import Config
-from study.report.figures import live, tradeoff
+from study.report.figures import live, traces, tradeoff
 from tests.report.conftest import spread
 from tests.report.figures.conftest import overlaps, study
 
@@ -35,5 +35,5 @@ def test_means_far_below_are_one_triangle_with_their_values(saved, tmp_path):
     bars = [bar.get_segments()[0][:, 1] for bar in axes.collections]
     assert max(bar.max() for bar in bars) == 100 and not overlaps(figure)
     graph = live.build(made, [drawn])[tradeoff.NAME]
-    marks = [trace for trace in graph["data"] if trace.get("meta") == live.MARK]
+    marks = [trace for trace in graph["data"] if trace.get("meta") == traces.MARK]
     assert {mark["marker"]["symbol"] for mark in marks} == {"triangle-down"}
