@@ -201,7 +201,7 @@ def spec(name: str) -> DatasetSpec:
     return DatasetSpec(
         name=name,
         shape=facts.shape,
-        class_names=numbered(facts.classes),
+        class_names=facts.class_names,
         train_images=facts.train_images,
         test_images=facts.test_images,
         mean=facts.mean,
@@ -210,8 +210,3 @@ def spec(name: str) -> DatasetSpec:
         format="npz",
         files={path.name: facts.md5},
     )
-
-
-def numbered(classes: int) -> tuple[str, ...]:
-    """The names of classes that have none: 0, 1, ..."""
-    return tuple(map(str, range(classes)))

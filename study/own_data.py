@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,8 @@ from study.values import kind_and_shape
 
 IMAGES = "uint8 [N, H, W] or [N, H, W, C], C 1 or 3, square, at least 12 wide"
 SMALLEST = 12  # pixels, a side
+CLASS_NAMES = "class_names"  # an array that the file may have, too
+CLASS_NAME = re.compile(r"\w[\w .()+'/-]{0,39}")
 CHUNK = 10_000  # images counted at once, since counting takes eight times their memory
 
 
@@ -31,7 +35,7 @@ class Facts(NamedTuple):
 
     md5: str
     shape: tuple[int, int, int]
-    classes: int
+    class_names: tuple[str, ...]
     train_images: int
     test_images: int
     mean: tuple[float, ...]
@@ -107,8 +111,32 @@ def _compute(path: Path, md5: str) -> Facts:
                 f"{path}: train_images has one value in all of channel {channel}; allowed are"
                 " channels that vary, since images are divided by their standard deviation"
             )
-    classes = int(arrays.train_labels.max()) + 1
-    return Facts(md5, images.shape[1:], classes, len(images), len(arrays.test_images), mean, std)
+    names = _class_names(path, int(arrays.train_labels.max()) + 1)
+    return Facts(md5, images.shape[1:], names, len(images), len(arrays.test_images), mean, std)
+
+
+def numbered(classes: int) -> tuple[str, ...]:
+    """The names of classes that have none: 0, 1, ..."""
+    return tuple(map(str, range(classes)))
+
+
+def are_class_names(names: Sequence[str], classes: int) -> bool:
+    """Whether these are names of so many classes, each another, which figures can show."""
+    return len(set(names)) == len(names) == classes and all(map(CLASS_NAME.fullmatch, names))
+
+
+def _class_names(path: Path, classes: int) -> tuple[str, ...]:
+    """Read the names of the classes; numbers where the file has none."""
+    array = _read_array(path, CLASS_NAMES)
+    if array is None:
+        return numbered(classes)
+    names = tuple(map(str, array.tolist())) if array.dtype.kind == "U" and array.ndim == 1 else ()
+    if not are_class_names(names, classes):
+        raise UsageError(
+            f"{path}: {CLASS_NAMES} is {names or kind_and_shape(array)}; allowed are {classes}"
+            " different texts, one a class, of 1 to 40 letters, digits, spaces and . ( ) + ' / -"
+        )
+    return names
 
 
 def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -135,7 +163,7 @@ def _saved(place: Path) -> Facts | None:
     if not isinstance(content, dict) or content.keys() != set(Facts._fields):
         return None
     try:
-        lists = {name: tuple(content[name]) for name in ("shape", "mean", "std")}
+        lists = {name: tuple(content[name]) for name in ("shape", CLASS_NAMES, "mean", "std")}
     except TypeError:
         return None
     return Facts(**(content | lists))
@@ -163,21 +191,25 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         )
     raw = {}
     for name in Arrays._fields:
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                raw[name] = archive[name]
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        except KeyError as error:
-            raise UsageError(
-                f"{path}: {name} is missing; it needs {', '.join(Arrays._fields)}"
-            ) from error
-        except Exception as error:  # numpy and zipfile raise many kinds for damage and pickles
-            raise UsageError(
-                f"{path}: {name} cannot be read ({first_line(error)}); allowed are plain arrays,"
-                " written with numpy.savez_compressed"
-            ) from error
+        array = _read_array(path, name)
+        if array is None:
+            raise UsageError(f"{path}: {name} is missing; it needs {', '.join(Arrays._fields)}")
+        raw[name] = array
     return raw
+
+
+def _read_array(path: Path, name: str) -> np.ndarray | None:
+    """Read an array of the file as it is; None where the file has none of this name."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return archive[name] if name in archive.files else None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # numpy and zipfile raise many kinds for damage and pickles
+        raise UsageError(
+            f"{path}: {name} cannot be read ({first_line(error)}); allowed are plain arrays,"
+            " written with numpy.savez_compressed"
+        ) from error
 
 
 def _check_part(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:

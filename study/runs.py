@@ -40,7 +40,8 @@ FINISHED, STOPPED, FAILED, RUNNING = schema.STATES
 DONE = schema.DONE
 ENDED_EARLY = (FAILED, STOPPED)  # of runs that did badly, more often than not
 DELETED = ".deleted"  # ends the name of a folder whose run was deleted on the server
-DATASET_MD5 = "dataset_md5"  # in the summary of a run on one's own data set: of its file
+# In the summary of a run on one's own data set: of its file; the names of its classes, if any.
+DATASET_MD5, CLASS_NAMES = "dataset_md5", "class_names"
 MOST_PIXELS = 100  # misclassified images whose pixels are kept
 ASIDE = re.compile(r".*\.(damaged|deleted)(-\d+)?")  # folders that no command reads
 IDENTITY = re.compile(r"_s\d+_([0-9a-f]{10})(-.*)?$")  # ends `name`; W&B's id may follow

@@ -22,7 +22,8 @@ DONE = (FINISHED, STOPPED)
 SETTINGS = {"dataset", "network", "norm", "seed"}  # what config.json has in every version
 # What every epoch has; a pulled one may lack others.
 NEEDED = ("epoch", "test/loss", "test/accuracy")
-TEXTS = ("cause", "device", "git_commit", "kernels", "path", "url")  # of a summary; or null
+# Of a summary, text or null.
+TEXTS = ("cause", "class_names", "device", "git_commit", "kernels", "path", "url")
 NUMBERS = re.compile(
     r".*_(last|best|epoch|last5_min|val)|epochs|seconds|parameters|pack", re.DOTALL
 )

@@ -13,6 +13,7 @@ from study import datasets, files, own_data, runs, sweep_folder
 from study.config import FIELDS, Config
 from study.errors import RunError, UsageError
 from study.report import page
+from study.report.variants import Variant
 from study.train import bank, data, loop, networks, pack_runs
 from study.train.callback import Callback
 from tests.conftest import without_times
@@ -102,6 +103,18 @@ def test_a_run_on_a_file_that_was_replaced_is_trained_again(mine, tmp_path, capl
     assert not runs.is_done(folder)
     files.write_json(folder / runs.SUMMARY, again.summary | {runs.DATASET_MD5: None})
     assert runs.is_done(folder)  # of an older version
+
+
+def test_classes_may_have_names_which_a_report_has_without_the_file(mine, tmp_path):
+    np.savez(mine, **made(), class_names=np.array(["cat", "dog (big)", "Ärger"]))
+    config = Config(dataset="own:mine", epochs=1, batch_size=8)
+    run = loop.train(config, tmp_path / "run")
+    mine.unlink()
+    assert Variant("BN", config, [run]).class_names == ("cat", "dog (big)", "Ärger")
+    for foreign in ("cat,dog", "a,a,b", "a,b,<c>", "0,1,2", ""):
+        files.write_json(run.path / runs.SUMMARY, run.summary | {runs.CLASS_NAMES: foreign})
+        variant = Variant("BN", config, [runs.read(run.path)])
+        assert variant.class_names == ("0", "1", "2")
 
 
 class Break(Callback):
@@ -241,6 +254,11 @@ FLAT[..., 2] = 7
         (changed(train_labels=LABELS * 0), ["train_labels has 0 alone", "2 classes or more"]),
         (changed(test_labels=LABELS[:15] + 1), ["test_labels has 3", "0 to 2"]),
         (changed(train_labels=LABELS.astype(object)), ["train_labels cannot", "plain arrays"]),
+        (changed(class_names=np.array(["a", "b"])), ["class_names is ('a', 'b')", "3 different"]),
+        (changed(class_names=np.array(["a", "b", "a"])), ["('a', 'b', 'a')", "one a class"]),
+        (changed(class_names=np.array(["a", "b", "$c$"])), ["$c$", "letters, digits, spaces"]),
+        (changed(class_names=np.array(["a", "b", ""])), ["''", "of 1 to 40"]),
+        (changed(class_names=np.arange(3)), ["class_names is int64 [3]", "3 different texts"]),
         (changed(train_images=FLAT), ["train_images has one value in all of channel 2"]),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from study import datasets, runs
+from study import datasets, own_data, runs
 from study.config import Config
 from study.metrics import Metric, default_metric
 from study.planned import Plan
@@ -118,14 +118,19 @@ class Variant:
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The data set's; of one's own, whose file may be elsewhere, numbers as the runs have."""
+        """The data set's; of one's own, whose file may be elsewhere, as the runs have them."""
         if row := datasets.DATASETS.get(self.config.dataset):
             return row.class_names
         wrong = [run.misclassified() for run in self.runs if run.has(runs.MISCLASSIFIED)]
         seen = [labels for each in wrong for labels in (each.target, each.predicted)]
         counts = [len(run.confusion()) for run in self.runs if run.has(runs.CONFUSION)]
         counts += [int(labels.max(initial=0)) + 1 for labels in seen]
-        return datasets.numbered(max(counts, default=0))
+        classes = max(counts, default=0)
+        for run in self.runs:
+            names = tuple(str(run.summary.get(runs.CLASS_NAMES)).split(","))
+            if own_data.are_class_names(names, classes):
+                return names
+        return own_data.numbered(classes)
 
     @functools.cached_property
     def test_images(self) -> int | None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study import datasets, files, runs, schema
+from study import datasets, files, own_data, runs, schema
 from study.config import Config
 from study.datasets import DatasetSpec
 from study.runs import Misclassified, Run
@@ -104,8 +104,12 @@ def _summary(
 
 
 def _data_mark(spec: DatasetSpec) -> dict[str, str]:
-    """Return what tells one version of one's own data set from another."""
+    """Return what tells one version of one's own data set from another, and its classes' names,
+    which a report needs where the file is not."""
     if not datasets.is_own(spec.name):
         return {}
     [md5] = spec.files.values()
-    return {runs.DATASET_MD5: md5}
+    mark = {runs.DATASET_MD5: md5}
+    if spec.class_names != own_data.numbered(spec.num_classes):
+        mark[runs.CLASS_NAMES] = ",".join(spec.class_names)
+    return mark
