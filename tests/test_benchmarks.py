@@ -1,5 +1,10 @@
 """The training benchmark: its peer is a fair one, and its table says what was measured."""
 
+import json
+import os
+import re
+import subprocess
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -62,6 +67,50 @@ def test_a_way_that_is_none_is_refused_before_anything_is_measured():
 
 def test_eight_plain_agents_at_once_have_eight_runs_of_a_norm():
     assert train.planned("plain8", plan(2)).count == 24
+
+
+def test_a_way_finds_the_packages_that_this_process_found(monkeypatch):
+    """Where they lie on PYTHONPATH: a machine without a network may have them nowhere else."""
+    way = train.Way("workers", plan(1))
+    monkeypatch.setenv("PYTHONPATH", "/packages:/more")
+    assert train.places(way, 0)["PYTHONPATH"].split(":")[1:] == ["/packages", "/more"]
+    monkeypatch.delenv("PYTHONPATH")
+    assert train.places(way, 0)["PYTHONPATH"] == str(train.ROOT)
+
+
+def test_what_is_cut_off_has_written_what_it_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_loader_trial", lambda plan: {0: 1.0})
+    out = tmp_path / "out.json"
+
+    def measure(way, loaders):
+        if way.name == "plain8":
+            raise KeyboardInterrupt
+        way.costs.append(Cost(4, 700))
+
+    monkeypatch.setattr(train, "_measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(("plain", "plain8"), dataset="digits", out=out)
+    written = json.loads(out.read_text())
+    assert [way["costs"] for way in written["ways"]] == [[vars(Cost(4, 700))], []]
+
+
+GPU = train.ROOT / "tests/benchmarks/gpu.sh"
+
+
+def test_a_gpus_parts_each_run_and_leave_few_files(tmp_path):
+    """After the failure of an earlier one. Few, since not every machine gives many back."""
+    stub, out = tmp_path / "python", tmp_path / "out"
+    stub.write_text('#!/bin/sh\ncase "$2" in pytest) exit 1 ;; esac\n')
+    stub.chmod(0o755)
+    environment = os.environ | {"PYTHON": str(stub), "OUT": str(out)}
+    done = subprocess.run(["bash", GPU], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "== tests FAILED" in done.stdout and done.stdout.count("FAILED") == 1
+    assert done.stdout == (out / "log.txt").read_text()
+    parts = re.findall(r"part (\w+) (\d+) ", GPU.read_text())
+    assert re.findall(r"== (\w+): \d+ s", done.stdout) == [name for name, _ in parts]
+    assert sum(int(limit) for _, limit in parts) <= 9 * 60
+    assert len(re.findall(r"--out (\S+)", GPU.read_text())) + 1 <= 8
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # What a GPU is worth to this project, in at most 9 minutes: the tests that need one, the Triton kernels
-# compiled for it, then measures steps and whole commands, printed and written as JSON into $OUT (default:
-# gpu_results). Each part runs on after a failure of an earlier one, and the exit code is 1 then.
+# compiled for it, then measures steps and whole commands, the most important first. What is printed is
+# also in $OUT/log.txt (OUT is gpu_results by default), the figures in JSON files beside it, written as they
+# are measured. Each part runs on after a failure of an earlier one, and the exit code is 1 then.
 # STUDY_DATA holds MNIST.
 #
 #     bash tests/benchmarks/gpu.sh
 set -uo pipefail
 out=${OUT:-gpu_results}
 python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
-mkdir -p "$out"
 failed=0
 
 part() { # name, seconds at most, command
@@ -16,29 +16,34 @@ part() { # name, seconds at most, command
   shift 2
   echo "== $name: $*"
   local began=$SECONDS
-  timeout "$limit" "$@" 2>&1 | tee "$out/$name.txt"
-  if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+  # By Ctrl-C, upon which pytest tells what has failed so far.
+  if ! timeout --signal INT --kill-after 10 "$limit" "$@"; then
     failed=1
     echo "== $name FAILED"
   fi
   echo "== $name: $((SECONDS - began)) s"
 }
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv | tee "$out/device.txt"
-# Of test_loop.py and test_optimizer.py, what runs on a GPU; six processes, since most of it is compiling.
-part tests 150 "$python" -m pytest -q -o addopts= -n 6 --dist worksteal --maxfail 20 --durations=10 \
-  tests/train/test_pack_on_a_gpu.py tests/train/kernels tests/train/test_graph.py \
-  tests/train/test_optimizer.py tests/train/test_loop.py::test_a_gpu_agrees_with_the_cpu
-part steps 130 "$python" -m tests.benchmarks.steps --models 1 8 64 --out "$out/steps.json"
-# The convolutions of 32 channels fill the registers: does another launch leave room for more warps?
-wide=(--networks cifar_48178 --norms batch --precisions float32 --models 64)
-part warps 25 "$python" -m tests.benchmarks.steps "${wide[@]}" --warps 4 --out "$out/warps.json"
-part stages 25 "$python" -m tests.benchmarks.steps "${wide[@]}" --stages 1 --out "$out/stages.json"
-part one_run 25 "$python" -m tests.benchmarks.train --epochs 20 --norms batch --seeds 1 --repeats 1 \
-  --ways workers --out "$out/one_run.json"
-part thirty_runs 55 "$python" -m tests.benchmarks.train --epochs 10 --seeds 10 --repeats 1 \
-  --ways workers --out "$out/thirty_runs.json"
-part plain 95 "$python" -m tests.benchmarks.train --epochs 2 --norms batch --seeds 1 --repeats 1 \
-  --ways plain plain8 --out "$out/plain.json"
-part vmap 25 "$python" -m tests.benchmarks.vmap --models 32 --out "$out/vmap.json"
-exit $failed
+all() {
+  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
+  # Of test_loop.py and test_optimizer.py, what runs on a GPU; six processes, since most of it is compiling.
+  part tests 150 "$python" -m pytest -v -o addopts= -n 6 --dist worksteal --maxfail 20 --durations=10 \
+    tests/train/test_pack_on_a_gpu.py tests/train/kernels tests/train/test_graph.py \
+    tests/train/test_optimizer.py tests/train/test_loop.py::test_a_gpu_agrees_with_the_cpu
+  part steps 130 "$python" -m tests.benchmarks.steps --models 1 8 64 --out "$out/steps.json"
+  part thirty_runs 55 "$python" -m tests.benchmarks.train --epochs 10 --seeds 10 --repeats 1 \
+    --ways workers --out "$out/thirty_runs.json"
+  part one_run 25 "$python" -m tests.benchmarks.train --epochs 20 --norms batch --seeds 1 --repeats 1 \
+    --ways workers --out "$out/one_run.json"
+  part plain 95 "$python" -m tests.benchmarks.train --epochs 2 --norms batch --seeds 1 --repeats 1 \
+    --ways plain plain8 --out "$out/plain.json"
+  # The convolutions of 32 channels fill the registers: does another launch leave room for more warps?
+  local wide=(--networks cifar_48178 --norms batch --precisions float32 --models 64)
+  part warps 25 "$python" -m tests.benchmarks.steps "${wide[@]}" --warps 4 --out "$out/warps.json"
+  part stages 25 "$python" -m tests.benchmarks.steps "${wide[@]}" --stages 1 --out "$out/stages.json"
+  part vmap 25 "$python" -m tests.benchmarks.vmap --models 32 --out "$out/vmap.json"
+  return $failed
+}
+
+mkdir -p "$out"
+all 2>&1 | tee "$out/log.txt"

@@ -137,11 +137,17 @@ def main(
         for way in measured:
             _measure(way, _best(found["loaders"]))
             print(f"{way.name}: {way.costs[-1].seconds:.1f} s", file=sys.stderr)
-    found |= _machine(plan)
+            if out:  # what is cut off has measured something
+                _write(out, plan, found, measured)
+    found |= _machine(plan)  # at last: it takes memory of a GPU
     print(table(measured, found))
     if out:
-        content = found | {"plan": vars(plan), "ways": [way.figures() for way in measured]}
-        out.write_text(json.dumps(content, indent=1) + "\n")
+        _write(out, plan, found, measured)
+
+
+def _write(out: Path, plan: Plan, found: dict[str, Any], measured: Sequence[Way]) -> None:
+    content = found | {"plan": vars(plan), "ways": [way.figures() for way in measured]}
+    out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _default_ways() -> tuple[str, ...]:
@@ -187,15 +193,22 @@ def _best(trial: dict[int, float]) -> int:
 
 def _measure(way: Way, loaders: int) -> None:
     """Measure a way once, in an empty folder."""
-    places = {
-        "PYTHONPATH": ROOT, "STUDY_DATA": files.data_folder().absolute(),
+    measure = _measure_plain if way.name.startswith("plain") else _measure_ours
+    with tempfile.TemporaryDirectory() as folder:
+        measure(way, Path(folder), places(way, loaders))
+
+
+def places(way: Way, loaders: int) -> dict[str, str]:
+    """The environment in which a way finds the code, where packages may lie on the path that this
+    process was given, and the data."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    named = {
+        "PYTHONPATH": os.pathsep.join(paths), "STUDY_DATA": files.data_folder().absolute(),
         "STUDY_CACHE": files.cache_folder().absolute(), "WANDB_SILENT": "true",
         # Agents side by side share the cores.
         "LOADERS": min(loaders, joblib.cpu_count() // _count(way.name)),
     }  # fmt: skip
-    measure = _measure_plain if way.name.startswith("plain") else _measure_ours
-    with tempfile.TemporaryDirectory() as folder:
-        measure(way, Path(folder), {name: str(value) for name, value in places.items()})
+    return {name: str(value) for name, value in named.items()}
 
 
 def _measure_plain(way: Way, folder: Path, places: dict[str, str]) -> None:
