@@ -68,8 +68,11 @@ def lacks_memory(error: BaseException | None) -> bool:
 
 
 def tf32(device: torch.device) -> bool:
-    """Whether products in float32 have TF32's ten bits of mantissa on the device."""
-    return device.type == "cuda" and torch.backends.cudnn.allow_tf32
+    """Whether products in float32 have TF32's ten bits of mantissa on the device, which NVIDIA's
+    GPUs have from Ampere (8.0) on: a T4 (7.5) multiplies in float32."""
+    if device.type != "cuda" or not torch.backends.cudnn.allow_tf32:
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _keep_memory() -> None:

@@ -44,3 +44,12 @@ def test_it_shows_through_the_error_of_a_recording_that_it_broke_off():
         finally:
             raise RuntimeError("CUDA error: operation failed due to a previous error")
     assert devices.lacks_memory(broken.value)
+
+
+@pytest.mark.parametrize("capability, has", [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_tf32_is_noted_where_the_gpu_has_it(monkeypatch, capability, has):
+    """A T4, an A100 and an H100."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert devices.tf32(torch.device("cuda")) == has
+    assert not devices.tf32(torch.device("cpu"))

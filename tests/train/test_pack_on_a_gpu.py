@@ -58,6 +58,17 @@ def assert_equal(one, other):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_accuracies_are_the_cpus_within_the_noise_of_seeds(train, tmp_path, monkeypatch):
+    """Of all digits; a minute, nearly all of it the CPU's, and so begun first."""
+    monkeypatch.undo()
+    configs = [Config(norm="group", epochs=3, dropout=0.05, seed=seed) for seed in range(20)]
+    gpu = train(configs)
+    cpu = [loop.train(c, tmp_path / "cpu" / str(c.seed), device="cpu") for c in configs]
+    ours, theirs = ([run.summary["test_accuracy_last"] for run in part] for part in (gpu, cpu))
+    error = (sum(statistics.variance(part) for part in (ours, theirs)) / 20) ** 0.5
+    assert abs(statistics.mean(ours) - statistics.mean(theirs)) < 3 * error
+
+
 @KERNELS
 @pytest.mark.parametrize("norm", NORMS, ids=lambda norm: "-".join(map(str, norm.values())))
 def test_a_pack_is_the_loop_on_a_cpu(norm, kernels, train, tmp_path):
@@ -132,14 +143,3 @@ def test_out_of_memory_in_a_step_or_its_recording_halves_the_pack(
     for run, whole in zip(train(configs, kernels), expected):
         assert run.summary["pack"] == 2
         assert_same(run, whole)
-
-
-def test_accuracies_are_the_cpus_within_the_noise_of_seeds(train, tmp_path, monkeypatch):
-    """Of all digits; a minute, nearly all of it the CPU's."""
-    monkeypatch.undo()
-    configs = [Config(norm="group", epochs=3, dropout=0.05, seed=seed) for seed in range(20)]
-    gpu = train(configs)
-    cpu = [loop.train(c, tmp_path / "cpu" / str(c.seed), device="cpu") for c in configs]
-    ours, theirs = ([run.summary["test_accuracy_last"] for run in part] for part in (gpu, cpu))
-    error = (sum(statistics.variance(part) for part in (ours, theirs)) / 20) ** 0.5
-    assert abs(statistics.mean(ours) - statistics.mean(theirs)) < 3 * error
