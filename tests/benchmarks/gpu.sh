@@ -27,11 +27,11 @@ part() { # name, seconds at most, command
 all() {
   nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
   # Of test_loop.py and test_optimizer.py, what runs on a GPU; six processes, since most of it is compiling.
-  part tests 150 "$python" -m pytest -v -o addopts= -n 6 --dist worksteal --maxfail 20 --durations=10 \
+  part tests 145 "$python" -m pytest -v -o addopts= -n 6 --dist worksteal --maxfail 20 --durations=10 \
     tests/train/test_pack_on_a_gpu.py tests/train/kernels tests/train/test_graph.py \
     tests/train/test_optimizer.py tests/train/test_loop.py::test_a_gpu_agrees_with_the_cpu
-  part steps 130 "$python" -m tests.benchmarks.steps --models 1 8 64 --out "$out/steps.json"
-  part thirty_runs 55 "$python" -m tests.benchmarks.train --epochs 10 --seeds 10 --repeats 1 \
+  part steps 125 "$python" -m tests.benchmarks.steps --models 1 8 64 --out "$out/steps.json"
+  part thirty_runs 75 "$python" -m tests.benchmarks.train --epochs 10 --seeds 10 --repeats 1 \
     --ways workers --out "$out/thirty_runs.json"
   part one_run 25 "$python" -m tests.benchmarks.train --epochs 20 --norms batch --seeds 1 --repeats 1 \
     --ways workers --out "$out/one_run.json"
