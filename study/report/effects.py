@@ -5,7 +5,8 @@ Then a setting's effect is seen in all its runs at once, and every effect by its
 of variance of a factorial experiment, with seeds as blocks.
 
 Sources: Fisher 1935 (The Design of Experiments); Montgomery 2017 (Design and Analysis of
-Experiments, chapter 5); Holm 1979 for the correction.
+Experiments, chapter 5); Holm 1979 for the correction; Geisser and Greenhouse 1958 (Annals of
+Mathematical Statistics 29), where spreads differ.
 """
 
 import dataclasses
@@ -40,14 +41,14 @@ class Effect:
     """What one factor does by itself, or two by being together beyond what each does.
 
     factors: their indices. means: of each level over all variants that have it, [levels], of two
-    factors [levels, levels]. half_width: of the 95 % interval of a level's mean less the mean of
-    all variants (of two factors: less what both alone give). p: of the F test, corrected for all
-    effects of the grid; NaN where the error is not known.
+    factors [levels, levels]. half_widths: as many, of the 95 % intervals of a level's mean less the
+    mean of all variants (of two factors: less what both alone give). p: of the F test, corrected
+    for all effects of the grid; NaN where the error is not known.
     """
 
     factors: tuple[int, ...]
     means: np.ndarray
-    half_width: float
+    half_widths: np.ndarray
     p: float
 
     @property
@@ -114,8 +115,9 @@ def analyse(study: Study) -> Effects | None:
     common = [{seed: by_seed[seed] for seed in seeds} for by_seed in scores]
     values = np.array([list(by_seed.values()) for by_seed in common])
     shape = [len(factor.levels) for factor in factors]
-    pooled = len(contrasts.of_like_spread(common)) == len(common)
-    effects = analyse_array(values.reshape(*shape, len(seeds)), pooled)
+    values = values.reshape(*shape, len(seeds))
+    pooled = len(contrasts.of_like_spread(common)) == len(common) and _levels_alike(values)
+    effects = analyse_array(values, pooled)
     left_out = sum(map(len, scores)) - values.size
     return Effects(factors, effects, float(values.mean()), len(seeds), left_out, pooled)
 
@@ -125,7 +127,11 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
 
     The error is the interaction of seeds with all cells, or with the effect alone where that is
     larger; on the degrees of freedom of the former, unless the latter stands out (F test at 5 %)
-    and so has few of its own. Without `pooled` it always is the latter, on its own.
+    and so has few of its own.
+
+    Without `pooled`, where spreads differ, it always is the latter, and may be one level's rather
+    than all levels': the F test then has the fewer degrees of freedom the more the levels differ in
+    spread, and each level's interval is by its own spread.
     """
     *shape, seeds = values.shape
     cells, axes = math.prod(shape), range(len(shape))
@@ -149,13 +155,48 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         used, degrees = (own, own_degrees) if alone else (max(error, own), freedom)
         known = used > stats.ROUNDING**2
         ratio = (deviations**2).sum() * runs / own_freedom / used if known else np.nan
-        share = math.prod(1 - 1 / shape[i] for i in factors)
-        width = stats.t_quantile(degrees) * np.sqrt(used * share / runs)
-        half = float(width) if known else np.nan
-        p = float(special.fdtrc(own_freedom, degrees, ratio)) if known else np.nan
+        like = 1.0 if pooled or not known else _sphericity(by_seed, own_freedom)
+        p = float(special.fdtrc(like * own_freedom, like * degrees, ratio)) if known else np.nan
+        if pooled:
+            share = math.prod(1 - 1 / shape[i] for i in factors)
+            variances = np.full(deviations.shape, used * share / runs)
+        else:
+            variances, degrees = by_seed.var(axis=-1, ddof=1) / seeds, seeds - 1
+        half = stats.t_quantile(degrees) * np.sqrt(variances)
+        half[variances <= stats.ROUNDING**2] = np.nan
         effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
     corrected = stats.holm([effect.p for effect in effects])
     return [dataclasses.replace(effect, p=float(p)) for effect, p in zip(effects, corrected)]
+
+
+def _levels_alike(values: np.ndarray) -> bool:
+    """Whether no level of a factor has a larger variance over seeds, in all its variants together,
+    than the other levels (F test at 5 %, corrected for the number of levels): a level that spreads
+    three times as much makes none of its variants stand out by itself."""
+    *shape, seeds = values.shape
+    residuals = values - values.mean(axis=tuple(range(len(shape))))
+    residuals = residuals - residuals.mean(-1, keepdims=True)
+    squares, cells, axes = float((residuals**2).sum()), math.prod(shape), range(len(shape) + 1)
+    for axis, levels in enumerate(shape):
+        own = (residuals**2).sum(axis=tuple(other for other in axes if other != axis))
+        freedom = cells // levels * (seeds - 1)
+        rest = (levels - 1) * freedom
+        level = contrasts.LEVEL / sum(shape)
+        if any(contrasts.stands_out(x, freedom, squares - x, rest, level) for x in own):
+            return False
+    return True
+
+
+def _sphericity(by_seed: np.ndarray, freedom: int) -> float:
+    """The share of an effect's degrees of freedom that its F test may use: 1 where its levels all
+    vary alike from seed to seed, 1 / freedom where all that varies is one contrast of them.
+
+    by_seed: what levels add in each seed less its mean over seeds, [levels, ..., seeds]. It is
+    Box's epsilon (1954, Annals of Mathematical Statistics 25) of their covariance.
+    """
+    rows = by_seed.reshape(-1, by_seed.shape[-1])
+    products = rows.T @ rows  # has the eigenvalues of rows @ rows.T but for zeros
+    return float(np.trace(products) ** 2 / (products**2).sum() / freedom)
 
 
 def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
@@ -169,7 +210,8 @@ def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
 def interval(effects: Effects, effect: Effect, level: int) -> Interval:
     """Return a level's mean with the interval of its difference from the mean of all variants."""
     mean = float(effect.means[level])
-    low, high = mean - effect.half_width, mean + effect.half_width
+    half = float(effect.half_widths[level])
+    low, high = mean - half, mean + half
     return Interval(mean, low, high, effects.runs(effect))
 
 

@@ -19,7 +19,8 @@ def table(effects: Effects | None, metric: Metric) -> Table | None:
         "the interaction of seeds with all variants, or with the effect where that is larger (and"
         " alone where it stands out)"
         if effects.pooled
-        else "each effect's own interaction with seeds, since the variants' spreads differ"
+        else "each effect's own interaction with seeds, since spreads differ, with fewer degrees of"
+        " freedom (Geisser and Greenhouse)"
     )
     note = (
         f"Means of the {metric.title} at the last epoch over all variants that have a value, and"
@@ -78,10 +79,13 @@ def sentence(effects: Effects, metric: Metric) -> str:
 
 def _uncertainty(effect: Effect, metric: Metric) -> str:
     """The 95 % interval of the difference of two levels; of several, how well each is known."""
-    if np.isnan(effect.half_width):
+    known = effect.half_widths[np.isfinite(effect.half_widths)]
+    if not len(known):
         return ""
     if effect.means.size > 2:
-        return f" each ± {metric.format(effect.half_width)} against the mean of all by itself,"
-    half = 2 * effect.half_width  # each level is known by its distance from their mean
+        low, high = metric.format(float(known.min())), metric.format(float(known.max()))
+        width = low if low == high else f"{low} to {high}"
+        return f" each ± {width} against the mean of all by itself,"
+    half = 2 * float(known[0])  # each level is known by its distance from their mean
     ends = [metric.format(effect.span + side * half) for side in (-1, 1)]
     return f" 95 % interval by itself {ends[0]} to {ends[1]},"

@@ -40,9 +40,9 @@ def test_runs_of_seeds_that_some_variants_lack_are_said_to_be_left_out():
     assert f"{over}: of norm and groups 4 runs each." in effects.table(found, metric).note
 
 
-NORM = Effect((0,), np.array([99.0, 99.1, 98.9]), 0.25, 0.4)
-DROPOUT = Effect((1,), np.array([99.0, 99.1]), 0.15, 0.3)
-TOGETHER = Effect((0, 1), np.full((3, 2), 99.0), 0.2, 0.5)
+NORM = Effect((0,), np.array([99.0, 99.1, 98.9]), np.full(3, 0.25), 0.4)
+DROPOUT = Effect((1,), np.array([99.0, 99.1]), np.full(2, 0.15), 0.3)
+TOGETHER = Effect((0, 1), np.full((3, 2), 99.0), np.full((3, 2), 0.2), 0.5)
 
 
 def made_up(*each: Effect, pooled: bool = True) -> Effects:
@@ -61,19 +61,25 @@ def test_what_is_not_significant_has_the_interval_of_a_difference_or_of_each_of_
     assert several in words and two in words
 
 
+def test_levels_of_unlike_spread_have_the_least_and_the_largest_interval():
+    unlike = dataclasses.replace(NORM, half_widths=np.array([0.1, 0.1, 1.2]))
+    assert "each ± 0.10 to 1.20 against the mean of all by itself," in said(unlike, DROPOUT)
+
+
 def test_settings_that_change_each_others_effect_are_named():
     words = said(NORM, DROPOUT, dataclasses.replace(TOGETHER, p=0.01))
     assert "; these change each other's effect: norm and dropout (p = 0.01). Each" in words
 
 
 def test_settings_that_cannot_be_tested_are_named():
-    alike = dataclasses.replace(NORM, p=np.nan, half_width=np.nan)
+    alike = dataclasses.replace(NORM, p=np.nan, half_widths=np.full(3, np.nan))
     words = said(alike, DROPOUT, TOGETHER)
     assert "; not tested, the seeds being too alike: norm; " in words
 
 
 def test_the_note_of_the_table_says_whose_error_it_is():
-    of_all, own = "interaction of seeds with all variants", "each effect's own interaction"
+    of_all = "interaction of seeds with all variants"
+    own = "own interaction with seeds, since spreads differ, with fewer degrees of freedom"
     for pooled, words in ((True, of_all), (False, own)):
         made = effects.table(made_up(NORM, DROPOUT, TOGETHER, pooled=pooled), default_metric(False))
         assert words in made.note
