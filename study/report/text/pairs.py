@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from study.metrics import Metric
 from study.report import contrasts, stats
 from study.report.contrasts import Contrast
 from study.report.variants import TEST, Study, Variant
+from study.report.words import TEST_ACCURACY
 from study.values import count
 
 MOST = 20  # variants of a kind, the best first, that are compared with each other
@@ -60,14 +62,16 @@ def _family(family: Sequence[Variant]) -> list[Pair]:
     return [
         Pair(
             tested[i], tested[j], stats.difference(scores[i], scores[j]),
-            _within_bounds(compared[i, j]), _images_error(tested[i], tested[j]),
+            within_bounds(compared[i, j]), _images_error(tested[i], tested[j]),
         )
         for i, j in compared
     ]  # fmt: skip
 
 
-def _within_bounds(contrast: Contrast) -> Contrast:
-    """A contrast of accuracies, which differ by at most 100 points."""
+def within_bounds(contrast: Contrast, metric: Metric = TEST_ACCURACY) -> Contrast:
+    """A contrast of accuracies, which differ by at most 100 points; of another metric as it is."""
+    if not metric.is_accuracy:
+        return contrast
     _, low, high, _ = interval = contrast.interval
     return contrast._replace(interval=interval._replace(low=max(low, -100), high=min(high, 100)))
 

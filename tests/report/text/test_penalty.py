@@ -2,10 +2,11 @@ import itertools
 
 import pytest
 
+from study import runs
 from study.config import Config
 from study.report import grouping
 from study.report.text import penalty
-from tests.report.conftest import ranked_by_loss, spread
+from tests.report.conftest import ranked_by_loss, run, spread
 from tests.report.figures.conftest import study
 
 
@@ -13,9 +14,9 @@ def runs_of(base: dict, accuracies: dict[float, float]) -> list:
     """Three seeds of each lambda, of this mean accuracy and a standard deviation of 0.1."""
     apart = itertools.cycle([(-0.1, 0, 0.1), (0, 0.1, -0.1), (0.1, -0.1, 0)])
     return [
-        run
+        each
         for (l1, mean), seeds in zip(accuracies.items(), apart)
-        for run in spread(Config(l1=l1, **base), *(mean + each for each in seeds))
+        for each in spread(Config(l1=l1, **base), *(mean + x for x in seeds))
     ]
 
 
@@ -68,6 +69,46 @@ def test_a_lambda_under_which_the_seeds_fall_apart_is_not_harmless():
     said = penalty.sentence(study(*ln))
     assert "; under 0.001 (sum) the seeds spread significantly more, and its change by -2.0" in said
     assert said.endswith(" points (-10.65 to +6.51) is open."), said
+
+
+def failed(l1: float, *seeds: int) -> list:
+    return [run(Config(l1=l1), 10.0, seed, runs.FAILED) for seed in seeds]
+
+
+def test_a_lambda_that_lost_runs_is_not_harmless():
+    """The mean of those left may be as good as without: whoever trains it loses runs."""
+    some = [*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 99.3}), *failed(1e-4, 4, 5)]
+    [limit] = penalty.limits(study(*some))
+    assert limit.harmless[0] == 1e-5 and limit.next is None and limit.lost == (1e-4, 2, 5)
+    said = penalty.sentence(study(*some))
+    assert said.endswith(
+        "; under 0.0001 (sum) 2 of 5 runs failed or were stopped, whose cost is not known."
+    )
+    # Without L1 as many fail, which is no cost of L1.
+    [limit] = penalty.limits(study(*some, *failed(0.0, 4, 5)))
+    assert limit.harmless[0] == 1e-4 and limit.lost is None
+
+
+def test_a_lambda_under_which_all_runs_failed_was_tried_too():
+    ended = failed(1e-3, 1, 2, 3)
+    [limit] = penalty.limits(study(*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 99.3}), *ended))
+    assert limit.harmless[0] == 1e-4 and limit.lost == (1e-3, 3, 3)
+    [limit] = penalty.limits(study(*runs_of({}, {0: 99.3}), *failed(1e-4, 1), *ended))
+    assert limit.harmless is None and limit.lost == (1e-4, 1, 1)
+    sweeps = {
+        "old": runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 99.3}),
+        "new": [*runs_of({}, {0: 99.3, 1e-5: 99.3}), *ended],
+    }
+    lost = {limit.sweep: limit.lost for limit in penalty.limits(grouping.gather(sweeps))}
+    assert lost == {"old": None, "new": (1e-3, 3, 3)}
+    sweeps["new"] = [each for each in sweeps["new"] if each.state == runs.FAILED]
+    [limit] = penalty.limits(grouping.gather(sweeps))  # of one sweep none has finished
+    assert (limit.sweep, limit.lost) == ("old", None)
+
+
+def test_no_accuracy_changes_by_more_than_a_hundred_points():
+    ln = runs_of({}, {0: 99.1, 1e-5: 99.1, 1e-4: 99.0}) + spread(Config(l1=1e-3), 98.4, 10.0, 98.9)
+    assert "(-100.00 to +100.00) is open." in penalty.sentence(study(*ln))
 
 
 def test_each_sweep_is_compared_with_its_own_runs_without_l1():
