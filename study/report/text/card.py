@@ -12,6 +12,7 @@ from study.report.text import pairs
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
 from study.report.words import format_p, in_words, listed
+from study.runs import ENDED_EARLY
 from study.values import count
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to compare
@@ -116,6 +117,10 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
     best = family[0]
     level = [pair for pair in with_best if pair.contrast.level]
     outcome, heading, verdict = _verdict(study, family, with_best, level)
+    if lost := _lost(study, family, best):
+        verdict += lost
+        if outcome == WON:  # of a variant that lost none: nobody knows what those runs would be
+            outcome, heading = OPEN, _titles(study, family)[0]
     tied = level if outcome == TIE else []
     shown = [best, *(pair.two for pair in tied)][:MOST_TIED]
     if more := tied[MOST_TIED - 1 :]:
@@ -129,6 +134,20 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
         verdict,
         outcome,
     )
+
+
+def _lost(study: Study, family: Sequence[Variant], best: Variant) -> str:
+    """How many runs of the first failed or were stopped, where it lost more of its than another of
+    its kind: its mean is of those that went well. Empty where it did not."""
+    shares = {}
+    for variant in family:
+        runs = study.runs[variant.label]
+        early = sum(run.state in ENDED_EARLY for run in runs)
+        shares[variant] = early / len(runs), f"{early} of {len(runs)} runs of {variant.label}"
+    share, words = shares[best]
+    if share <= min(each for each, _ in shares.values()):
+        return ""
+    return f" {words} failed or were stopped, and are in no mean: the others may flatter it."
 
 
 def _line(study: Study, variant: Variant, shown: Sequence[Variant]) -> Line:
@@ -176,13 +195,19 @@ def _known(pair: Pair) -> bool:
     return bool(np.isfinite(pair.contrast.p))
 
 
+def _reason(untested: Sequence[Pair]) -> str:
+    """Why seeds tell nothing of these pairs: they are few, or all their differences are alike."""
+    alike = any(pair.difference.interval.n > 1 for pair in untested)
+    return f"Too few common seeds{', or too alike,' * alike}"
+
+
 def _untested(with_best: Sequence[Pair]) -> str:
     """Why no test tells the best from some of these pairs, in sentences after another."""
     unknown = [pair for pair in with_best if not _known(pair)]
     same = [pair for pair in unknown if pair.difference.is_identical]
-    few = [pair.two.label for pair in unknown if pair not in same]
+    few = [pair for pair in unknown if pair not in same]
     unclear = [pair.two.label for pair in with_best if pair.contrast.unclear]
-    words = f" Too few common seeds with {listed(few)}." if few else ""
+    words = f" {_reason(few)} with {listed([pair.two.label for pair in few])}." if few else ""
     if unclear:
         words += f" The seeds spread too much to tell it from {listed(unclear)}."
     if same:
@@ -203,7 +228,7 @@ def _verdict(
     untested = _untested(with_best)
     if not known:
         if not any(pair.difference.is_identical for pair in with_best):
-            untested = " Too few common seeds to test a difference: train more seeds."
+            untested = f" {_reason(with_best)} to test a difference: train more seeds."
         return OPEN, first, f"{untested}{_overtaken(study, family)}".lstrip()
     ahead = [
         pair for pair in known if pair.contrast.significant and pair.contrast.interval.mean < 0

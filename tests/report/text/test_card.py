@@ -36,6 +36,28 @@ def test_a_winner_has_its_score_cost_and_lead():
     assert "(95 % interval for all pairs together 2." in of_three.verdict
 
 
+def test_a_variant_that_lost_runs_has_not_won():
+    """Its mean is of those that went well, and nobody knows what the others would have been."""
+    best, others = spread(BN, 99.4, 99.42, 99.41), spread(LN, 97.3, 97.28, 97.31, 97.29, 97.3)
+    failed = [run(BN, 10.0, seed, runs.FAILED) for seed in (4, 5)]
+    [lost] = cards(*best, *failed, *others)
+    assert lost.outcome == card.OPEN and not lost.heading.startswith("Best")
+    assert lost.verdict.endswith(
+        "p < 0.001). 2 of 5 runs of BN failed or were stopped, and are in no mean: the others may"
+        " flatter it."
+    )
+    also = [run(LN, 10.0, seed, runs.FAILED) for seed in (6, 7, 8, 9)]
+    [each] = cards(*best, *failed, *others, *also)  # of LN more: it is not flattered beside it
+    assert each.outcome == card.WON and "failed" not in each.verdict
+
+
+def test_differences_that_are_all_alike_are_not_said_to_be_few():
+    [alike] = cards(*spread(BN, 99.4, 99.5, 99.6), *spread(LN, 99.3, 99.4, 99.5))
+    assert alike.verdict == (
+        "Too few common seeds, or too alike, to test a difference: train more seeds."
+    )
+
+
 def test_the_seeds_are_counted_that_have_a_figure():
     nan = run(BN, 0.0, 3, test_accuracy_last=float("nan"))
     [won] = cards(*spread(BN, 99.4, 99.42), nan, *spread(LN, 97.3, 97.28))
