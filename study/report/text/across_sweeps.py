@@ -103,7 +103,7 @@ def match(study: Study) -> list[Match]:
 
 
 def sentences(study: Study, matches: list[Match]) -> list[str]:
-    """The best of each sweep and kind, and how the configurations that they share compare."""
+    """The first of each sweep and kind, and how the configurations that they share compare."""
     best: dict[tuple[str, tuple], Variant] = {}
     for variant in study.order:
         best.setdefault((variant.sweep, variant.kind), variant)
@@ -111,7 +111,7 @@ def sentences(study: Study, matches: list[Match]) -> list[str]:
     for variant in best.values():
         kind = study.describe_kind(variant)
         bests.append(
-            f"The best of {variant.sweep}{f' with {kind}' if kind else ''}:"
+            f"First by its mean in {variant.sweep}{f' with {kind}' if kind else ''}:"
             f" {variant.label.removeprefix(f'{variant.sweep}: ')}, with"
             f" {in_words(variant.last(TEST))} over {count(len(variant.values(TEST)), 'seed')} and"
             f" {variant.parameters['total']:,} parameters."

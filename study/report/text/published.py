@@ -122,7 +122,7 @@ class Reproduced:
         """Student's 95 % prediction interval of one more run of ours; empty where seeds show no
         spread."""
         low, high = self.last.prediction
-        return "" if math.isnan(low) else f"{low:.2f} to {min(high, 100):.2f}"
+        return "" if math.isnan(low) else f"{max(low, 0):.2f} to {min(high, 100):.2f}"
 
     @property
     def differences(self) -> list[str]:

@@ -58,7 +58,8 @@ def _sentences(study: Study, record: SearchRecord) -> list[str]:
     ]
     if not study.by_test:
         sentences.append(
-            f"Its test accuracy at the last epoch, which chose nothing, is {in_words(test)},"
+            f"Being the {study.metric.superlative} of {len(study.variants)}, that figure flatters"
+            f" it. Its test accuracy at the last epoch, which chose nothing, is {in_words(test)},"
             f" with {best.parameters['total']:,} parameters."
         )
     else:

@@ -34,8 +34,10 @@ def test_shared_configurations_are_paired_by_seed():
     assert (bn.cells["difference"], bn.cells["p"]) == ("+0.10", f"{bn.p_holm:.2g}")
     assert not ln.significant and ln.difference.interval.mean == pytest.approx(0, abs=1e-9)
     best_new, best_old, shared = across_sweeps.sentences(study, [bn, ln])
-    assert best_new.startswith("The best of new: GN, with 99.50 % over 1 seed and 7,684 parameters")
-    assert best_old.startswith("The best of old: BN, with 99.30 ± 0.02 % over 3 seeds")
+    assert best_new.startswith(
+        "First by its mean in new: GN, with 99.50 % over 1 seed and 7,684 parameters"
+    )
+    assert best_old.startswith("First by its mean in old: BN, with 99.30 ± 0.02 % over 3 seeds")
     assert shared == (
         "2 configurations in both sweeps: the sweeps differ significantly (p < 0.05 after Holm's"
         " correction) in 1; new is higher than old in 1 and lower in 0. The table has each"
@@ -89,8 +91,8 @@ def test_each_sweep_has_a_best_of_each_kind():
     study = grouping.gather({"old": kinds, "new": spread(LN, 99.0)})
     *bests, _ = across_sweeps.compare(study).sentences
     assert [each.split(":")[0] for each in bests] == [
-        "The best of old with epochs 20", "The best of new with epochs 20",
-        "The best of old with epochs 12",
+        "First by its mean in old with epochs 20", "First by its mean in new with epochs 20",
+        "First by its mean in old with epochs 12",
     ]  # fmt: skip
 
 

@@ -182,9 +182,11 @@ def test_the_table_and_the_summary():
     assert published.sentences([]) == []
 
 
-def test_one_more_run_has_at_most_all_images_right():
+def test_one_more_run_has_at_most_all_images_right_and_at_least_none():
     [found] = published.reproduced([ran(of("eva8_s5", "group"), (99.8, 99.9, 99.99))])
     assert found.one_more_run.endswith(" to 100.00")
+    [found] = published.reproduced([ran(of("eva8_s5", "group"), (99.8, 10.0))])
+    assert found.one_more_run == "0.00 to 100.00"
 
 
 def test_nothing_is_said_of_training_that_was_not_logged():
