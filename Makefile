@@ -19,11 +19,11 @@ help: ## Show this list
 install: .venv/installed ## Set up .venv with the package
 
 study: .venv/installed ## Run a sweep and its report (SWEEP=sweeps/quickstart.yaml)
-	@$(STUDY) sweep $(SWEEP)
-	@$(STUDY) report runs/$(NAME)
+	@$(STUDY) sweep "$(SWEEP)"
+	@$(STUDY) report "runs/$(NAME)"
 
 report: .venv/installed ## Draw the report of a sweep again (SWEEP=...)
-	@$(STUDY) report runs/$(NAME)
+	@$(STUDY) report "runs/$(NAME)"
 
 notebook: .venv/installed ## Open the notebook of three norms in JupyterLab
 	.venv/bin/python -c "import jupyterlab" 2>/dev/null || .venv/bin/python -m pip install -q jupyterlab
@@ -53,11 +53,11 @@ bench: .venv/installed-dev ## Measure how fast a sweep trains, against a plain W
 	.venv/bin/python -m tests.benchmarks.train $(ARGS)
 
 sweep: .venv/installed ## Register a sweep with W&B and print its id (SWEEP=sweeps/quickstart.yaml)
-	@.venv/bin/python -m study.sweep.spec $(SWEEP)
-	@bash -o pipefail -c "WANDB_SILENT=false .venv/bin/wandb sweep $(SWEEP) 2>&1 | tee /dev/stderr | sed -n 's/.*wandb agent //p'"
+	@.venv/bin/python -m study.sweep.spec "$(SWEEP)"
+	@bash -o pipefail -c 'WANDB_SILENT=false .venv/bin/wandb sweep "$$1" 2>&1 | tee -a /dev/stderr | sed -n "s/.*wandb agent //p"' - "$(SWEEP)"
 
 agents: .venv/installed ## Run one W&B agent a GPU (SWEEP=ENTITY/PROJECT/ID GPUS=0,1 PER_GPU=1)
-	@sweeps/launch/agents $(SWEEP) $(GPUS) $(PER_GPU)
+	@sweeps/launch/agents "$(SWEEP)" "$(GPUS)" "$(PER_GPU)"
 
 clean: ## Remove the environments and caches; runs, reports, data and cache stay
 	rm -rf .venv .venv-schema .venv-lowest build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -11,6 +11,9 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@90
 set -euo pipefail
+: "${SWEEP:?allowed is ENTITY/PROJECT/ID: sbatch --export=ALL,SWEEP=ENTITY/PROJECT/ID}"
 cd "$SLURM_SUBMIT_DIR"
-sleep $((SLURM_ARRAY_TASK_ID * ${STAGGER:-3})) # at once, two can be assigned the same configuration
-exec sweeps/launch/requeue sweeps/launch/agents "${SWEEP:?}" "${CUDA_VISIBLE_DEVICES:-0}"
+for ((i = 0; i < SLURM_ARRAY_TASK_ID; i++)); do # at once, two can be assigned one configuration
+    sleep "${STAGGER:-3}"
+done
+exec sweeps/launch/requeue sweeps/launch/agents "$SWEEP" "${CUDA_VISIBLE_DEVICES:-0}"
