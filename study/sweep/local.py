@@ -55,6 +55,7 @@ def run(
             nothing was trained.
         RunError: mode is online and no server answers, or no database; nothing was trained.
     """
+    client.forget_assigned_run()  # or each run would be logged as that one
     tables.count_pictures()
     if mode == "online":
         client.check_online()

@@ -189,7 +189,9 @@ def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any
 
 
 def forget_assigned_run() -> None:
-    """Forget which run `wandb agent` has assigned to this process, which is to open others."""
+    """Forget which run `wandb agent` has assigned to this process, or another program's variables
+    name, since this process is to open others. Before wandb reads its settings, which it does
+    once."""
     for name in AGENT_VARIABLES:
         os.environ.pop(name, None)
 

@@ -60,6 +60,7 @@ def publish(
         RunError: no server answers, or it refuses what it is sent.
     """
     study = collect(sweep)
+    client.forget_assigned_run()
     client.check_server()
     client.account()
     with _one_line_errors(sweep), client.environment(WANDB_SILENT="true"):

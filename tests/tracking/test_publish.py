@@ -291,3 +291,19 @@ def test_without_a_server_or_a_key_the_remedy_is_named(
     done = publish()
     check_line(done, 2, "wandb login", "WANDB_API_KEY")
     assert "offline" not in done[1]
+
+
+def test_a_run_that_variables_name_is_left_alone(server, made, publish, monkeypatch):
+    """They are of another program, or of `wandb agent`."""
+    variant(made, 99.4, 99.5)
+    sweep = server.add_sweep("method: grid\nparameters: {wd: {value: 1}}\n")
+    server.add_run(None, {"wd": 1}, [{"loss": 1}], id="theirs", name="theirs")
+    monkeypatch.setenv("WANDB_RUN_ID", "theirs")
+    monkeypatch.setenv("WANDB_SWEEP_ID", sweep.id)
+    code, printed = publish("--project", "team/norms")
+    assert code == 0, printed
+    theirs = server.runs["theirs"]
+    assert (theirs.name, theirs.job_type, theirs.starts) == ("theirs", None, 0)
+    ours = [run for run in server.runs.values() if run is not theirs]
+    assert len(ours) == 3 and not sweep.runs
+    assert {(run.project, run.sweep) for run in ours} == {("norms", None)}
