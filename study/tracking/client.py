@@ -196,8 +196,9 @@ def forget_assigned_run() -> None:
         os.environ.pop(name, None)
 
 
-def find_runs(project: str, ids: Sequence[str]) -> dict[str, Any]:
-    """Return those of a project's W&B runs that the server has, by their ids.
+def find_runs(project: str, ids: Sequence[str], remedy: str = "") -> dict[str, Any]:
+    """Return those of a project's W&B runs that the server has, by their ids. remedy: where it is
+    away, for the message, unless the caller names one.
 
     Raises:
         RunError: the server is away, or does not accept the key.
@@ -213,7 +214,7 @@ def find_runs(project: str, ids: Sequence[str]) -> dict[str, Any]:
         except ValueError:  # there is no such project yet
             return {}
         except Exception as error:  # wandb's errors share no base class
-            raise RunError(no_access(error, "")) from error  # callers name a remedy
+            raise RunError(no_access(error, remedy)) from error
 
 
 def is_open(sweep: str) -> bool:

@@ -1,11 +1,12 @@
 """What a run's folder says of its W&B run: marks, small files in the folder's `wandb`."""
 
+import contextlib
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from study import files, runs
-from study.errors import UsageError
+from study.errors import DamagedError, UsageError
 from study.runs import Run
 
 Mode = Literal["offline", "online"]  # beside the run folder, or on a server
@@ -28,10 +29,10 @@ def opened(folder: Path) -> tuple[str, str]:
         UsageError: the mark is damaged.
     """
     mark = folder / runs.WANDB / OPENED
-    content = files.read_json(mark) if mark.is_file() else {}
     try:
+        content = files.read_json(mark) if mark.is_file() else {}
         return str(content.get("path", "")), str(content.get("sweep", ""))
-    except AttributeError as error:
+    except (AttributeError, DamagedError) as error:
         raise UsageError(f"{mark}: is damaged; delete it") from error
 
 
@@ -55,11 +56,19 @@ def mark_recorded(path: str, folder: Path, mode: str = "online") -> None:
 
 
 def address(run: Run) -> str:
-    """Return ENTITY/PROJECT/ID of a run's W&B run, PROJECT/ID of one written offline, or ""."""
-    marks = {mode: run.path / runs.WANDB / name for mode, name in MARKS.items()}
-    paths = {mode: mark.read_text() if mark.is_file() else "" for mode, mark in marks.items()}
+    """Return ENTITY/PROJECT/ID of a run's W&B run, PROJECT/ID of one written offline, or "". What
+    is damaged says nothing."""
     url = urlsplit(str(run.summary.get("url") or "")).path.replace("/runs/", "/").strip("/")
-    return paths["online"] or unquote(url) or opened(run.path)[0] or paths["offline"]
+    named = unquote(url)
+    with contextlib.suppress(UsageError):
+        named = named or opened(run.path)[0]
+    return _recorded(run.path, "online") or named or _recorded(run.path, "offline")
+
+
+def _recorded(folder: Path, mode: str) -> str:
+    """Return what a mark of a complete W&B run holds, its path; "" without one."""
+    mark = folder / runs.WANDB / MARKS[mode]
+    return mark.read_text(encoding="utf-8", errors="replace") if mark.is_file() else ""
 
 
 def wandb_id(run: Run) -> str:

@@ -9,9 +9,10 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,21 @@ from study.tracking import client, logger, marks, packs, service, stored
 from study.tracking.assigned import PREEMPTED, AssignedRun
 from study.tracking.signals import Preempted, Signals
 from study.train import devices, packing
+from study.values import count
 
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
-OPENING = 120  # seconds that a process may take to open a run before it locks the run's folder
-OPENED_NOW = "it was opened a moment ago, and may be about to train"
+# Seconds that a process may take to open a run before it locks the run's folder; W&B hears from one
+# that lives more often.
+OPENING = 120
+ALIVE_NOW = "W&B has heard from it a moment ago, so that a process may train it"
+ELSEWHERE = "W&B has heard from it again meanwhile: another machine trains it"
 BUSY = "another process is training this run; wait for it"
 UNKNOWN = "W&B says that it runs, and its disk has no locks to tell: sync again once it has crashed"
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
+
+# Of a run that W&B takes for running: when it was opened here, and the last heartbeat there.
+Signs = tuple[float, str | None]
+DAMAGED = {"damaged": True}  # the summary of a run that is to be trained again
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +62,8 @@ class Outcome:
 def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> Outcome:
     """Complete the W&B runs of run folders, or of all runs in folders of sweeps.
 
-    Runs that were opened a moment ago are completed last: by then a process that lives has locked
-    theirs, and the others' were killed.
+    Runs that W&B has heard from a moment ago are completed last: by then a process that lives has
+    locked theirs, or W&B has heard from it again, and the others' were killed.
 
     Raises:
         UsageError: no such folder or device, or no API key.
@@ -66,35 +75,37 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
     client.check_server()
     client.forget_assigned_run()
     signals = Signals()
+    awaited: dict[Path, Signs] = {}
 
     def complete(found: Iterable[Run]) -> None:
-        _Sync(_find_incomplete(found, outcome), outcome, signals, chosen, threads).run()
+        incomplete = _find_incomplete(found, outcome, awaited)
+        _Sync(incomplete, outcome, signals, chosen, threads).run()
 
     with client.environment(WANDB_SILENT="true"):
         try:
             complete(found)
-            skipped = outcome.skipped
-            if opened_now := [r.path for r in found if skipped.get(str(r.path)) == OPENED_NOW]:
-                _await_locks(opened_now, signals)
-                for path in opened_now:
-                    del skipped[str(path)]
-                complete(_read(opened_now, outcome))
+            if awaited:
+                _await_signs(awaited, signals)
+                for path in awaited:
+                    del outcome.skipped[str(path)]
+                complete(_read([*awaited], outcome))
         except Preempted:
             outcome.signal = signals.received
     return outcome
 
 
-def _await_locks(paths: Sequence[Path], signals: Signals) -> None:
-    """Wait until processes that live and have opened these runs must have locked their folders.
+def _await_signs(awaited: Mapping[Path, Signs], signals: Signals) -> None:
+    """Wait until processes that live must have locked the folders of these runs, or W&B heard from
+    them again.
 
     Raises:
         Preempted: this process is to end.
     """
-    opened = max(marks.time_opened(path) for path in paths)
-    end = min(opened, time.time()) + OPENING  # the clock of a shared disk may be ahead
+    last = max(map(_time_of, awaited.values()))
+    end = min(last, time.time()) + OPENING  # the clock of a shared disk, or W&B's, may be ahead
     log.warning(
-        f"{len(paths)} runs were opened a moment ago: waiting {max(end - time.time(), 0):.0f} s for"
-        " their processes to train them, if they live"
+        f"{count(len(awaited), 'run')} may be at work, as of a moment ago: waiting"
+        f" {max(end - time.time(), 0):.0f} s for another sign of it"
     )
     while time.time() < end:
         signals.check()
@@ -106,7 +117,10 @@ def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
     found: dict[Path, Run] = {}
     for path in paths:
         if (path / runs.CONFIG).is_file():
-            found[path] = _read_run(path)
+            try:
+                found[path] = _read_run(path)
+            except UsageError as error:
+                outcome.left[str(path)] = str(error)
             continue
         readable, unread = sweep_folder.find_readable(path, _read_run)
         found |= {run.path: run for run in readable}
@@ -127,48 +141,67 @@ def _read_run(path: Path) -> Run:
     except DamagedError:
         if not all(marks.opened(path)):
             raise
-        return Run(path, runs.read_config(path), [], {})
+        return Run(path, runs.read_config(path), [], DAMAGED)
 
 
-def _find_incomplete(found: Iterable[Run], outcome: Outcome) -> list[Run]:
-    """Return the runs that the server does not have whole, and can be given from here."""
+def _find_incomplete(
+    found: Iterable[Run], outcome: Outcome, awaited: dict[Path, Signs]
+) -> list[Run]:
+    """Return the runs that the server does not have whole, and can be given from here. awaited:
+    see _why_alive."""
     projects: defaultdict[str, list[Run]] = defaultdict(list)
     for run in found:
         projects[marks.address(run).rpartition("/")[0]].append(run)
     for run in projects.pop("", []):
-        outcome.left[str(run.path)] = "it names no W&B run: `study sweep FILE --online` logs it"
+        outcome.left[str(run.path)] = _why_nameless(run)
     incomplete = []
     for project, members in projects.items():
-        listed = client.find_runs(project, [marks.wandb_id(run) for run in members])
+        listed = client.find_runs(
+            project, [marks.wandb_id(run) for run in members], ": run the command again"
+        )
         for run in members:
             on_server = listed.get(marks.wandb_id(run))
             if _is_complete(run, on_server):
                 outcome.complete += 1
             elif why := _why_left(run, on_server):
                 outcome.left[str(run.path)] = why
-            elif why := _why_skipped(run, on_server):
+            elif why := _why_skipped(run, on_server, awaited):
                 outcome.skipped[str(run.path)] = why
             else:
                 incomplete.append(run)
     return incomplete
 
 
+def _why_nameless(run: Run) -> str:
+    """Return why the W&B run of a run's folder is not known, and the remedy."""
+    try:
+        marks.opened(run.path)
+    except UsageError as error:  # its damaged mark named it
+        return f"{error}, and `study sweep FILE --online` logs it"
+    return "it names no W&B run: `study sweep FILE --online` logs it"
+
+
 def _is_complete(run: Run, on_server: Any) -> bool:
     """Whether the server has all of a run."""
     if run.state == runs.FAILED:
         return on_server is not None and on_server.state == "failed"
+    if run.state == runs.RUNNING and run.summary != DAMAGED:  # it ended on another machine
+        return on_server is not None and on_server.state == "finished"
     return run.done and not stored.describe_missing(on_server, run)
 
 
 def _why_left(run: Run, on_server: Any) -> str:
     """Return why a run is not to be completed from its folder, or ""."""
-    path, _ = marks.opened(run.path)
+    try:
+        path, _ = marks.opened(run.path)
+    except UsageError as error:
+        return str(error)
     if path and on_server is None:
         return "the server has it no longer"
     return "" if path or run.done or run.state == runs.FAILED else NOT_OURS
 
 
-def _why_skipped(run: Run, on_server: Any) -> str:
+def _why_skipped(run: Run, on_server: Any, awaited: dict[Path, Signs]) -> str:
     """Return who else completes a run, or ""."""
     if run.done or run.state == runs.FAILED:
         return ""
@@ -176,11 +209,36 @@ def _why_skipped(run: Run, on_server: Any) -> str:
     project = path.rpartition("/")[0]
     if on_server.state in ("preempting", "preempted") and client.is_open(f"{project}/{sweep}"):
         return "it was handed back: the sweep's next agent goes on with it"
-    if on_server.state == "running" and time.time() - marks.time_opened(run.path) < OPENING:
-        return OPENED_NOW
-    if on_server.state == "running" and locks.is_in_use(run.path) is None:
+    if why := _why_busy(run):
+        return why
+    return _why_alive(run, on_server, awaited) if on_server.state == "running" else ""
+
+
+def _why_alive(run: Run, on_server: Any, awaited: dict[Path, Signs]) -> str:
+    """Return why a process may train a run that W&B takes for running, or "". A lock says it of
+    this machine's processes alone, and a run that was handed back goes on anywhere.
+
+    awaited: what was so of each run before this command has waited for a sign of life.
+    """
+    if locks.is_in_use(run.path) is None:
         return UNKNOWN
-    return _why_busy(run)
+    signs = marks.time_opened(run.path), on_server.heartbeatAt
+    if run.path in awaited:
+        return "" if signs == awaited[run.path] else ELSEWHERE
+    if time.time() - _time_of(signs) >= OPENING:
+        return ""
+    awaited[run.path] = signs
+    return ALIVE_NOW
+
+
+def _time_of(signs: Signs) -> float:
+    """Return the time of the later of the signs, in seconds since 1970."""
+    opened, heartbeat = signs
+    try:
+        heard = datetime.fromisoformat(heartbeat or "")
+    except ValueError:
+        return opened
+    return max(opened, (heard if heard.tzinfo else heard.replace(tzinfo=UTC)).timestamp())
 
 
 def _why_busy(run: Run) -> str:

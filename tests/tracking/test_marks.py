@@ -22,9 +22,20 @@ def test_the_address_of_a_run(tiny_run, tmp_path):
 def test_a_damaged_mark_is_named(tmp_path):
     path = tmp_path / WANDB / marks.OPENED
     path.parent.mkdir()
-    path.write_text("[1]")
-    with pytest.raises(UsageError, match=rf"{path}: is damaged; delete it"):
-        marks.opened(tmp_path)
+    for content in (b"[1]", b'{"path": "te', b"\xff"):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=rf"{path}: is damaged; delete it"):
+            marks.opened(tmp_path)
+
+
+def test_a_damaged_mark_says_nothing_of_the_address(tiny_run, tmp_path):
+    run = Run(tmp_path, tiny_run.config, [], {})
+    marks.mark_recorded("project/offline", tmp_path, "offline")
+    (tmp_path / WANDB / marks.OPENED).write_text('{"path": "te')
+    assert marks.address(run) == "project/offline"
+    for mark in marks.MARKS.values():
+        (tmp_path / WANDB / mark).write_bytes(b"\xff\xfe")
+    assert "/" not in marks.address(run)  # no project
 
 
 def test_a_run_that_is_online_needs_no_run_offline(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -159,19 +160,66 @@ def test_a_run_opened_a_moment_ago_is_waited_for_then_trained_or_left(
     killed, alive = (cut_off(client, tmp_path / "runs", seed) for seed in (1, 2))
     for _, run in (killed, alive):
         run.state = "running"  # the server has not missed them yet
-    wait = sync._await_locks
+    wait = sync._await_signs
 
-    def wait_and_lock(paths, signals):
+    def wait_and_lock(awaited, signals):
         monkeypatch.setattr(sync, "OPENING", 1)
-        wait(paths, signals)
+        wait(awaited, signals)
         others.enter_context(locks.claim(alive[0]))
 
-    monkeypatch.setattr(sync, "_await_locks", wait_and_lock)
+    monkeypatch.setattr(sync, "_await_signs", wait_and_lock)
     with contextlib.ExitStack() as others:
         outcome = sync.sync([tmp_path / "runs"], "cpu")
     assert outcome.skipped == {str(alive[0]): "another process is training this run; wait for it"}
     assert not outcome.left
     assert outcome.continued == 1 and killed[1].state == "finished" and alive[1].starts == 0
+
+
+def handed_back(server, folder, seed, **fields):
+    """A run that was opened here long ago, and its W&B run."""
+    path, run = cut_off(server, folder, seed)
+    os.utime(path / runs.WANDB / marks.OPENED, (0, 0))
+    for name, value in fields.items():
+        setattr(run, name, value)
+    return path, run
+
+
+def test_a_run_that_another_machine_trains_is_left_to_it(client, tmp_path, monkeypatch):
+    """It was handed back here, and nobody on this machine has locked its folder."""
+    alive, killed = (handed_back(client, tmp_path, seed, state="running") for seed in (1, 2))
+    old = handed_back(client, tmp_path, 3, state="running", heartbeat="2026-01-01T00:00:00")
+    monkeypatch.setattr(packs, "train", lambda opened, *_, **__: [RunError("odd")] * len(opened))
+    wait = sync._await_signs
+
+    def wait_and_hear(awaited, signals):
+        assert awaited.keys() == {alive[0], killed[0]} and old[1].state == "failed"
+        monkeypatch.setattr(sync, "OPENING", 0)
+        wait(awaited, signals)
+        alive[1].heartbeat = "2100-01-01T00:00:00Z"
+
+    monkeypatch.setattr(sync, "_await_signs", wait_and_hear)
+    outcome = sync.sync([tmp_path], "cpu")
+    assert outcome.skipped == {str(alive[0]): sync.ELSEWHERE}
+    assert outcome.left == {str(path): "odd" for path, _ in (killed, old)}
+    assert (alive[1].state, killed[1].state) == ("running", "failed")
+
+
+def test_a_clock_that_is_ahead_holds_up_no_run_for_ever(client, tmp_path, monkeypatch):
+    """That of the disk that its folder is on."""
+    path, run = handed_back(client, tmp_path, 1, state="running")
+    os.utime(path / runs.WANDB / marks.OPENED, (4e9, 4e9))
+    monkeypatch.setattr(packs, "train", lambda opened, *_, **__: [RunError("odd")] * len(opened))
+    wait = sync._await_signs
+    monkeypatch.setattr(
+        sync, "_await_signs", lambda *given: monkeypatch.setattr(sync, "OPENING", 0) or wait(*given)
+    )
+    assert sync.sync([tmp_path], "cpu").left and run.state == "failed"
+
+
+def test_a_run_that_another_machine_has_trained_is_complete(client, tmp_path):
+    handed_back(client, tmp_path, 1, state="finished")
+    outcome = sync.sync([tmp_path], "cpu")
+    assert outcome.complete == 1 and not outcome.left and not outcome.skipped
 
 
 def test_where_a_disk_has_no_locks_w_and_b_knows_whether_a_run_lives(client, tmp_path, monkeypatch):
@@ -216,3 +264,34 @@ def test_a_run_that_cannot_be_opened_is_left_and_holds_up_no_other(client, tmp_p
     }
     assert (on_server.starts, on_server.state) == (1, "failed")  # closed again
     assert (last.starts, last.state) == (1, "failed") and last.summary["cause"] == "made up"
+
+
+def test_a_damaged_mark_holds_up_no_other_run(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(packs, "train", lambda opened, *_, **__: [RunError("odd")] * len(opened))
+    (torn, _), (logged, _), (whole, on_server) = (
+        cut_off(client, tmp_path / "runs", seed) for seed in (1, 2, 3)
+    )
+    for path in (torn, logged):
+        (path / runs.WANDB / marks.OPENED).write_text('{"path": "te')
+    marks.mark_recorded(f"team/tests/{on_server.id}0", logged)
+    (torn / runs.WANDB / marks.MARKS["online"]).write_bytes(b"\xff\xfe")
+    outcome = sync.sync([torn, logged, whole], "cpu")
+    damaged = [outcome.left[str(path)] for path in (torn, logged)]
+    assert all(f"{marks.OPENED}: is damaged; delete it" in why for why in damaged)
+    assert outcome.left[str(whole)] == "odd" and on_server.starts == 1
+
+
+def test_a_run_that_cannot_be_read_holds_up_no_other(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(packs, "train", lambda opened, *_, **__: [RunError("odd")] * len(opened))
+    (torn, _), (whole, on_server) = (cut_off(client, tmp_path / "runs", seed) for seed in (1, 2))
+    (torn / runs.CONFIG).write_text('{"norm": "la')
+    outcome = sync.sync([torn, whole], "cpu")
+    assert "config.json: is damaged" in outcome.left[str(torn)] and on_server.starts == 1
+
+
+def test_a_server_that_is_away_is_told_with_the_remedy(client, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_X_GRAPHQL_RETRY_MAX", "1")
+    cut_off(client, tmp_path / "runs", 1)
+    client.fail(503)
+    with pytest.raises(RunError, match=r"does not answer .*: run the command again$"):
+        sync.sync([tmp_path / "runs"], "cpu")
