@@ -50,7 +50,8 @@ class AssignedRun:
 
         Raises:
             UsageError: the settings cannot be trained; the run has ended with the reason.
-            RunError: the server does not accept the run.
+            RunError: the server does not accept the run; or its folder cannot be written, and the
+                run is handed back.
         """
         restarts = service.restarts()
         try:
@@ -85,8 +86,10 @@ class AssignedRun:
             runs.write_config(folder, config)
             marks.mark_opened(wandb_run, folder, sweep)
         except Exception as error:
+            # The fault is this machine's: another one may train it. A run that failed nobody does.
             if not service.is_lost(error):  # or nobody is there to finish it
-                wandb_run.finish(exit_code=1)
+                wandb_run.mark_preempting()
+                wandb_run.finish(exit_code=PREEMPTED)
             raise
         return cls(wandb_run, config, folder, stop_requested, open_run, restarts)
 
@@ -155,7 +158,10 @@ def confirm(completed: Mapping[AssignedRun, Run]) -> dict[AssignedRun, str]:
             f" `study sync {run.folder}` completes it"
         )
     for run in completed.keys() - missing.keys():
-        marks.mark_recorded(run.wandb_run.path, run.folder)
+        try:
+            marks.mark_recorded(run.wandb_run.path, run.folder)
+        except RunError as error:  # nothing is lost: who needs the mark asks the server
+            log.warning(f"{run.folder}: W&B has all of it, which is not noted here ({error})")
     return missing
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from study import output, runs
+from study import files, output, runs
 from study.errors import RunError, UsageError
 from study.runs import Run
 from study.tracking import client, logger
@@ -55,12 +55,13 @@ def run(
     requeue the runs.
 
     Raises:
-        UsageError: no such sweep, API key or device.
+        UsageError: no such sweep, API key or device, or STUDY_RUNS cannot be written.
         RunError: no server answers, its suggestions cannot be read, or all runs fail.
     """
     devices.pick(device)
     client.forget_assigned_run()
     api, sweep = client.find_sweep(path, client.check_online)
+    files.check_writable(files.agents_folder())  # or each run that is suggested fails
     agents = _register(api, sweep, min(pack, count or pack))
     rounds = _Rounds(sweep, agents, device, threads)
     with heartbeats(agents):

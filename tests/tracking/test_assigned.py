@@ -85,7 +85,9 @@ def test_a_resumed_run_fetches_its_checkpoint(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [UsageError("damaged"), RunError("full"), OSError("cut")])
-def test_a_run_whose_folder_cannot_be_made_ready_is_closed(error, monkeypatch):
+def test_a_run_whose_folder_cannot_be_made_ready_is_handed_back(error, monkeypatch):
+    """A failed run is assigned to no agent again, and here the machine has failed."""
+
     def fail(*_):
         raise error
 
@@ -93,7 +95,7 @@ def test_a_run_whose_folder_cannot_be_made_ready_is_closed(error, monkeypatch):
     wandb_run = WandbRun({"norm": "layer"}, resumed=True)
     with pytest.raises(type(error), match=str(error)):
         AssignedRun.open(lambda: wandb_run, "sweep", threading.Event())
-    assert wandb_run.exit_code == 1
+    assert wandb_run.exit_code == assigned.PREEMPTED and wandb_run.preempting
 
 
 def test_a_resumed_run_whose_history_is_torn_here_is_opened(monkeypatch):
@@ -154,3 +156,14 @@ def test_a_trained_run_that_cannot_be_logged_is_told_with_the_remedy(tiny_run, m
     assert not marks.is_recorded(run.folder, "online")
     run.unlogged = ""
     assert not assigned.confirm({run: tiny_run}) and marks.is_recorded(run.folder, "online")
+
+
+def test_a_whole_run_that_cannot_be_marked_is_no_failure(tiny_run, monkeypatch, caplog):
+    def fill_disk(*_):
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr(assigned.stored, "find_missing", lambda *_: {})
+    monkeypatch.setattr(marks, "mark_recorded", fill_disk)
+    run = take({"norm": "layer"})
+    assert assigned.confirm({run: tiny_run}) == {}
+    assert "has all of it, which is not noted here (the disk is full)" in caplog.text

@@ -6,7 +6,9 @@ import pytest
 
 from study import sweep_folder
 from study.config import Config
+from study.errors import UsageError
 from study.sweep import spec
+from study.tracking import pack_agent
 from study.train import loop
 from tests.machines import TINY, Machine, epochs, finish, sweep_text
 
@@ -120,3 +122,13 @@ def test_ctrl_c_requeues_the_runs(server, machine):
     assert "Traceback" not in output
     [run] = sweep.runs.values()
     assert run.state == "preempted" and "checkpoint.pt" in run.files
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_a_run_is_asked_for(tmp_path, monkeypatch):
+    """Each run that the server suggests would fail, and be suggested to nobody again."""
+    (tmp_path / "runs").touch()
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(pack_agent.client, "find_sweep", lambda *_: (None, None))
+    monkeypatch.setattr(pack_agent, "_register", lambda *_: 1 / 0)
+    with pytest.raises(UsageError, match=r"cannot be written .*STUDY_RUNS"):
+        pack_agent.run("team/tests/id", pack=2, device="cpu")
