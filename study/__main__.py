@@ -11,6 +11,11 @@ import sys
 from study import __version__, output
 from study.errors import RunError, UsageError
 
+# Errors of the machine, which may come from any file at any time, and are no bug of ours.
+MACHINE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE,
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+)  # fmt: skip
 TRAINING = ("train", "sweep", "rerun", "agent", "sync")  # commands that go on where they stopped
 
 
@@ -32,9 +37,12 @@ def _end(arguments: list[str]) -> int:
     except RunError as error:
         return output.end(error, 1)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.errno == errno.ENAMETOOLONG:
+            return output.end(f"{error.filename}: no path can be so long: give a shorter one", 2)
+        if error.errno not in MACHINE:
             raise
-        return output.end(f"{error.filename}: no path can be so long: give a shorter one", 2)
+        where = f"{error.filename}: " if error.filename else ""
+        return output.end(f"{where}{error.strerror}: mend that and run the command again", 1)
     except KeyboardInterrupt:
         trains = arguments and arguments[0] in TRAINING
         how = "goes on from the last whole epoch" if trains else "begins again"

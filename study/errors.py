@@ -1,5 +1,6 @@
 """The two errors that end a command, a line a fault, and one line for any other error."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -84,8 +85,15 @@ class RunError(RuntimeError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type where the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's message, or its type where the message is empty; without
+    passwords, which the errors of other packages may have from an address."""
+    return without_password((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def without_password(words: str) -> str:
+    """Return a text without the user and password that an address in it may hold, as in
+    WANDB_BASE_URL."""
+    return re.sub(r"//[^/\s]*@", "//", words)
 
 
 def describe(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from study.errors import DamagedError, RunError, UsageError
 PROBE = ".probe"
 DAMAGED = ".damaged"  # ends the name of what was found damaged and set aside
 TEMPORARY = ".tmp"  # the end of the name of a file that is being written
+TEMPORARY_FOLDER = "study-tmp-"  # the beginning of that of a folder for temporary files
 MOVE_AWAY = "move it away and run the command again"  # the remedy for a damaged file
 LONGEST_NAME = 150  # bytes of a file's name; file systems take 255, and others add to it
 
@@ -175,6 +176,24 @@ def set_aside(path: Path, ending: str = DAMAGED) -> Path:
     return aside
 
 
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for temporary files, and remove it.
+
+    Raises:
+        RunError: there is no place for it.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix=TEMPORARY_FOLDER)
+    except OSError as error:
+        raise RunError(
+            f"no folder for temporary files can be made ({error.strerror or error}): make room or"
+            " choose another folder with TMPDIR"
+        ) from error
+    with made:
+        yield Path(made.name)
+
+
 def write_error(path: Path, error: OSError, meant: Path | None = None) -> str:
     """Return the message for a path that cannot be written. meant: what it helps to choose another
     place for, else the path."""
@@ -191,6 +210,8 @@ def write_error(path: Path, error: OSError, meant: Path | None = None) -> str:
 def _choice(path: Path) -> str:
     """What chooses the folder that a path is in: an option, or a variable of the environment."""
     path = path.absolute()
+    if any(part.startswith(TEMPORARY_FOLDER) for part in path.parts):
+        return "TMPDIR"
     if path.is_relative_to(cache_folder().absolute()):
         return "STUDY_CACHE"
     if path.is_relative_to(agents_folder().absolute()):

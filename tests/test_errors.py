@@ -11,8 +11,10 @@ from study.errors import Faults, UsageError, describe, first_line
         (KeyError("name"), "'name'", "KeyError: 'name'"),
         (ValueError(), "ValueError", "ValueError"),
         (MemoryError(" \n"), "MemoryError", "MemoryError"),
+        (OSError("no answer of https://me:s3cret@host/x"), "no answer of https://host/x",
+         "OSError: no answer of https://host/x"),
     ],
-)
+)  # fmt: skip
 def test_an_error_is_one_line(error, line, description):
     assert first_line(error) == line
     assert describe(error) == description

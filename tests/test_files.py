@@ -129,3 +129,19 @@ def test_a_copy_is_whole_or_not_there(tmp_path, monkeypatch):
 def test_half_a_letter_can_be_written(tmp_path):
     files.write_text(tmp_path / "text", "a\ud800b")
     assert (tmp_path / "text").read_text() == "a?b"
+
+
+def test_a_folder_for_temporary_files_is_made_and_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with files.temporary_folder() as folder:
+        files.write_text(folder / "a", "a")
+        (folder / "b").mkdir()
+        with pytest.raises(RunError, match=r"choose another folder with TMPDIR$"):
+            files.write_text(folder / "b", "b")
+    assert not folder.exists()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with (
+        pytest.raises(RunError, match=r"No such file .* choose another folder with TMPDIR$"),
+        files.temporary_folder(),
+    ):
+        pass

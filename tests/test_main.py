@@ -1,5 +1,7 @@
 """The commands, tried as a new user would."""
 
+import errno
+import os
 import re
 import shlex
 import signal
@@ -206,3 +208,14 @@ def test_an_interrupt_says_what_the_same_command_does(command, monkeypatch, comm
     monkeypatch.setattr("study.cli.parsing.parse", lambda *_: interrupted)
     done = command(command_name, "x")
     assert done.returncode == 130 and done.stderr == f"study: stopped; the same command {how}\n"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ESTALE])
+def test_an_error_of_the_machine_is_one_line_wherever_it_comes_from(command, monkeypatch, number):
+    def fail():
+        raise OSError(number, os.strerror(number), "runs/mine")
+
+    monkeypatch.setattr("study.cli.parsing.parse", lambda *_: fail)
+    done = command("report", "runs/mine")
+    line = f"study: runs/mine: {os.strerror(number)}: mend that and run the command again\n"
+    assert (done.returncode, done.stderr) == (1, line)

@@ -8,15 +8,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from study import forks, runs
+from study import files, forks, runs
 from study.config import Config
 from study.errors import RunError, UsageError, describe
 from study.tracking import marks, recording
 from study.tracking.marks import Mode
-from study.train import pack_runs, results
+from study.train import pack_runs
 from study.train.callback import Callback
-
-UNLOGGED = "no W&B run was written"
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,11 @@ class Job:
     def logs(self) -> bool:
         """Whether it logs its runs; those of a pack are logged by others, while the next trains."""
         return len(self.tasks) == 1 or not self.trains
+
+
+def unlogged(cause: str) -> str:
+    """Return the warning for a trained run that has no W&B run, with the remedy."""
+    return f"no W&B run was written ({cause}): the same command writes it"
 
 
 class Message(NamedTuple):
@@ -108,7 +111,8 @@ def run_job(job: Job, pipe: Connection) -> None:
     os.environ.pop("WANDB_SERVICE", None)  # wandb's in the process that started the server of forks
     causes = _train(job, pipe) if job.trains else [None] * len(job.tasks)
     # W&B removes its copies of the tables as Python exits, which a forked process never does.
-    with tempfile.TemporaryDirectory() as tempfile.tempdir:
+    with files.temporary_folder() as temporary:
+        tempfile.tempdir = str(temporary)
         for index, (task, cause) in enumerate(zip(job.tasks, causes)):
             if cause is None and job.logs:
                 _record(task, job, index, pipe)
@@ -145,10 +149,8 @@ def _record(task: Task, job: Job, index: int, pipe: Connection) -> None:
     try:
         if not marks.is_recorded(task.folder, job.mode):
             run = runs.read(task.folder)
-            if not run.has(runs.GRID):  # left out by a pack
-                results.draw_misclassified(run)
             recording.record(run, job.sweep, job.project, job.mode, job.entity or None)
     except Exception as error:  # the run is whole without it
         known = isinstance(error, RunError)
-        why = str(error) if known else f"{UNLOGGED} ({describe(error)})"
+        why = str(error) if known else unlogged(describe(error))
         pipe.send(Message("warning", index, why))

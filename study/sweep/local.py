@@ -6,14 +6,13 @@ A queue (job_queue.py) has the jobs (job.py), a pool (pool.py) the workers that 
 import contextlib
 import math
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import joblib
 import torch
 
-from study import forks, locks, planned, runs
+from study import files, forks, locks, planned, runs
 from study.config import Config
 from study.errors import UsageError
 from study.sweep import trials
@@ -55,8 +54,8 @@ def run(
             nothing was trained.
         RunError: mode is online and no server answers, or no database; nothing was trained.
     """
-    client.forget_assigned_run()  # or each run would be logged as that one
     tables.count_pictures()
+    client.forget_assigned_run()  # or each run would be logged as that one
     if mode == "online":
         client.check_online()
     sweep.check_end(limit)
@@ -98,8 +97,8 @@ def _find_finished(
 ) -> Outcome | None:
     """Return the outcome of a command that has nothing to do, in a folder that cannot be written;
     None where something is left."""
-    with tempfile.TemporaryDirectory() as home:
-        journal = Path(home) / trials.JOURNAL
+    with files.temporary_folder() as home:
+        journal = home / trials.JOURNAL
         if (out / trials.JOURNAL).is_file():
             shutil.copyfile(out / trials.JOURNAL, journal)
         search = search_of(sweep, out, seed=seed, storage=journal)

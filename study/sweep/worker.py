@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from study import forks, runs
 from study.metrics import Metric, default_metric
-from study.sweep.job import UNLOGGED, Job, Message, Task, run_job
+from study.sweep.job import Job, Message, Task, run_job, unlogged
 from study.sweep.trials import Trial
 from study.tracking import marks
 
@@ -112,8 +112,8 @@ class Worker:
         )
         task = self.job.tasks[index]
         if runs.is_done(task.folder):
-            unlogged = self.job.logs and not marks.is_recorded(task.folder, self.job.mode)
-            warning = Message("warning", index, f"{UNLOGGED} ({cause})")
-            return [*([warning] if unlogged else []), Message("end", index, None)]
+            warns = self.job.logs and not marks.is_recorded(task.folder, self.job.mode)
+            warning = Message("warning", index, unlogged(cause))
+            return [*([warning] if warns else []), Message("end", index, None)]
         runs.write_failure(task.folder, task.config, cause)
         return [Message("end", index, cause)]

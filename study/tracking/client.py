@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import socket
 import time
 import urllib.request
@@ -26,7 +25,7 @@ def check_reachable() -> None:
 
     Raises:
         UsageError: the address of the server or its proxy cannot be read.
-        RunError: none answers within PATIENCE seconds.
+        RunError: none answers within PATIENCE seconds, or wandb does not start.
     """
     url = _base_url()
     scheme = url.partition(":")[0].lower()
@@ -73,12 +72,17 @@ def _base_url() -> str:
 
     Raises:
         UsageError: wandb does not accept one of its settings, this or another.
+        RunError: it does not start.
     """
     import wandb
 
     try:
         return wandb.setup().settings.base_url
+    except OSError as error:
+        raise RunError(_unstarted(error)) from error
     except wandb.errors.Error as error:  # some settings' faults are no ValueError
+        if type(error).__name__ == "ServicePollForTokenError":  # which wandb keeps private
+            raise RunError(_unstarted(error)) from error
         if "API key" not in str(error):
             raise UsageError(f"wandb's settings: {first_line(error)}") from error
         raise UsageError(_unusable(error)) from error
@@ -88,6 +92,14 @@ def _base_url() -> str:
         before, at, value = os.environ.get("WANDB_BASE_URL", "").rpartition("@")
         hidden = "..." if before else ""  # a password
         raise UsageError(f"WANDB_BASE_URL={hidden}{at}{value}: write it as https://HOST") from error
+
+
+def _unstarted(error: Exception) -> str:
+    """Return one line for a service of wandb that does not start: it needs a folder, and soon."""
+    return (
+        f"wandb does not start ({first_line(error)}): make room for temporary files or choose"
+        " another folder with TMPDIR, end what else uses the machine, and run the command again"
+    )
 
 
 def _faults(error: ValueError) -> str:
@@ -104,6 +116,7 @@ def check_login() -> None:
     Raises:
         UsageError: there is no API key that can be used, wandb is told to keep away from servers,
             or STUDY_TABLE_PICTURES, by which runs are logged, is no number of rows.
+        RunError: wandb does not start.
     """
     import wandb
 
@@ -184,7 +197,7 @@ def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any
             if _is_unanswered(error):
                 raise RunError(no_access(error)) from error
             raise UsageError(
-                f"{path}: no such sweep, or not yours to read ({_public(error)})"
+                f"{path}: no such sweep, or not yours to read ({first_line(error)})"
             ) from error
 
 
@@ -262,21 +275,12 @@ def no_access(error: Exception, remedy: str = ": run the command again") -> str:
     refuses the API key and where none answers. remedy: of the latter."""
     import wandb
 
-    # One without another error behind it is of a malformed key.
+    # One without another error behind it is of a malformed key; a key that is no longer anybody's
+    # is refused with the status of an answer that is fine.
     malformed = isinstance(_origin(error), wandb.errors.AuthenticationError)
-    if malformed or _status(error) in (401, 403):
-        return f"the W&B server does not accept this machine ({_public(error)}): {LOGIN}"
-    return f"the W&B server does not answer ({_public(error)}){remedy}"
-
-
-def without_password(words: str) -> str:
-    """Return a text without the user and password that an address in it may hold, as in
-    WANDB_BASE_URL."""
-    return re.sub(r"//[^/\s]*@", "//", words)
-
-
-def _public(error: Exception) -> str:
-    return without_password(first_line(error))
+    if malformed or _status(error) in (401, 403) or "invalid credentials" in str(error):
+        return f"the W&B server does not accept this machine ({first_line(error)}): {LOGIN}"
+    return f"the W&B server does not answer ({first_line(error)}){remedy}"
 
 
 def _is_unanswered(error: Exception) -> bool:

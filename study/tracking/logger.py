@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -145,6 +144,7 @@ def _next_step(wandb_run: Any) -> int:
 def log_end(wandb_run: Any, run: Run) -> None:
     """Log the end of a run: the rest of its history, summary, small files, tables and images; those
     last, which need the server."""
+    _complete_files(run)
     *earlier, last = run.history
     log_rows(wandb_run, earlier)
     step = last["epoch"]
@@ -159,6 +159,14 @@ def log_end(wandb_run: Any, run: Run) -> None:
         wandb_run.log(tables.make(run), step=step, commit=True)
     elif not set(tables.NAMES) <= set(wandb_run.summary.keys()):  # cut off before these
         wandb_run.summary.update(tables.make(run))
+
+
+def _complete_files(run: Run) -> None:
+    """Draw the grid of images that a pack leaves to its end, where it is not there."""
+    from study.train import results  # imports torch, as training has
+
+    if not run.has(runs.GRID) and run.has(runs.MISCLASSIFIED) and run.has(runs.CONFUSION):
+        results.draw_misclassified(run)
 
 
 def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> None:
@@ -199,9 +207,9 @@ def restore(wandb_run: Any, folder: Path) -> None:
 
 def fetch(file: Any, folder: Path) -> None:
     """Download a run file into a folder, through wandb, which knows how to authenticate."""
-    with tempfile.TemporaryDirectory() as temporary:
-        file.download(root=temporary, replace=True).close()
-        files.copy(Path(temporary) / file.name, folder / file.name)
+    with files.temporary_folder() as temporary:
+        file.download(root=str(temporary), replace=True).close()
+        files.copy(temporary / file.name, folder / file.name)
 
 
 def stop_requested(wandb_run: Any) -> bool:

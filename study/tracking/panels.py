@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from study import escape, files
-from study.errors import RunError, describe
+from study.errors import RunError, describe, without_password
 from study.metrics import METRICS
 from study.report import page
 from study.report.axis import Axis, varying
@@ -17,7 +17,7 @@ from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
 from study.report.parts import FIGURES, Comparison, Report
 from study.report.variants import SHOWN, Study, Variant
-from study.tracking import client, marks
+from study.tracking import marks
 
 BANDS = (
     f"Of the best {SHOWN} variants at most. Bands are one standard error over seeds; the figures"
@@ -97,7 +97,7 @@ def _bullets(sentences: Iterable[str]) -> str:
 
 def _findings(wandb_run: Any, part: Comparison) -> str:
     """The cards, and the findings, each with a link to the file that its figures are in."""
-    address = client.without_password(wandb_run.url)
+    address = without_password(wandb_run.url)
     findings = [
         escape.Markdown(
             f"{escape.markdown(finding.text)} ([{name}]({address}/files/{quote(name)}))"
@@ -235,7 +235,7 @@ def write_report(wandb_run: Any, study: Study, report: Report) -> str:
         for section in _sections(wandb_run, report)
         for block in _blocks(wandb_run, study, section)
     ]
-    return client.without_password(online.save().url)
+    return without_password(online.save().url)
 
 
 def _blocks(wandb_run: Any, study: Study, section: Section) -> list[Any]:
@@ -280,7 +280,7 @@ def write_workspace(wandb_run: Any, study: Study, report: Report) -> str:
     runset.groupby = [ws.Config(axis.name) for axis in varying(study)]
     by, upwards = ws.Summary(study.metric.name), not study.metric.maximize
     runset.order = [ws.Ordering(by, ascending=upwards)]
-    return client.without_password(workspace.save().url)
+    return without_password(workspace.save().url)
 
 
 def _workspace_section(section: Section) -> Any:

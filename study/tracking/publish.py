@@ -12,7 +12,6 @@ What is relied on, beside the package wandb-workspaces:
 """
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from study import files
 from study.errors import RunError, UsageError, first_line
 from study.report import page
 from study.report.build import build_report
@@ -148,7 +148,7 @@ def _report_run(name: str, sweep: str, entity: str, project: str) -> Iterator[An
     title, group = f"{name}: report", sweep.rpartition("/")[2] or name
     is_ours = {"jobType": REPORT, "displayName": title, "group": group}
     known = _find_runs(entity, project, is_ours)
-    with tempfile.TemporaryDirectory() as folder:
+    with files.temporary_folder() as folder:
         wandb_run = wandb.init(
             mode="online",
             dir=folder,

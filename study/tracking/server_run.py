@@ -7,17 +7,16 @@ name that leads out of the folder.
 import json
 import math
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from study import datasets, files, runs, schema
 from study.config import FIELDS, VARIANT, Config
-from study.errors import DamagedError, UsageError, first_line
+from study.errors import DamagedError, UsageError, first_line, without_password
 from study.fields import finite
 from study.metrics import METRICS
-from study.tracking import client, logger
+from study.tracking import logger
 from study.values import text
 
 MOST_MB = 64  # of a file, also unpacked; ours have a few
@@ -51,8 +50,8 @@ def fetch(wandb_run: Any, parent: Path) -> tuple[Path, list[str]]:
     config = _read_config(wandb_run)
     history = _read_history(wandb_run, config)
     folder = parent / f"{runs.name(config)}-{wandb_run.id}"
-    with tempfile.TemporaryDirectory() as temporary:
-        staged = Path(temporary) / folder.name
+    with files.temporary_folder() as temporary:
+        staged = temporary / folder.name
         left_out = _download(wandb_run, staged)
         try:
             summary = _summary(wandb_run, config, history, _read_uploaded(staged))
@@ -239,7 +238,7 @@ def _summary(
         early = history[-1]["epoch"] < config.epochs or uploaded.get("state") == runs.STOPPED
         state = runs.STOPPED if early else runs.FINISHED
     scores = schema.scores(history) if history else {}
-    url = client.without_password(wandb_run.url)
+    url = without_password(wandb_run.url)
     summary = {"state": state, "epochs": len(history), **scores, "url": url}
     if state in runs.DONE and uploaded.get("state") in runs.DONE:
         return uploaded | summary

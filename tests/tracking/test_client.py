@@ -1,5 +1,6 @@
 """The W&B server is reached, or one line says why not."""
 
+import functools
 import inspect
 import os
 import socket
@@ -185,3 +186,31 @@ def test_a_run_that_the_server_does_not_take_is_told_with_its_cause(impatient):
     for _ in range(2):  # from then on wandb calls the run in use in this process
         with pytest.raises(RunError, match=r"^the W&B run cannot be opened .*: check that you may"):
             logger._init({"console": "off", "silent": True, "init_timeout": 3}, **settings)
+
+
+def test_a_key_that_is_nobodys_is_told_as_that(impatient, monkeypatch):
+    """The server has an answer, and in it no account: to run the command again does not help."""
+    answer = impatient.handle
+    monkeypatch.setattr(impatient, "handle", lambda *_: (200, b'{"data": {"viewer": null}}'))
+    with pytest.raises(RunError, match=r"^the W&B server does not accept .*: run `wandb login`"):
+        client.account()
+    monkeypatch.setattr(impatient, "handle", answer)
+    assert client.account() == "team"
+
+
+def test_a_service_that_does_not_start_is_no_mistake_of_the_users(monkeypatch, tmp_path):
+    import wandb
+
+    class ServicePollForTokenError(wandb.errors.Error):
+        pass
+
+    def fail(error):
+        raise error
+
+    for error in (ServicePollForTokenError("no port"), OSError(28, "No space left on device")):
+        monkeypatch.setattr("wandb.setup", functools.partial(fail, error))
+        with pytest.raises(RunError, match=r"^wandb does not start \(.*\): make room .* TMPDIR"):
+            client.check_login()
+    from wandb.sdk.lib.service import service_port_file
+
+    assert issubclass(service_port_file.ServicePollForTokenError, wandb.errors.Error)

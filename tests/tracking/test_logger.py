@@ -1,5 +1,6 @@
 import dataclasses
 import inspect
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 
 from study import runs
 from study.config import Config
+from study.errors import RunError
 from study.tracking import logger
 
 
@@ -92,3 +94,30 @@ def test_what_we_rely_on_in_wandb():
     names = ("step", "starting_step", "resumed", "mark_preempting", "dir", "path", "offline")
     for name in (*names, "_public_api"):
         assert hasattr(wandb.Run, name), name
+
+
+def test_a_picture_that_is_not_there_is_drawn_before_a_run_is_logged(
+    tiny_run, tmp_path, monkeypatch
+):
+    """A pack leaves it to its end, before which it may be killed."""
+    monkeypatch.setattr(logger, "upload", lambda *_: None)
+    monkeypatch.setattr(logger.tables, "make", lambda run: {})
+    run = runs.read(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    (run.path / runs.GRID).unlink()
+    doing = SimpleNamespace(step=0, starting_step=0, log=lambda *_, **__: None, summary={})
+    logger.log_end(doing, run)
+    assert (run.path / runs.GRID).read_bytes() == (tiny_run.path / runs.GRID).read_bytes()
+    for name in (runs.GRID, runs.CONFUSION):
+        (run.path / name).unlink()
+    logger.log_end(doing, run)  # of a run that was pulled: there is nothing to draw
+    assert not run.has(runs.GRID)
+
+
+def test_a_checkpoint_that_has_no_room_here_is_told_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    file = SimpleNamespace(size=1, name=runs.CHECKPOINT)
+    monkeypatch.setattr(
+        "wandb.Api", lambda: SimpleNamespace(run=lambda _: SimpleNamespace(file=lambda _: file))
+    )
+    with pytest.raises(RunError, match=r"no folder for temporary files .* with TMPDIR$"):
+        logger.restore(SimpleNamespace(starting_step=2, path="team/project/abc"), tmp_path)

@@ -271,3 +271,18 @@ def test_two_pulls_never_write_into_one_folder(client, tmp_path):
         pull.pull(sweep.path, tmp_path / "runs")
     assert sorted(folder.rglob("*")) == before
     assert pull.pull(sweep.path, tmp_path / "runs").unchanged == 1
+
+
+def test_a_machine_without_room_for_temporary_files_is_told_as_that(
+    client, tmp_path, command, monkeypatch
+):
+    """It is no fault of the runs, which would be left out and never asked for again."""
+    sweep = client.add_sweep(sweep_text(seed=[1, 2]))
+    assert command("pull", sweep.path).returncode == 0  # by now wandb has a folder of its own
+    whole(client, sweep, 1), whole(client, sweep, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+        done = command("pull", sweep.path)
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("study: no folder for temporary files")
+    assert "2 runs fetched" in command("pull", sweep.path).stdout
