@@ -14,10 +14,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from study import files, runs, schema
+from study import files, forks, runs, schema
 from study.__main__ import main
 from study.config import Config
 from study.report.figures import drawing, rendering
+from study.sweep.worker import PRELOAD
 from study.tracking import marks
 from study.train import data, loop, results
 from tests.machines import machine, server  # noqa: F401 (fixtures)
@@ -52,6 +53,16 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("WANDB_MODE", "offline")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preloaded():
+    """Whichever test is the first to fork, the server of forks has imported what workers need:
+    those of a server of other processes would each import torch and wandb anew."""
+    context = forks.context
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forks, "context", lambda preload=(): context(PRELOAD))
         yield
 
 
