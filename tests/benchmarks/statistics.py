@@ -26,8 +26,8 @@ Study = np.ndarray  # [variants, seeds]; NaN where a run is missing
 
 class Setting(NamedTuple):
     """What is simulated. ahead: of the first variant, the others are equal. spread: of the last
-    variant, times that of the others. failing: the share of runs that learn nothing. missing: runs
-    of the last variant that are not there."""
+    variants, `wide` of them, times that of the others. failing: the share of runs that learn
+    nothing. missing: runs of the last variant that are not there."""
 
     name: str
     variants: int = 3
@@ -35,10 +35,11 @@ class Setting(NamedTuple):
     spread: float = 1
     failing: float = 0
     missing: int = 0
+    wide: int = 1
 
     def draw(self, rng: np.random.Generator, seeds: int) -> Study:
         deviations = np.ones((self.variants, 1))
-        deviations[-1] = self.spread
+        deviations[-self.wide :] = self.spread
         study = deviations * rng.normal(size=(self.variants, seeds)) + rng.normal(size=seeds)
         # So far ahead at 3 seeds, and as hard to see at more.
         study[0] += self.ahead * np.sqrt(3 / seeds)
@@ -57,6 +58,7 @@ SIZE = (
     Setting("7 variants, equal spread", 7),
     Setting("7 variants, one of 4 times the spread", 7, spread=4),
     Setting("7 variants, one of 10 times the spread", 7, spread=10),
+    Setting("7 variants, two of 4 times the spread", 7, spread=4, wide=2),
     Setting("7 variants, one run in ten fails", 7, failing=0.1),
 )
 POWER = tuple(

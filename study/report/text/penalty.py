@@ -24,6 +24,7 @@ from study.runs import ENDED_EARLY, Run
 from study.values import number
 
 SEVERAL = 2  # lambdas above 0 from which there is a largest
+EXCLUDED = ", which excludes none within the 95 % interval in brackets"
 Change = tuple[float, Contrast]  # a lambda, and its contrast with none
 Lost = tuple[float, int, int]  # a lambda, how many of its runs ended early, and of how many
 
@@ -138,8 +139,8 @@ def sentence(study: Study) -> str | None:
         for limit in found
     ]
     return (
-        f"Up to these L1 lambdas no significant cost in {study.metric.title} was found:"
-        f" {'; '.join(words)}."
+        f"Up to these L1 lambdas no significant cost in {study.metric.title} was found"
+        f"{EXCLUDED * any(limit.harmless for limit in found)}: {'; '.join(words)}."
     )
 
 

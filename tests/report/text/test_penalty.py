@@ -35,9 +35,12 @@ def test_the_largest_harmless_lambda_is_the_last_before_the_least_that_costs():
 def test_the_sentence_has_the_differences_with_their_intervals():
     said = penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 98.0})))
     assert said.startswith(
-        "Up to these L1 lambdas no significant cost in test accuracy was found: BN: 1e-5 (sum),"
-        " which changes it by +0.00 points (-0.3"
+        "Up to these L1 lambdas no significant cost in test accuracy was found, which excludes none"
+        " within the 95 % interval in brackets: BN: 1e-5 (sum), which changes it by +0.00 points"
+        " (-0.3"
     )
+    costs = penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 97.3, 1e-4: 98.0})))
+    assert "was found: BN: none; 1e-5 (sum) changes" in costs  # without brackets
     assert "; 0.0001 (sum) changes it by -1.30 (p < 0.001)." in said
     harmless = penalty.sentence(study(*runs_of({}, {0: 99.3, 1e-5: 99.3, 1e-4: 99.31})))
     assert harmless.endswith(", the largest that was tried.")
