@@ -274,6 +274,7 @@ def agent(
 
 def sync(
     folders: Paths,
+    failed: bool = False,
     device: OptionalText = None,
     threads: int = 1,
 ) -> int:
@@ -282,6 +283,8 @@ def sync(
 
     Args:
         folders: folders of sweeps, such as runs/NAME, or of single runs.
+        failed: train runs that failed, too, from their last whole epoch: once the cause is mended,
+            such as a full disk.
         device: cpu, cuda, cuda:1, mps (default: the best there is).
         threads: threads on a CPU.
     """
@@ -290,7 +293,7 @@ def sync(
     _check_at_least_one(threads=threads)
     if not folders:
         raise UsageError("sync: give the folder of a sweep, such as runs/quickstart, or of a run")
-    outcome = syncing.sync(folders, device, threads)
+    outcome = syncing.sync(folders, device, threads, failed)
     for word, group in {"left": outcome.left, "skipped": outcome.skipped}.items():
         for run, why in group.items():
             output.show(f"{word}: {run}: {why}", sys.stderr)

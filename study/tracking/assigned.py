@@ -105,6 +105,11 @@ class AssignedRun:
             self._end_here_or_again(result, code)
         except Exception as error:  # whatever wandb raises: the folder is whole without it
             self.unlogged = describe(error)
+        if isinstance(result, RunError):  # which W&B assigns to nobody again
+            log.warning(
+                f"{self.folder}: failed; once the cause is mended, `study sync --failed"
+                f" {self.folder}` goes on with it"
+            )
         if self.unlogged and code:
             log.warning(
                 f"{self.folder}: W&B could not be told how it ended ({self.unlogged}): `study sync"

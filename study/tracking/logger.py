@@ -151,6 +151,8 @@ def log_end(wandb_run: Any, run: Run) -> None:
     is_new = step >= _next_step(wandb_run)
     if is_new:
         wandb_run.log(last, step=step, commit=False)
+    if "cause" in set(wandb_run.summary.keys()):  # it failed before
+        wandb_run.summary.update({"cause": None})
     wandb_run.summary.update(_flat(run.summary))
     for name in runs.UPLOADED:
         if (run.path / name).is_file():

@@ -5,6 +5,7 @@ finish the W&B run that they have, whichever command began it.
 """
 
 import contextlib
+import dataclasses
 import logging
 import threading
 import time
@@ -59,8 +60,11 @@ class Outcome:
     signal: int | None = None
 
 
-def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> Outcome:
-    """Complete the W&B runs of run folders, or of all runs in folders of sweeps.
+def sync(
+    paths: Sequence[Path], device: str | None = None, threads: int = 1, failed: bool = False
+) -> Outcome:
+    """Complete the W&B runs of run folders, or of all runs in folders of sweeps; of those that
+    failed only their end, unless `failed`, which trains them on.
 
     Runs that W&B has heard from a moment ago are completed last: by then a process that lives has
     locked theirs, or W&B has heard from it again, and the others' were killed.
@@ -71,7 +75,7 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
     """
     chosen = str(devices.pick(device))
     outcome = Outcome()
-    found = _read(paths, outcome)
+    found = _read(paths, outcome, failed)
     client.check_server()
     client.forget_assigned_run()
     signals = Signals()
@@ -88,7 +92,7 @@ def sync(paths: Sequence[Path], device: str | None = None, threads: int = 1) -> 
                 _await_signs(awaited, signals)
                 for path in awaited:
                     del outcome.skipped[str(path)]
-                complete(_read([*awaited], outcome))
+                complete(_read([*awaited], outcome, failed))
         except Preempted:
             outcome.signal = signals.received
     return outcome
@@ -112,8 +116,9 @@ def _await_signs(awaited: Mapping[Path, Signs], signals: Signals) -> None:
         time.sleep(0.2)
 
 
-def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
-    """Read the runs of these folders; those that cannot be read are left."""
+def _read(paths: Sequence[Path], outcome: Outcome, failed: bool) -> list[Run]:
+    """Read the runs of these folders; those that cannot be read are left. failed: whether one that
+    failed is as one that was cut off."""
     found: dict[Path, Run] = {}
     for path in paths:
         if (path / runs.CONFIG).is_file():
@@ -125,7 +130,10 @@ def _read(paths: Sequence[Path], outcome: Outcome) -> list[Run]:
         readable, unread = sweep_folder.find_readable(path, _read_run)
         found |= {run.path: run for run in readable}
         outcome.left |= {str(path / name): why for name, why in unread.items()}
-    return list(found.values())
+    return [
+        dataclasses.replace(run, summary={}) if failed and run.state == runs.FAILED else run
+        for run in found.values()
+    ]
 
 
 def _read_run(path: Path) -> Run:

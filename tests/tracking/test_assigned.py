@@ -124,11 +124,12 @@ def test_the_callback_logs_each_epoch_but_the_last_and_stops_when_asked():
     assert run.wandb_run.rows == rows[:2]
 
 
-def test_a_failure_and_a_preemption_give_their_exit_codes():
+def test_a_failure_and_a_preemption_give_their_exit_codes(caplog):
     run = take({"norm": "layer", "epochs": 3})
     runs.write_history(run.folder, [{"epoch": 1}])
     assert run.end(RunError("no memory")) == run.wandb_run.exit_code == 1
     assert run.wandb_run.summary["cause"] == "no memory" and len(run.wandb_run.rows) == 1
+    assert f"`study sync --failed {run.folder}` goes on with it" in caplog.text
     assert run.end(None) == run.wandb_run.exit_code == assigned.PREEMPTED
     assert run.wandb_run.preempting
 

@@ -104,8 +104,11 @@ def test_a_picture_that_is_not_there_is_drawn_before_a_run_is_logged(
     monkeypatch.setattr(logger.tables, "make", lambda run: {})
     run = runs.read(shutil.copytree(tiny_run.path, tmp_path / "run"))
     (run.path / runs.GRID).unlink()
-    doing = SimpleNamespace(step=0, starting_step=0, log=lambda *_, **__: None, summary={})
+    doing = SimpleNamespace(
+        step=0, starting_step=0, log=lambda *_, **__: None, summary={"cause": "full"}
+    )
     logger.log_end(doing, run)
+    assert doing.summary["cause"] is None and doing.summary["state"] == runs.FINISHED
     assert (run.path / runs.GRID).read_bytes() == (tiny_run.path / runs.GRID).read_bytes()
     for name in (runs.GRID, runs.CONFUSION):
         (run.path / name).unlink()

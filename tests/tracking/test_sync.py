@@ -295,3 +295,20 @@ def test_a_server_that_is_away_is_told_with_the_remedy(client, tmp_path, monkeyp
     client.fail(503)
     with pytest.raises(RunError, match=r"does not answer .*: run the command again$"):
         sync.sync([tmp_path / "runs"], "cpu")
+
+
+def test_a_run_that_failed_goes_on_once_its_cause_is_mended(client, tmp_path, monkeypatch):
+    """Its disk was full, say; W&B assigns it to nobody again."""
+    path, run = cut_off(client, tmp_path / "runs", 1)
+    run.state = "failed"
+    runs.write_failure(path, runs.read_config(path), "the disk is full")
+    trained = []
+
+    def train(opened, *_, **__):
+        trained.extend(each.folder for each in opened)
+        return [RunError("odd")]
+
+    monkeypatch.setattr(packs, "train", train)
+    assert sync.sync([tmp_path / "runs"], "cpu").complete == 1 and not trained
+    outcome = sync.sync([tmp_path / "runs"], "cpu", failed=True)
+    assert trained == [path] and outcome.left == {str(path): "odd"}
