@@ -4,6 +4,7 @@ Accuracies are percent, differences points of percent. Values of one configurati
 runs of one seed see the same images in the same order, so differences are paired by seed.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -173,9 +174,17 @@ def seeds_for(half_width: float, deviation: float) -> float:
     deviation; NaN above 1,000 and where it is not known, or 0."""
     if deviation < ROUNDING:
         return np.nan
-    n = np.arange(2, MOST_SEEDS + 1)
-    enough = n[t_quantile(n - 1) * deviation / np.sqrt(n) <= half_width]
+    n, quantiles = _quantiles_by_seeds()
+    enough = n[quantiles * deviation / np.sqrt(n) <= half_width]
     return float(enough[0]) if len(enough) else np.nan
+
+
+@functools.cache
+def _quantiles_by_seeds() -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of seeds from 2 on, and t_quantile of each, which takes longer than all else of a
+    row of pairs.csv."""
+    n = np.arange(2, MOST_SEEDS + 1)
+    return n, t_quantile(n - 1)
 
 
 def images_error(one: Sequence[ArrayLike], two: Sequence[ArrayLike], images: int) -> float:

@@ -346,8 +346,8 @@ class Study:
 
 def _without_copies(family: Sequence[Variant]) -> list[Variant]:
     """A family without copies: of each the one of the most seeds stays."""
-    kept: list[Variant] = []
+    kept: dict[Config, list[Variant]] = defaultdict(list)
     for variant in sorted(family, key=lambda each: -len(each.runs)):
-        if not any(variant.is_copy_of(other) for other in kept):
-            kept.append(variant)
-    return [variant for variant in family if variant in kept]
+        if not any(variant.is_copy_of(other) for other in kept[variant.config]):
+            kept[variant.config].append(variant)
+    return [variant for variant in family if variant in kept[variant.config]]
