@@ -1,10 +1,10 @@
-"""A command of `study` in a fork of the server that forks the workers, which has imported torch and
-wandb: for tests of what a command does, not of how it starts.
+"""A command of `study` or `wandb` in a fork of the server that forks the workers, which has
+imported torch and wandb: for tests of what it does, not of how it starts.
 """
 
 import atexit
-import importlib
 import os
+import pkgutil
 import signal
 import sys
 import tempfile
@@ -16,18 +16,25 @@ from study import forks
 from study.sweep.worker import PRELOAD
 
 Patches = Mapping[str, Any]  # as {"study.tracking.agent_api.HEARTBEAT": 0.5}
+# What a fork may call.
+STUDY, WANDB, SCRIPT = "study.__main__:main", "wandb.cli.cli:cli", "tests.forked:run_script"
 
 
 class Forked:
     """The command, with as much of subprocess.Popen as the tests need."""
 
     def __init__(
-        self, *words: Any, cwd: Path, env: Mapping[str, str], patches: Patches | None = None
+        self,
+        *words: Any,
+        cwd: Path,
+        env: Mapping[str, str],
+        patches: Patches | None = None,
+        main: str = STUDY,
     ) -> None:
         handle, name = tempfile.mkstemp()
         os.close(handle)
         self.output = Path(name)
-        arguments = ([*map(str, words)], str(cwd), dict(env), dict(patches or {}), name)
+        arguments = ([*map(str, words)], str(cwd), dict(env), dict(patches or {}), main, name)
         self.process = forks.context(PRELOAD).Process(target=_run, args=arguments)
         self.process.start()
         atexit.register(self.process.kill)  # or Python would wait for what a failed test left
@@ -57,7 +64,9 @@ class Forked:
         return printed, None
 
 
-def _run(words: list[str], cwd: str, env: dict[str, str], patches: Patches, output: str) -> None:
+def _run(
+    words: list[str], cwd: str, env: dict[str, str], patches: Patches, main: str, output: str
+) -> None:
     """Run in the fork."""
     os.chdir(cwd)
     os.environ.clear()
@@ -69,9 +78,14 @@ def _run(words: list[str], cwd: str, env: dict[str, str], patches: Patches, outp
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for path, value in patches.items():
-        module, _, name = path.rpartition(".")
-        setattr(importlib.import_module(module), name, value)
-    from study.__main__ import main
-
+        owner, _, name = path.rpartition(".")
+        setattr(pkgutil.resolve_name(owner), name, value)
     with tempfile.TemporaryDirectory() as tempfile.tempdir:  # as a worker does
-        sys.exit(main(words))
+        sys.exit(pkgutil.resolve_name(main)(words))
+
+
+def run_script(words: list[str]) -> None:
+    """Run a script as `python -c` does."""
+    code, *arguments = words
+    sys.argv = ["-c", *arguments]
+    exec(code, {"__name__": "__main__"})

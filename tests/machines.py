@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from study.config import Config
+from tests import forked
 from tests.forked import Forked, Patches
 from tests.wandb_server import Server
 
@@ -70,8 +71,19 @@ class Machine:
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 
-    def agent(self, sweep, *words) -> subprocess.Popen:
-        return self.start(WANDB, "agent", "--forward-signals", *words, sweep.path)
+    def wandb(self, *words) -> tuple[int, str]:
+        """Run the command line of wandb, in a fork that has all imported."""
+        process = Forked(*words, cwd=self.home, env=self.environment, main=forked.WANDB)
+        output = finish(process)
+        return process.returncode, output
+
+    def agent(self, sweep, *words) -> Forked:
+        """Start `wandb agent`; it looks after its run twice a second, else every five seconds."""
+        return Forked(
+            "agent", "--forward-signals", *words, sweep.path, main=forked.WANDB,
+            cwd=self.home, env=self.environment,
+            patches={"wandb.wandb_agent.Agent.POLL_INTERVAL": 0.5},
+        )  # fmt: skip
 
     def wait_for_an_epoch(self) -> None:
         """Wait until a run here has ended an epoch, which the server learns a second later."""

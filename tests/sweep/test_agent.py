@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -57,7 +58,7 @@ def test_a_grid_by_two_agents_pulled_and_reported_is_the_one_swept_offline(serve
         assert old in text
         text = text.replace(old, new)
     (machine.home / "quickstart.yaml").write_text(text)
-    code, output = machine.run(WANDB, "sweep", "quickstart.yaml")
+    code, output = machine.wandb("sweep", "quickstart.yaml")
     assert code == 0, output
     [sweep] = server.sweeps.values()
     agents = [machine.agent(sweep) for _ in range(2)]
@@ -102,10 +103,10 @@ def test_a_search_by_an_agent_and_offline_are_reported_alike(server, machine, qu
         assert old in text
         text = text.replace(old, new)
     (machine.home / "l1_fine.yaml").write_text(text)
-    code, output = machine.run(WANDB, "sweep", "l1_fine.yaml")
+    code, output = machine.wandb("sweep", "l1_fine.yaml")
     assert code == 0, output
     [sweep] = server.sweeps.values()
-    output = finish(machine.agent(sweep))
+    output = finish(machine.fork("agent", sweep.path, "--pack", "1"))
     assert sweep.state == "FINISHED" and len(sweep.runs) == 2, output
     local.run(spec.read(machine.home / "l1_fine.yaml"), machine.home / "offline")
     code, output = machine.study("pull", sweep.path, "--out", "pulled")
@@ -162,59 +163,49 @@ def test_a_preempted_run_goes_on_elsewhere_as_if_nothing_had_happened(
     assert run.summary["state"] == "finished"
 
 
-@pytest.mark.parametrize("moment", ["opening", "training"])
-def test_a_signal_to_every_process_hands_the_run_back(moment, server, machine):
-    """As Slurm sends it, which kills wandb's service too; also before the first epoch."""
-    sweep = server.add_sweep(sweep_text(**TINY, epochs=8, seed=1))
+def test_a_signal_to_every_process_hands_the_run_back(server, machine):
+    """As Slurm sends it, which kills wandb's service too: before the first epoch; then later, where
+    nobody reads what is printed, as in `wandb agent SWEEP | tee log`, whose `tee` it has ended."""
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=12, seed=1))
     agent = machine.agent(sweep)
-    reached = {
-        "opening": lambda: bool(sweep.runs),
-        "training": lambda: any(run.rows for run in sweep.runs.values()),
-    }
-    server.wait_for(reached[moment], 120)
+    server.wait_for(lambda: sweep.runs, 120)
     terminate_all(agent.pid)
     output = finish(agent)
     [run] = sweep.runs.values()
-    server.wait_for(lambda: run.state != "running", 60)  # the agent may have gone before its child
-    assert (run.state, run.exit_code) == ("preempted", 143), output
-    assert bool(run.rows) == ("checkpoint.pt" in run.files)
-    output = finish(machine.agent(sweep))
-    assert run.state == "finished" and epochs(run) == list(range(1, 9)), output
+    await_handed_back(server, run)
+    reached = len(run.rows)  # most often none
+    assert bool(reached) == ("checkpoint.pt" in run.files), output
 
-
-def test_a_run_is_handed_back_where_nobody_reads_what_is_printed(server, machine):
-    """As in `wandb agent SWEEP | tee log`, where the signal to every process has ended `tee`."""
-    sweep = server.add_sweep(sweep_text(**TINY, epochs=400, seed=1))
     words = (WANDB, "agent", "--forward-signals", sweep.path)
     agent = machine.start(*words, WANDB_SILENT="false")  # as it opens the run again, it prints
-    server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
+    server.wait_for(lambda: len(run.rows) > reached, 120)
     agent.stdout.close()
     terminate_all(agent.pid)
     agent.wait(120)
-    [run] = sweep.runs.values()
+    await_handed_back(server, run)
+    assert "checkpoint.pt" in run.files and run.starts > 1
+
+    output = finish(machine.agent(sweep))
+    assert run.state == "finished" and epochs(run) == list(range(1, 13)), output
+
+
+def await_handed_back(server, run) -> None:
+    """Wait for the end of a run whose agent may have gone before it; the next agent has it then."""
     server.wait_for(lambda: run.state != "running", 120)
-    assert (run.state, run.exit_code) == ("preempted", 143) and "checkpoint.pt" in run.files
+    assert (run.state, run.exit_code) == ("preempted", 143)
 
 
-def test_runs_stopped_by_the_server_are_stopped_and_not_assigned_again(server, machine):
-    sweep = server.add_sweep(sweep_text(**TINY, epochs=500, seed=[1, 2]))
+def test_a_run_stopped_by_the_server_is_stopped_and_not_assigned_again(server, machine):
+    sweep = server.add_sweep(sweep_text(**TINY, epochs=500, seed=1))
     agent = machine.agent(sweep)
-    stopped = set()
-    for _ in range(2):
-        run = server.wait_for(
-            lambda: next((r for r in sweep.runs.values() if r.rows and r.id not in stopped), None),
-            120,
-        )
-        stopped.add(run.id)
-        server.stop_run(run.id)
+    run = server.wait_for(lambda: next((r for r in sweep.runs.values() if r.rows), None), 120)
+    server.stop_run(run.id)
     output = finish(agent)
-    assert agent.returncode == 0, output
-    for run in sweep.runs.values():
-        assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), output
-        assert run.summary["state"] == "stopped"
-        assert epochs(run) == list(range(1, len(run.rows) + 1))
-        assert len(run.rows) < 500
-    assert len(sweep.runs) == 2
+    assert agent.returncode == 0 and len(sweep.runs) == 1, output
+    assert (run.state, run.exit_code, run.starts) == ("finished", 0, 1), output
+    assert run.summary["state"] == "stopped"
+    assert epochs(run) == list(range(1, len(run.rows) + 1))
+    assert len(run.rows) < 500
 
 
 def test_a_run_refused_or_failed_says_why_and_the_next_run_starts(server, machine, quick):
@@ -234,12 +225,12 @@ def test_a_run_refused_or_failed_says_why_and_the_next_run_starts(server, machin
     assert "train/loss became" in (machine.home / "out/report.md").read_text()
 
 
-def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
+def test_a_server_away_for_some_seconds_loses_nothing(server, machine):
     """It is away when the run ends, and its tables and files are to be uploaded."""
     sweep = server.add_sweep(sweep_text(**TINY, epochs=6, seed=1))
-    agent = machine.agent(sweep)
+    agent = machine.fork("agent", sweep.path)
     server.wait_for(lambda: any(run.rows for run in sweep.runs.values()), 120)
-    server.cut(25)
+    server.cut(10)
     output = finish(agent)
     [run] = sweep.runs.values()
     assert (run.state, run.summary["state"]) == ("finished", "finished"), output
@@ -248,14 +239,26 @@ def test_a_server_away_for_twenty_seconds_loses_nothing(server, machine):
     assert server.refused > 0 and "study sync" not in output
 
 
+IMPATIENT_AGENT = """
+from study.sweep import agent
+from study.tracking import client
+
+client.PATIENCE = 1
+raise SystemExit(agent.main())
+"""
+
+
 def test_no_server_is_one_line_soon(tmp_path):
     with Server() as gone:
         machine = Machine(gone, tmp_path)
     (tmp_path / "mine.yaml").write_text(sweep_text(epochs=1))
     training = [["agent", "team/project/sweep"], ["sweep", "mine.yaml", "--online"]]
     others = [["pull", "team/project/sweep"], ["check", "--online"]]
-    agent = machine.start(sys.executable, "-m", "study.sweep.agent", WANDB_SWEEP_ID="sweep")
-    started = [(machine.fork(*words), words in training) for words in training + others]
+    agent = machine.start(sys.executable, "-c", IMPATIENT_AGENT, WANDB_SWEEP_ID="sweep")
+    impatient = {"study.tracking.client.PATIENCE": 1}
+    started = [
+        (machine.fork(*words, patches=impatient), words in training) for words in training + others
+    ]
     for process, trains in [(agent, True), *started]:
         output = finish(process)
         assert process.returncode == 1, output
@@ -293,36 +296,33 @@ def whole_table(server) -> bool:
     return table.committed and pictures == tables.PICTURES
 
 
-def sweep_offline(machine) -> None:
-    """Train mine.yaml, of one run, into the machine's runs/mine, as `study sweep` does."""
+def test_an_offline_sweep_goes_online_where_it_was_trained_and_from_a_copied_folder(
+    server, machine, tmp_path
+):
     (machine.home / "mine.yaml").write_text(sweep_text(epochs=2, seed=1))
     outcome = local.run(spec.read(machine.home / "mine.yaml"), machine.home / "runs/mine")
-    assert outcome.trained == 1 and not outcome.warnings
+    assert outcome.trained == 1 and not outcome.warnings and not server.runs
+    with Server() as another:
+        elsewhere = Machine(another, tmp_path / "two")
+        shutil.copy(machine.home / "mine.yaml", elsewhere.home)
+        shutil.copytree(machine.home / "runs", elsewhere.home / "copied")
+        code, output = machine.wandb("sync", *machine.home.glob("runs/*/*/wandb/offline-run-*"))
+        assert code == 0 and server.runs, output
+        [run] = server.runs.values()
+        assert run.state == "finished" and epochs(run) == [1, 2], output
+        assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
+        assert whole_table(server)
+        code, output = machine.study("sweep", "mine.yaml", "--online")  # adds nothing
+        assert code == 0 and epochs(run) == [1, 2], output
 
-
-def test_an_offline_sweep_is_synced_where_it_was_trained(server, machine):
-    sweep_offline(machine)
-    assert not server.runs
-    code, output = machine.run(WANDB, "sync", *machine.home.glob("runs/*/*/wandb/offline-run-*"))
-    assert code == 0 and server.runs, output
-    [run] = server.runs.values()
-    assert run.state == "finished" and epochs(run) == [1, 2], output
-    assert {"history.jsonl", "misclassified.npz"} <= set(run.files)
-    assert whole_table(server)
-    code, output = machine.study("sweep", "mine.yaml", "--online")  # adds nothing
-    assert code == 0 and epochs(run) == [1, 2], output
-
-
-def test_an_offline_sweep_goes_online_from_a_copied_folder(server, machine):
-    sweep_offline(machine)
-    assert not server.runs
-    (machine.home / "runs").rename(machine.home / "copied")
-    for logged in ("; 1 logged to W&B only", "remaining\n"):  # twice: nothing comes double
-        code, output = machine.study("sweep", "mine.yaml", "--out", "copied", "--online")
-        assert code == 0 and "0 runs trained, 1 already done" in output and logged in output, output
-    [run] = server.runs.values()
-    assert run.state == "finished" and epochs(run) == [1, 2]
-    assert whole_table(server)
+        shutil.rmtree(machine.home / "runs")
+        for logged in ("; 1 logged to W&B only", "remaining\n"):  # twice: nothing comes double
+            code, output = elsewhere.study("sweep", "mine.yaml", "--out", "copied", "--online")
+            assert code == 0 and "0 runs trained, 1 already done" in output, output
+            assert logged in output, output
+        [run] = another.runs.values()
+        assert run.state == "finished" and epochs(run) == [1, 2]
+        assert whole_table(another)
 
 
 def test_runs_made_without_our_files_still_give_history_and_config(server, machine, quick):
