@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+from tests.forked import Forked
 from tests.wandb_server import Server, search
 
 # Logs a row for every line it is sent, so that a test decides when.
@@ -86,18 +88,18 @@ def server() -> Iterator[Server]:
         assert server.unknown == []
 
 
-def client(server: Server, home: Path, *command: str) -> str:
-    """Run a client to its end and return what it printed."""
-    environment = server.environment(home)
-    done = subprocess.run(
-        command, env=environment, cwd=home, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def client(server: Server, home: Path, *words: str, main: str = forked.WANDB) -> str:
+    """Run a client, by default a command of `wandb`, to its end and return what it printed."""
+    process = Forked(*words, cwd=home, env=server.environment(home), main=main)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    return printed
 
 
 def python(server: Server, home: Path, code: str, *arguments: str) -> str:
-    return client(server, home, sys.executable, "-c", code, *arguments)
+    """Run a script of a client; the last line that it printed, if any."""
+    printed = client(server, home, code, *arguments, main=forked.SCRIPT)
+    return printed.strip().rpartition("\n")[2]
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
@@ -107,7 +109,7 @@ def test_a_run_is_read_back_whole(server: Server, tmp_path: Path, mode: str) -> 
     if mode == "offline":
         assert not server.requests
         [folder] = tmp_path.glob("wandb/offline-run-*")
-        client(server, tmp_path, "wandb", "sync", str(folder))
+        client(server, tmp_path, "sync", str(folder))
     assert json.loads(python(server, tmp_path, READ_TABLE)) == {
         "config": {"lr": 0.5},
         "best": 1 / 3,
@@ -120,7 +122,7 @@ def test_a_run_is_read_back_whole(server: Server, tmp_path: Path, mode: str) -> 
     }
 
 
-@pytest.mark.parametrize("outage", ["fails with 503", "fails with 500", "cuts"])
+@pytest.mark.parametrize("outage", ["fails", "cuts"])
 def test_an_outage_loses_nothing(server: Server, tmp_path: Path, outage: str) -> None:
     """Rows that were logged before, during and after an outage arrive, each once."""
     command = [sys.executable, "-c", ROWS]
@@ -132,7 +134,7 @@ def test_an_outage_loses_nothing(server: Server, tmp_path: Path, outage: str) ->
         if outage == "cuts":
             server.cut()
         else:
-            server.fail(int(outage.split()[-1]))
+            server.fail()
         send(process, range(3, 6))
         server.wait_for(lambda: server.refused)
         server.recover()
