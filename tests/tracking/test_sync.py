@@ -16,9 +16,9 @@ from tests.machines import TINY, epochs, finish, sweep_text
 from tests.tracking.test_pull import turned_to
 
 LONG = TINY | {"epochs": 6, "dropout": 0.1}
-# The client gives up an upload after so many tries.
+# The client gives up an upload after one more try.
 IMPATIENT = {
-    f"WANDB_X_{name}_RETRY_MAX": "2" for name in ("FILE_STREAM", "FILE_TRANSFER", "GRAPHQL")
+    f"WANDB_X_{name}_RETRY_MAX": "1" for name in ("FILE_STREAM", "FILE_TRANSFER", "GRAPHQL")
 }
 ONCE = {"study.tracking.stored.ATTEMPTS": 1}  # and we ask no server again that is away
 
