@@ -112,11 +112,9 @@ def analyse(study: Study) -> Effects | None:
     seeds = sorted(set.intersection(*(set(values) for values in scores)))
     if len(seeds) < 2:
         return None
-    common = [{seed: by_seed[seed] for seed in seeds} for by_seed in scores]
-    values = np.array([list(by_seed.values()) for by_seed in common])
-    shape = [len(factor.levels) for factor in factors]
-    values = values.reshape(*shape, len(seeds))
-    pooled = len(contrasts.of_like_spread(common)) == len(common) and _levels_alike(values)
+    values = np.array([[by_seed[seed] for seed in seeds] for by_seed in scores])
+    values = values.reshape(*(len(factor.levels) for factor in factors), len(seeds))
+    pooled = are_alike(values)
     effects = analyse_array(values, pooled)
     left_out = sum(map(len, scores)) - values.size
     return Effects(factors, effects, float(values.mean()), len(seeds), left_out, pooled)
@@ -167,6 +165,13 @@ def analyse_array(values: np.ndarray, pooled: bool = True) -> list[Effect]:
         effects.append(Effect(factors, values.mean(axis=(*others, -1)), half, p))
     corrected = stats.holm([effect.p for effect in effects])
     return [dataclasses.replace(effect, p=float(p)) for effect, p in zip(effects, corrected)]
+
+
+def are_alike(values: np.ndarray) -> bool:
+    """Whether all variants, and all levels of each factor, spread alike over seeds, so that one
+    error may serve for all: values [levels of the first factor, ..., seeds]."""
+    rows = [dict(enumerate(row)) for row in values.reshape(-1, values.shape[-1])]
+    return len(contrasts.of_like_spread(rows)) == len(rows) and _levels_alike(values)
 
 
 def _levels_alike(values: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ from study.report import contrasts, stats
 
 SEEDS = (3, 5, 10)
 FAILED = -1000.0  # of a run that learns nothing, beside a standard deviation of 1
-STUDIES = {3: 2000, 7: 600}  # simulated, by the number of variants
+STUDIES = {3: 2000, 7: 600, 20: 500}  # simulated, by the number of variants
 INTERVALS = 4000  # simulated for the coverage of an interval
 
 Study = np.ndarray  # [variants, seeds]; NaN where a run is missing
@@ -60,6 +60,8 @@ SIZE = (
     Setting("7 variants, one of 10 times the spread", 7, spread=10),
     Setting("7 variants, two of 4 times the spread", 7, spread=4, wide=2),
     Setting("7 variants, one run in ten fails", 7, failing=0.1),
+    Setting("20 variants, equal spread", 20),
+    Setting("20 variants, five of 3 times the spread", 20, spread=3, wide=5),
 )
 POWER = tuple(
     Setting(*setting)
