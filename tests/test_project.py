@@ -59,6 +59,7 @@ TESTED_ELSEWHERE = {
     "study.sweep.trials": "sweep/test_search.py",
     "study.sweep.worker": "sweep/test_local.py",
     "study.sweep.yaml_file": "sweep/test_spec.py",
+    "study.tracking.heartbeats": "tracking/test_sync.py",
     "study.train.blocks": "train/test_networks.py",
     "study.train.callback": "train/test_loop.py",
     "study.train.image_grid": "test_runs.py",

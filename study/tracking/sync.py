@@ -6,41 +6,27 @@ finish the W&B run that they have, whichever command began it.
 
 import contextlib
 import dataclasses
-import logging
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from study import files, locks, runs, sweep_folder
 from study.errors import DamagedError, RunError, UsageError, describe
 from study.runs import Run
-from study.tracking import client, logger, marks, packs, service, stored
+from study.tracking import client, heartbeats, logger, marks, packs, service, stored
 from study.tracking.assigned import PREEMPTED, AssignedRun
+from study.tracking.heartbeats import Signs
 from study.tracking.signals import Preempted, Signals
 from study.train import devices, packing
-from study.values import count
 
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
-# Seconds that a process may take to open a run before it locks the run's folder; W&B hears from one
-# that lives more often.
-OPENING = 120
-ALIVE_NOW = "W&B has heard from it a moment ago, so that a process may train it"
-ELSEWHERE = "W&B has heard from it again meanwhile: another machine trains it"
 BUSY = "another process is training this run; wait for it"
-UNKNOWN = "W&B says that it runs, and its disk has no locks to tell: sync again once it has crashed"
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
-
-# Of a run that W&B takes for running: when it was opened here, and the last heartbeat there.
-Signs = tuple[float, str | None]
 DAMAGED = {"damaged": True}  # the summary of a run that is to be trained again
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -89,31 +75,13 @@ def sync(
         try:
             complete(found)
             if awaited:
-                _await_signs(awaited, signals)
+                heartbeats.wait(awaited, signals)
                 for path in awaited:
                     del outcome.skipped[str(path)]
                 complete(_read([*awaited], outcome, failed))
         except Preempted:
             outcome.signal = signals.received
     return outcome
-
-
-def _await_signs(awaited: Mapping[Path, Signs], signals: Signals) -> None:
-    """Wait until processes that live must have locked the folders of these runs, or W&B heard from
-    them again.
-
-    Raises:
-        Preempted: this process is to end.
-    """
-    last = max(map(_time_of, awaited.values()))
-    end = min(last, time.time()) + OPENING  # the clock of a shared disk, or W&B's, may be ahead
-    log.warning(
-        f"{count(len(awaited), 'run')} may be at work, as of a moment ago: waiting"
-        f" {max(end - time.time(), 0):.0f} s for another sign of it"
-    )
-    while time.time() < end:
-        signals.check()
-        time.sleep(0.2)
 
 
 def _read(paths: Sequence[Path], outcome: Outcome, failed: bool) -> list[Run]:
@@ -156,7 +124,7 @@ def _find_incomplete(
     found: Iterable[Run], outcome: Outcome, awaited: dict[Path, Signs]
 ) -> list[Run]:
     """Return the runs that the server does not have whole, and can be given from here. awaited:
-    see _why_alive."""
+    see heartbeats.why_alive."""
     projects: defaultdict[str, list[Run]] = defaultdict(list)
     for run in found:
         projects[marks.address(run).rpartition("/")[0]].append(run)
@@ -219,34 +187,7 @@ def _why_skipped(run: Run, on_server: Any, awaited: dict[Path, Signs]) -> str:
         return "it was handed back: the sweep's next agent goes on with it"
     if why := _why_busy(run):
         return why
-    return _why_alive(run, on_server, awaited) if on_server.state == "running" else ""
-
-
-def _why_alive(run: Run, on_server: Any, awaited: dict[Path, Signs]) -> str:
-    """Return why a process may train a run that W&B takes for running, or "". A lock says it of
-    this machine's processes alone, and a run that was handed back goes on anywhere.
-
-    awaited: what was so of each run before this command has waited for a sign of life.
-    """
-    if locks.is_in_use(run.path) is None:
-        return UNKNOWN
-    signs = marks.time_opened(run.path), on_server.heartbeatAt
-    if run.path in awaited:
-        return "" if signs == awaited[run.path] else ELSEWHERE
-    if time.time() - _time_of(signs) >= OPENING:
-        return ""
-    awaited[run.path] = signs
-    return ALIVE_NOW
-
-
-def _time_of(signs: Signs) -> float:
-    """Return the time of the later of the signs, in seconds since 1970."""
-    opened, heartbeat = signs
-    try:
-        heard = datetime.fromisoformat(heartbeat or "")
-    except ValueError:
-        return opened
-    return max(opened, (heard if heard.tzinfo else heard.replace(tzinfo=UTC)).timestamp())
+    return heartbeats.why_alive(run, on_server, awaited) if on_server.state == "running" else ""
 
 
 def _why_busy(run: Run) -> str:

@@ -11,7 +11,7 @@ import pytest
 from study import locks, runs
 from study.config import Config
 from study.errors import RunError, UsageError
-from study.tracking import logger, marks, packs, sync, tables
+from study.tracking import heartbeats, logger, marks, packs, sync, tables
 from tests.machines import TINY, epochs, finish, sweep_text
 from tests.tracking.test_pull import turned_to
 
@@ -160,14 +160,14 @@ def test_a_run_opened_a_moment_ago_is_waited_for_then_trained_or_left(
     killed, alive = (cut_off(client, tmp_path / "runs", seed) for seed in (1, 2))
     for _, run in (killed, alive):
         run.state = "running"  # the server has not missed them yet
-    wait = sync._await_signs
+    wait = heartbeats.wait
 
     def wait_and_lock(awaited, signals):
-        monkeypatch.setattr(sync, "OPENING", 1)
+        monkeypatch.setattr(heartbeats, "OPENING", 1)
         wait(awaited, signals)
         others.enter_context(locks.claim(alive[0]))
 
-    monkeypatch.setattr(sync, "_await_signs", wait_and_lock)
+    monkeypatch.setattr(heartbeats, "wait", wait_and_lock)
     with contextlib.ExitStack() as others:
         outcome = sync.sync([tmp_path / "runs"], "cpu")
     assert outcome.skipped == {str(alive[0]): "another process is training this run; wait for it"}
@@ -189,17 +189,17 @@ def test_a_run_that_another_machine_trains_is_left_to_it(client, tmp_path, monke
     alive, killed = (handed_back(client, tmp_path, seed, state="running") for seed in (1, 2))
     old = handed_back(client, tmp_path, 3, state="running", heartbeat="2026-01-01T00:00:00")
     monkeypatch.setattr(packs, "train", lambda opened, *_, **__: [RunError("odd")] * len(opened))
-    wait = sync._await_signs
+    wait = heartbeats.wait
 
     def wait_and_hear(awaited, signals):
         assert awaited.keys() == {alive[0], killed[0]} and old[1].state == "failed"
-        monkeypatch.setattr(sync, "OPENING", 0)
+        monkeypatch.setattr(heartbeats, "OPENING", 0)
         wait(awaited, signals)
         alive[1].heartbeat = "2100-01-01T00:00:00Z"
 
-    monkeypatch.setattr(sync, "_await_signs", wait_and_hear)
+    monkeypatch.setattr(heartbeats, "wait", wait_and_hear)
     outcome = sync.sync([tmp_path], "cpu")
-    assert outcome.skipped == {str(alive[0]): sync.ELSEWHERE}
+    assert outcome.skipped == {str(alive[0]): heartbeats.ELSEWHERE}
     assert outcome.left == {str(path): "odd" for path, _ in (killed, old)}
     assert (alive[1].state, killed[1].state) == ("running", "failed")
 
@@ -209,9 +209,11 @@ def test_a_clock_that_is_ahead_holds_up_no_run_for_ever(client, tmp_path, monkey
     path, run = handed_back(client, tmp_path, 1, state="running")
     os.utime(path / runs.WANDB / marks.OPENED, (4e9, 4e9))
     monkeypatch.setattr(packs, "train", lambda opened, *_, **__: [RunError("odd")] * len(opened))
-    wait = sync._await_signs
+    wait = heartbeats.wait
     monkeypatch.setattr(
-        sync, "_await_signs", lambda *given: monkeypatch.setattr(sync, "OPENING", 0) or wait(*given)
+        heartbeats,
+        "wait",
+        lambda *given: monkeypatch.setattr(heartbeats, "OPENING", 0) or wait(*given),
     )
     assert sync.sync([tmp_path], "cpu").left and run.state == "failed"
 
@@ -227,11 +229,11 @@ def test_where_a_disk_has_no_locks_w_and_b_knows_whether_a_run_lives(client, tmp
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     path, run = cut_off(client, tmp_path / "runs", 1)
-    monkeypatch.setattr(sync, "OPENING", 0)
+    monkeypatch.setattr(heartbeats, "OPENING", 0)
     monkeypatch.setattr("fcntl.flock", refuse)
     (path / locks.LOCK).touch()  # as who trains it has left it
     run.state = "running"
-    assert sync.sync([tmp_path / "runs"], "cpu").skipped == {str(path): sync.UNKNOWN}
+    assert sync.sync([tmp_path / "runs"], "cpu").skipped == {str(path): heartbeats.UNKNOWN}
     run.state = "crashed"
     assert sync.sync([tmp_path / "runs"], "cpu").continued == 1
 
