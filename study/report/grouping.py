@@ -127,6 +127,7 @@ def gather(
         variants=variants,
         runs={name: group for (_, name), group in groups.items()},
         duplicates=duplicates,
+        sweep_of={name: sweep for sweep, name in groups},
         plans=dict(plans),
         planned=by_label,
         unread=dict(unread or {}),

@@ -34,6 +34,10 @@ class Interval(NamedTuple):
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
+    def within(self, least: float, most: float) -> "Interval":
+        """The interval as far as values can be."""
+        return self._replace(low=max(self.low, least), high=min(self.high, most))
+
     @property
     def prediction(self) -> tuple[float, float]:
         """Student's t prediction interval (Hahn 1969, Journal of Quality Technology 1): one more

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -145,16 +146,17 @@ class Variant:
 class Study:
     """The runs of a sweep, or of several, grouped: a variant is a configuration over its seeds.
 
-    runs: label -> its runs in every state; duplicates: runs of a configuration that another run has
-    too, which is counted; plans: by sweep, of those that have one; planned: by such a sweep and by
-    label, the configurations that were planned or have a run; unread: run folder -> why it cannot
-    be read.
+    runs: label -> its runs in every state; sweep_of: label -> its sweep; duplicates: runs of a
+    configuration that another run has too, which is counted; plans: by sweep, of those that have
+    one; planned: by such a sweep and by label, the configurations that were planned or have a run;
+    unread: run folder -> why it cannot be read.
     """
 
     name: str
     variants: list[Variant]
     runs: dict[str, list[Run]]
     duplicates: list[Run]
+    sweep_of: dict[str, str] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     planned: dict[str, dict[str, list[Config]]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
@@ -214,6 +216,14 @@ class Study:
     @property
     def all(self) -> list[Run]:
         return [run for group in self.runs.values() for run in group]
+
+    def lost(self, label: str) -> int:
+        """How many runs of a label failed or were stopped."""
+        return sum(run.state in runs.ENDED_EARLY for run in self.runs[label])
+
+    def share_lost(self, label: str) -> Fraction:
+        """Which share of its runs these are."""
+        return Fraction(self.lost(label), len(self.runs[label]))
 
     @property
     def target(self) -> float | None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from study.report import contrasts, effects
+from study.report.text import penalty
 
 SEEDS = (3, 5)
 STUDIES = 400
@@ -76,7 +77,7 @@ def harmless(costs: Sequence[float], rng: np.random.Generator, seeds: int) -> tu
     count, held = 0, True
     for i, cost in enumerate(costs):
         contrast = compared[i, len(costs)]
-        if contrast.interval.mean < 0 and (contrast.significant or contrast.unclear):
+        if penalty.may_cost(contrast):
             break
         count, held = i + 1, contrast.interval.low <= -cost <= contrast.interval.high
     return count, bool(held)

@@ -21,6 +21,7 @@ from study.report.variants import Study
 
 
 def build(study: Study, graph: curves.Graph) -> Plot:
+    """The means with bands or seeds and labels; behind them, in grey, those without a look."""
     behind: list[Trace] = [_grey_curves(study, graph)] if graph.hidden else []
     lines: list[Trace] = []
     labels = []

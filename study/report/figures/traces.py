@@ -58,5 +58,6 @@ def plain(values: Any) -> list[float | None]:
 
 
 def transparent(colour: str, opacity: float) -> str:
+    """A colour, "#rrggbb", as CSS has it with an opacity."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -69,14 +68,7 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
 def ends(score: Interval, low: float) -> tuple[float, ...]:
     """What a triangle marks where an axis from `low` on leaves it out: the mean below it, else the
     ends of the interval, of what an accuracy can be."""
-    possible = _possible(score)
-    return (score.mean,) if score.mean < low else (possible.low, possible.high)
-
-
-def _possible(score: Interval) -> Interval:
-    """An interval as far as an accuracy can be."""
-    low, high = np.clip(score[1:3], 0, ACCURACY)
-    return score._replace(low=low, high=high)
+    return (score.mean,) if score.mean < low else score.within(0, ACCURACY)[1:3]
 
 
 def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> list[SideLabel]:
@@ -84,7 +76,7 @@ def _draw_variants(axes: Axes, study: Study, variants: Sequence[Variant]) -> lis
     labels = []
     for variant in sorted(variants, key=study.shown.__contains__):  # the grey ones behind
         score, x, look = variant.last(TEST), variant.parameters["total"], styles.of(study, variant)
-        drawing.draw_points(axes, [x], [_possible(score)], look)
+        drawing.draw_points(axes, [x], [score.within(0, ACCURACY)], look)
         drawing.draw_beyond(axes, x, ends(score, axes.get_ylim()[0]), look.colour)
         if variant in study.shown:
             text = f"{drawing.wrap(variant.label)}\n{in_words(score)}, {x:,} parameters"

@@ -12,7 +12,6 @@ from study.report.text import pairs
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
 from study.report.words import format_p, in_words, listed
-from study.runs import ENDED_EARLY
 from study.values import count
 
 WON, TIE, OPEN = "won", "tie", "open"  # outcomes; open: too few seeds to compare
@@ -139,15 +138,13 @@ def _card(study: Study, family: Sequence[Variant], with_best: Sequence[Pair]) ->
 def _lost(study: Study, family: Sequence[Variant], best: Variant) -> str:
     """How many runs of the first failed or were stopped, where it lost more of its than another of
     its kind: its mean is of those that went well. Empty where it did not."""
-    shares = {}
-    for variant in family:
-        runs = study.runs[variant.label]
-        early = sum(run.state in ENDED_EARLY for run in runs)
-        shares[variant] = early / len(runs), f"{early} of {len(runs)} runs of {variant.label}"
-    share, words = shares[best]
-    if share <= min(each for each, _ in shares.values()):
+    if study.share_lost(best.label) <= min(study.share_lost(each.label) for each in family):
         return ""
-    return f" {words} failed or were stopped, and are in no mean: the others may flatter it."
+    lost, runs = study.lost(best.label), len(study.runs[best.label])
+    return (
+        f" {lost} of {runs} runs of {best.label} failed or were stopped, and are in no mean: the"
+        " others may flatter it."
+    )
 
 
 def _line(study: Study, variant: Variant, shown: Sequence[Variant]) -> Line:

@@ -19,7 +19,7 @@ from study.report.text import effects, pairs, penalty
 from study.report.text.pairs import Pair
 from study.report.variants import TEST, Study, Variant
 from study.report.words import ends_in_words, format_p, in_words, listed
-from study.runs import ENDED_EARLY, FINISHED
+from study.runs import FINISHED
 from study.values import count
 
 NORMAL = 1.96  # standard errors either way that hold 95 % of a normal distribution
@@ -315,7 +315,7 @@ def _left_out(study: Study) -> list[Finding]:
         flattered = [
             f"{variant.label} {n} of {len(study.runs[variant.label])}"
             for variant in study.variants
-            if (n := sum(run.state in ENDED_EARLY for run in study.runs[variant.label]))
+            if (n := study.lost(variant.label))
         ]
         if flattered:
             text += (

@@ -72,8 +72,7 @@ def within_bounds(contrast: Contrast, metric: Metric = TEST_ACCURACY) -> Contras
     """A contrast of accuracies, which differ by at most 100 points; of another metric as it is."""
     if not metric.is_accuracy:
         return contrast
-    _, low, high, _ = interval = contrast.interval
-    return contrast._replace(interval=interval._replace(low=max(low, -100), high=min(high, 100)))
+    return contrast._replace(interval=contrast.interval.within(-100, 100))
 
 
 def _images_error(one: Variant, two: Variant) -> float:

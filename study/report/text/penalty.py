@@ -10,7 +10,6 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from study.config import Config
 from study.labels import labels
@@ -20,7 +19,6 @@ from study.report.contrasts import Contrast
 from study.report.text import pairs
 from study.report.variants import Study, Variant
 from study.report.words import format_p
-from study.runs import ENDED_EARLY, Run
 from study.values import number
 
 SEVERAL = 2  # lambdas above 0 from which there is a largest
@@ -50,17 +48,9 @@ class Limit:
 class _Tried:
     """A configuration that has runs in any state; variant: None where none of them finished."""
 
+    label: str
     config: Config
-    runs: list[Run]
     variant: Variant | None
-
-    @property
-    def lost(self) -> int:
-        return sum(run.state in ENDED_EARLY for run in self.runs)
-
-    @property
-    def share_lost(self) -> Fraction:
-        return Fraction(self.lost, len(self.runs))
 
 
 def limits(study: Study) -> list[Limit]:
@@ -69,15 +59,14 @@ def limits(study: Study) -> list[Limit]:
     groups: dict[tuple[str, Config], list[_Tried]] = defaultdict(list)
     variants = {variant.label: variant for variant in study.variants}
     for label, runs in study.runs.items():
-        tried = _Tried(runs[0].config.without_seed(), runs, variants.get(label))
-        if sweep := _sweep_of(study, label):
-            groups[sweep, _without(tried.config)].append(tried)
+        tried = _Tried(label, runs[0].config.without_seed(), variants.get(label))
+        groups[study.sweep_of[label], _without(tried.config)].append(tried)
     found = []
     for (sweep, base), group in groups.items():
         none = [tried for tried in group if not tried.config.l1 and tried.variant]
         by_reduction: dict[str, list[_Tried]] = defaultdict(list)
         for tried in sorted(group, key=lambda each: each.config.l1):
-            if tried.config.l1 and (tried.variant or tried.lost):
+            if tried.config.l1 and (tried.variant or study.lost(tried.label)):
                 by_reduction[tried.config.l1_reduction].append(tried)
         for reduction, penalized in by_reduction.items():
             if none and (limit := _limit(study, penalized, none[0])):
@@ -85,19 +74,15 @@ def limits(study: Study) -> list[Limit]:
     return found
 
 
-def _sweep_of(study: Study, label: str) -> str:
-    """The sweep of a label, which begins with its name where there are several; empty of one of
-    which no run has finished."""
-    for sweep in study.sweeps:
-        start = f"{sweep}: "
-        named = any(variant.label.startswith(start) for variant in study.variants)
-        if label.startswith(start) or (len(study.sweeps) == 1 and not named):
-            return sweep
-    return ""
-
-
 def _without(config: Config) -> Config:
     return dataclasses.replace(config, l1=0.0, l1_reduction="sum")
+
+
+def may_cost(contrast: Contrast, maximize: bool = True) -> bool:
+    """Whether a lambda, less none, costs something significantly, or may: its seeds spread so much
+    that no cost could be seen."""
+    worse = (contrast.interval.mean < 0) == maximize
+    return worse and (contrast.significant or contrast.unclear)
 
 
 def _limit(
@@ -114,11 +99,12 @@ def _limit(
         if tried.variant:
             contrast = compared[known.index(tried.variant), len(known) - 1]
             change = tried.config.l1, pairs.within_bounds(contrast, study.metric)
-            lower = (contrast.interval.mean < 0) == study.metric.maximize
-            if lower and (contrast.significant or contrast.unclear):
+            if may_cost(contrast, study.metric.maximize):
                 return harmless, change, None
-        if tried.variant is None or tried.share_lost > none.share_lost:
-            return harmless, None, (tried.config.l1, tried.lost, len(tried.runs))
+        label = tried.label
+        if tried.variant is None or study.share_lost(label) > study.share_lost(none.label):
+            lost = tried.config.l1, study.lost(label), len(study.runs[label])
+            return harmless, None, lost
         if not contrast.interval.low < contrast.interval.high:
             return None
         harmless = change
