@@ -74,23 +74,46 @@ def test_the_counts_and_the_readme_have_the_same_figures():
 
 
 DOCS = ROOT / "docs"
-FINDINGS = (DOCS / "findings.md").read_text()
-CLAIMS = [
-    " ".join(claim.split())
-    for claim in re.findall(  # a row of the first table, or a bullet with the table in it
-        r"^\| .*\.csv.*|^- \*\*(?:.*\n)(?:  .*\n|\n(?=  \|))*", FINDINGS, flags=re.MULTILINE
-    )
-]
+ROWS = re.findall(r"^\| .*\.csv.*", (DOCS / "findings.md").read_text(), flags=re.MULTILINE)
+CAPTIONS = re.findall(r"^\*[^*]+\*$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+_, *SECTIONS = re.split(r"^## ", (RESULTS / "README.md").read_text(), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.strip("*")[:30])
-def test_a_finding_has_the_figures_of_the_files_it_links(claim):
-    links = [DOCS / link for link in re.findall(r"\]\(([^)]*\.csv)\)", claim)]
-    known = of_seeds([path for path in links if path.name == "final.csv"])
-    known |= set().union(*map(figures_in, links))
-    said = re.findall(r"\d+\.\d\d ± \d\.\d\d|-?\d+\.\d\d to -?\d+\.\d\d", claim)
-    said = [each for each in said if f"{each} ±" not in claim]  # "98.96 ± 0.70 to 99.45 ± 0.12"
-    assert said and set(said) <= known
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.strip("*| ")[:30])
+def test_a_finding_has_the_figures_of_the_files_it_links(row):
+    links = [DOCS / link for link in re.findall(r"\]\(([^)]*\.csv)\)", row)]
+    assert said_in(row) and said_in(row) <= known_by(links)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.splitlines()[0])
+def test_a_result_has_the_figures_of_its_study_and_of_those_it_names(section):
+    folders = [section.splitlines()[0], *re.findall(r"\(#(\w+)\)", section)]
+    links = [RESULTS / link for link in re.findall(r"\]\(([^)]*\.csv)\)", section)]
+    assert said_in(section) <= known_by(links).union(*map(known_in, folders))
+
+
+@pytest.mark.parametrize("caption", CAPTIONS, ids=lambda caption: caption[:30])
+def test_a_caption_of_the_readme_has_the_figures_of_the_reports_it_links(caption):
+    folders = re.findall(r"\(sweeps/results/(\w+)/report\.md\)", caption)
+    assert said_in(caption) and said_in(caption) <= set().union(*map(known_in, folders))
+
+
+def known_in(folder: str) -> set[str]:
+    """What the reports in a folder of committed results say."""
+    reports = [path.read_text() for path in (RESULTS / folder).rglob("report.md")]
+    return known_by([*(RESULTS / folder).rglob("*.csv")]).union(*map(said_in, reports))
+
+
+def said_in(text: str) -> set[str]:
+    """The means with their intervals, and the intervals of differences, in a document's text."""
+    one_line = " ".join(text.split()).replace("+", "")
+    return set(re.findall(r"\d+\.\d\d ± \d\.\d\d|-?\d+\.\d\d to -?\d+\.\d\d", one_line))
+
+
+def known_by(paths: list[Path]) -> set[str]:
+    """What follows from the csv files of reports, as documents write it."""
+    finals = [path for path in paths if path.name == "final.csv"]
+    return of_seeds(finals).union(*map(figures_in, paths))
 
 
 def figures_in(path: Path) -> set[str]:
@@ -107,7 +130,7 @@ def figures_in(path: Path) -> set[str]:
     if path.name == "test_accuracy.csv":  # by epoch
         return {written(float(r["mean"]), float(r["high"]) - float(r["mean"])) for r in rows}
     if path.name == "pairs.csv":
-        kinds = [kind for kind in ("", "family_") if f"{kind}low" in rows[0]]
+        kinds = [kind for kind in ("", "family_") if rows and f"{kind}low" in rows[0]]
         ends = [(float(row[f"{k}low"]), float(row[f"{k}high"])) for row in rows for k in kinds]
         return {between(*pair) for low, high in ends for pair in ((low, high), (-high, -low))}
     return set()
@@ -118,12 +141,15 @@ def of_seeds(paths: list[Path]) -> set[str]:
     seeds: dict[tuple[Path, str], dict[int, float]] = defaultdict(dict)
     for path in paths:
         with open(path) as file:
-            for row in csv.DictReader(file):
-                seeds[path, row["label"]][int(row["seed"])] = float(row["test_accuracy"])
+            rows = csv.DictReader(file)
+            [metric] = {"val_accuracy", "test_accuracy"}.intersection(rows.fieldnames)
+            for row in rows:
+                seeds[path, row["label"]][int(row["seed"])] = float(row[metric])
     found = set()
     for scores in seeds.values():
         score = stats.mean_interval(list(scores.values()))
-        found |= {written(score.mean, score.half_width), between(*score.prediction)}
+        low, high = score.prediction
+        found |= {written(score.mean, score.half_width), between(max(low, 0), min(high, 100))}
     for one in seeds.values():
         for two in seeds.values():
             if one is not two:
