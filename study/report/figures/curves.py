@@ -13,9 +13,10 @@ from study.metrics import Metric
 from study.report import stats
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
-from study.report.figures.limits import contenders, leave_room, limits, perfect_value
+from study.report.figures.limits import contenders, curve_limits, perfect_value
 from study.report.figures.styles import Style
 from study.report.variants import Study, Variant
+from study.report.words import in_cell
 
 HEADER = ("label", "seeds", "epoch", "mean", "low", "high")
 CHOSEN = {"test": ", chosen on the test set", "val": ", chosen on the validation images"}
@@ -68,8 +69,7 @@ class Graph:
 
     def format_last(self, curve: Curve) -> str:
         """The mean at the last epoch and half its interval, where it has one."""
-        half, form = curve.half_widths[-1], self.metric.format
-        return form(curve.mean[-1]) + (f" ± {form(half)}" if np.isfinite(half) else "")
+        return in_cell(stats.mean_interval(curve.seeds[:, -1]), self.metric)
 
     def ends(self, curve: Curve) -> list[float]:
         """What is drawn at a curve's last epoch: its mean, and its interval or its seeds."""
@@ -116,13 +116,8 @@ def graph(study: Study, name: str, target: float | None = None) -> Graph | None:
         return None
     perfect = perfect_value(metric)
     best = [curves[i] for i in contenders([curve.mean[-1] for curve in curves], perfect)]
-    means, peaks = [curve.mean for curve in best], [curve.mean[curve.best] for curve in best]
-    ends = [end for curve in best for end in (curve.low[-1], curve.high[-1])]
-    window = limits(means, [*peaks, *ends], perfect)
-    bands = leave_room([(curve.low, curve.high) for curve in best], window)
-    if not bands:
-        seeds = [end for curve in best for end in curve.seeds[:, -1]]
-        window = limits(means, [*peaks, *seeds], perfect)
+    peaks = [curve.mean[curve.best] for curve in best]
+    window, bands = curve_limits([curve.seeds for curve in best], perfect, peaks)
     if name != "test/accuracy":
         target = None
     if target is not None:

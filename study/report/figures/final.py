@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from study.report import stats
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import MARGIN, contenders, limits, perfect_value
+from study.report.figures.limits import MARGIN, perfect_value, point_limits
 from study.report.figures.styles import Style
 from study.report.stats import Interval
 from study.report.variants import SHOWN, TEST, Study, Variant
@@ -77,13 +77,15 @@ class Panel:
 
     def place(self, value: float) -> str:
         """Where a value lies on the axis: from 0% to 100%, which are its edges."""
-        share = (value - self.low) / (self.high - self.low)
-        return f"{100 * min(max(share, 0), 1):.2f}%"
+        return f"{100 * min(max(self._share(value), 0), 1):.2f}%"
 
     def anchor(self, value: float) -> str:
         """Where the words at a value begin, so that they keep within the axis."""
-        share = (value - self.low) / (self.high - self.low)
+        share = self._share(value)
         return "start" if share < EDGE else "end" if share > 1 - EDGE else "middle"
+
+    def _share(self, value: float) -> float:
+        return (value - self.low) / (self.high - self.low)
 
     def beyond(self, row: Row) -> tuple[bool, bool]:
         """Whether anything of a row leaves the axis to the left, and to the right."""
@@ -128,11 +130,8 @@ def forest(study: Study) -> Forest:
 
 def _panel(study: Study, family: Sequence[Variant]) -> Panel:
     rows = [_row(study, variant) for variant in family]
-    perfect = perfect_value(study.metric)
-    close = [rows[i] for i in contenders([row.score.mean for row in rows], perfect)]
-    bounds = [bound for row in close for bound in (row.score.low, row.score.high)]
-    low, high = limits([[row.score.mean] for row in close], bounds, perfect)
-    low, high = _with_seeds(low, high, [seed for row in close for seed in row.seeds])
+    close, (low, high) = point_limits([row.score for row in rows], perfect_value(study.metric))
+    low, high = _with_seeds(low, high, [seed for i in close for seed in rows[i].seeds])
     return Panel(study.describe_kind(family[0]), rows, low, high)
 
 
@@ -140,10 +139,9 @@ def _with_seeds(low: float, high: float, seeds: Sequence[float]) -> tuple[float,
     """Widen an axis to the seeds beyond it, but for those that are further from it than it is
     long, beside which the intervals could not be told apart."""
     width = high - low
+    room = MARGIN * width
     near = [seed for seed in seeds if low - width <= seed <= high + width]
-    inside = [low, high, *(seed - MARGIN * width for seed in near)]
-    inside += [seed + MARGIN * width for seed in near]
-    return min(inside), max(inside)
+    return min([low, *(seed - room for seed in near)]), max([high, *(seed + room for seed in near)])
 
 
 def draw(folder: Path, study: Study) -> SavedFigure:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from study.metrics import Metric
+from study.report import stats
+from study.report.stats import Interval
 
 CONTENDER = 8  # a variant whose error is over so many times the least may lie outside the axis
 SPIKES = 0.05  # share of the late values, at either end, that may lie outside
@@ -51,6 +53,31 @@ def limits(
     low, high = max(low, 0), min(high, perfect or np.inf)
     margin = MARGIN * (high - low) or 0.01
     return float(low - margin), float(high + margin)
+
+
+def point_limits(
+    scores: Sequence[Interval], perfect: float = ACCURACY
+) -> tuple[list[int], tuple[float, float]]:
+    """The indices of the contenders among means, and the limits that show them and their
+    intervals."""
+    inside = contenders([score.mean for score in scores], perfect)
+    bounds = [bound for i in inside for bound in (scores[i].low, scores[i].high)]
+    return inside, limits([[scores[i].mean] for i in inside], bounds, perfect)
+
+
+def curve_limits(
+    seeds: Sequence[np.ndarray], perfect: float, peaks: Sequence[float] = ()
+) -> tuple[tuple[float, float], bool]:
+    """The limits for curves, each of its seeds [seeds, epochs], and whether their 95 % bands leave
+    room to see the lines; else the limits are those for lines of the seeds. peaks: also inside."""
+    curves = [stats.curve_interval(each) for each in seeds]
+    means = [mean for mean, _, _ in curves]
+    edges = [edge[-1] for _, *band in curves for edge in band]
+    window = limits(means, [*peaks, *edges], perfect)
+    if leave_room([(low, high) for _, low, high in curves], window):
+        return window, True
+    ends = [end for each in seeds for end in each[:, -1]]
+    return limits(means, [*peaks, *ends], perfect), False
 
 
 def leave_room(bands: Sequence[tuple[np.ndarray, np.ndarray]], window: tuple[float, float]) -> bool:

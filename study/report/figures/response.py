@@ -19,7 +19,7 @@ from study.report import stats
 from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import ACCURACY, contenders, limits, perfect_value
+from study.report.figures.limits import ACCURACY, perfect_value, point_limits
 from study.report.figures.styles import Style
 from study.report.variants import Study, Variant
 from study.runs import FINISHED, STOPPED, Run
@@ -217,11 +217,8 @@ def set_limits(
 
     The points far from the `perfect` value become triangles at the edge, with their `values`.
     """
-    inside = contenders([score.mean for _, score in points], perfect)
-    scores = [points[i][1] for i in inside]
-    bounds = [bound for score in scores for bound in (score.low, score.high)]
-    axes.set_ylim(limits([[score.mean] for score in scores], bounds, perfect))
-    low, high = axes.get_ylim()
+    inside, (low, high) = point_limits([score for _, score in points], perfect)
+    axes.set_ylim(low, high)
     edge, up, marker, side = (low, 1, "^", "bottom") if perfect else (high, -1, "v", "top")
     beyond = [(x, score.mean) for i, (x, score) in enumerate(points) if i not in inside]
     for i, (x, mean) in enumerate(beyond):

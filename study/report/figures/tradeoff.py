@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
-from study.report.figures.limits import ACCURACY, contenders, limits
+from study.report.figures.limits import ACCURACY, point_limits
 from study.report.stats import Interval
 from study.report.variants import TEST, Study, Variant
 from study.report.words import in_words
@@ -40,10 +40,7 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         height = max(height, LABEL * len(study.shown))
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
-        close = contenders([variant.last(TEST).mean for variant in known])
-        scores = [known[i].last(TEST) for i in close]
-        bounds = [bound for score in scores for bound in (score.low, score.high)]
-        low, high = limits([[score.mean] for score in scores], bounds)
+        _, (low, high) = point_limits([variant.last(TEST) for variant in known])
         axes.set_ylim(low, high)
         if is_log(costs):
             drawing.set_logarithmic(axes, "x")

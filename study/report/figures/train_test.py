@@ -14,7 +14,7 @@ from study.report import stats
 from study.report.axis import LOG_RATIO
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.figures.limits import leave_room, limits, perfect_value
+from study.report.figures.limits import curve_limits, perfect_value
 from study.report.variants import Variant
 
 HEADER = ("part", "metric", "epoch", "mean", "low", "high")
@@ -49,11 +49,7 @@ def _draw_metric(
     epochs, perfect = variant.epochs, perfect_value(Metric.named(f"test/{metric}"))
     seeds = {part: variant.curves(f"{part}/{metric}") for part in parts}
     curves = {part: stats.curve_interval(each) for part, each in seeds.items()}
-    means = [mean for mean, _, _ in curves.values()]
-    window = limits(means, [edge[-1] for _, *edges in curves.values() for edge in edges], perfect)
-    bands = leave_room([(low, high) for _, low, high in curves.values()], window)
-    if not bands:
-        window = limits(means, [end for each in seeds.values() for end in each[:, -1]], perfect)
+    window, bands = curve_limits([*seeds.values()], perfect)
     rows: list[list[Any]] = []
     for i, (part, (mean, low, high)) in enumerate(curves.items()):
         colour, marker = styles.COLOURS[i], styles.MARKERS[i]

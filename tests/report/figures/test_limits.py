@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from study.report.figures.limits import LOSS, contenders, leave_room, limits
+from study.report.figures.limits import (
+    ACCURACY,
+    LOSS,
+    contenders,
+    curve_limits,
+    leave_room,
+    limits,
+    point_limits,
+)
+from study.report.stats import Interval
 
 
 def test_contenders_have_at_most_eight_times_the_least_error():
@@ -41,3 +50,22 @@ def test_bands_leave_room_while_together_they_cover_little_of_the_later_half():
     assert leave_room([(low, high)] * 2, (0, 1))
     assert not leave_room([(low, high)] * 3, (0, 1))
     assert leave_room([(np.full(4, np.nan), np.full(4, np.nan))], (0, 1))
+
+
+def test_the_axis_of_points_shows_the_contenders_and_their_intervals():
+    scores = [
+        Interval(99.4, 99.3, 99.5, 3),
+        Interval(11.0, 9.0, 13.0, 3),
+        Interval(99.2, *[np.nan] * 2, 1),
+    ]
+    inside, (low, high) = point_limits(scores)
+    assert inside == [0, 2] and 99.1 < low < 99.2 and 99.5 < high < 99.6
+
+
+def test_the_axis_of_curves_shows_bands_or_where_these_would_fill_it_the_seeds():
+    apart = np.linspace(99.0, 99.4, 5)
+    narrow = [np.array([[90.0, last], [90.0, last + 0.002]]) for last in apart]
+    (low, high), bands = curve_limits(narrow, ACCURACY)
+    assert bands and 98.9 < low < 99.0 and 99.4 < high < 99.5
+    (low, high), bands = curve_limits([np.array([[90.0, 99.0], [90.0, 99.4]])], ACCURACY, [99.45])
+    assert not bands and 98.8 < low < 99.0 and high > 99.45
