@@ -119,16 +119,14 @@ def set_integer_ticks(axes: Axes) -> None:
     axes.set_xticks([tick for tick in locator.tick_values(low, high) if low <= tick <= high])
 
 
-def draw_beyond(axes: Axes, x: float, values: Iterable[float], colour: str) -> None:
-    """Draw a triangle at the edge of the vertical axis that values leave."""
+def draw_beyond(axes: Axes, x: float, values: Sequence[float], colour: str) -> None:
+    """Draw a triangle at each edge of the vertical axis that values leave; NaN leaves none."""
     low, high = axes.get_ylim()
-    finite = [value for value in values if np.isfinite(value)]
-    for edge, marker, beyond in (
-        (low, "v", any(value < low for value in finite)),
-        (high, "^", any(value > high for value in finite)),
-    ):
-        if beyond:
-            axes.plot(x, edge, marker, color=colour, markersize=5, clip_on=False, zorder=4)
+    marks: dict[str, Any] = {"color": colour, "markersize": 5, "clip_on": False, "zorder": 4}
+    if any(value < low for value in values):
+        axes.plot(x, low, "v", **marks)
+    if any(value > high for value in values):
+        axes.plot(x, high, "^", **marks)
 
 
 def draw_side_labels(axes: Axes, labels: Sequence[SideLabel]) -> None:

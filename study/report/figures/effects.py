@@ -1,5 +1,6 @@
 """What each setting of a complete grid does: a panel a setting, then those of two together."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from study.report.words import format_p
 NAME = "effects"
 MOST_TOGETHER = 3  # panels of two settings together, those of the least p
 COLUMNS, WIDTH, HEIGHT, PAD = 3, 3.2, 2.9, 0.12  # panels in a row; inches of one, and around it
-LONG = 6  # letters of a level from which names stand aslant
+LONG = 24  # letters of all levels, each as wide as the longest, from which they stand aslant
 HEADER = ("setting", "level", "with", "mean", "low", "high", "p")
 
 
@@ -34,7 +35,7 @@ def draw(folder: Path, study: Study, found: Effects | None) -> SavedFigure | Non
         key=lambda effect: np.nan_to_num(effect.p, nan=1),
     )[:MOST_TOGETHER]
     panels = [*alone, *together]
-    rows, columns = -(-len(panels) // COLUMNS), min(COLUMNS, len(panels))
+    rows, columns = math.ceil(len(panels) / COLUMNS), min(COLUMNS, len(panels))
     with matplotlib.rc_context(drawing.STYLE):
         layout = ConstrainedLayoutEngine(h_pad=PAD)
         figure = Figure(figsize=(columns * WIDTH, rows * HEIGHT), layout=layout)
@@ -89,7 +90,7 @@ def _draw_together(axes: Axes, found: Effects, effect: Effect) -> None:
 def _name_levels(axes: Axes, levels: Sequence[str]) -> None:
     """Name the levels below the axes, aslant where they are long."""
     aslant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-    long = max(map(len, levels)) * len(levels) > LONG * 4
+    long = max(map(len, levels)) * len(levels) > LONG
     axes.set_xticks(range(len(levels)), levels, fontsize=8, **(aslant if long else {}))
     axes.set_xlim(-0.5, len(levels) - 0.5)
 

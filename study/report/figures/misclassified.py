@@ -32,11 +32,10 @@ def draw(folder: Path, variant: Variant) -> list[SavedFigure]:
         return []
     wrong = run.misclassified()
     title = f"{variant.label}, seed {run.config.seed}: {len(wrong.index)} test images wrong"
-    name = f"misclassified_{variant.file}"
-    _draw(folder, variant, wrong, name, title)
     most = f"The {MOST} most confident mistakes: " if len(wrong.index) > MOST else ""
     caption = f"{most}target as prediction, and the softmax of the prediction. The csv lists all."
-    return [SavedFigure(name, title, caption[0].upper() + caption[1:], as_is=True)]
+    caption = caption[0].upper() + caption[1:]
+    return [_draw(folder, variant, wrong, f"misclassified_{variant.file}", title, caption)]
 
 
 def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
@@ -50,20 +49,21 @@ def draw_at_best(folder: Path, variant: Variant) -> SavedFigure | None:
         f"{variant.label}, seed {run.config.seed}, its best epoch ({epoch}):"
         f" {len(wrong.index)} test images wrong"
     )
-    name = f"misclassified_best_{variant.file}"
-    _draw(folder, variant, wrong, name, title)
     caption = (
         "As above, in the epoch of the highest test accuracy. That epoch is chosen on these images,"
         " so it flatters."
     )
-    return SavedFigure(name, title, caption, as_is=True)
+    return _draw(folder, variant, wrong, f"misclassified_best_{variant.file}", title, caption)
 
 
-def _draw(folder: Path, variant: Variant, wrong: Misclassified, name: str, title: str) -> None:
+def _draw(
+    folder: Path, variant: Variant, wrong: Misclassified, name: str, title: str, caption: str
+) -> SavedFigure:
     rows = list(zip(wrong.index, wrong.target, wrong.predicted, wrong.confidence))
     with matplotlib.rc_context(STYLE):
         figure = image_grid.draw_misclassified(wrong, variant.class_names, title, MOST)
         drawing.save(figure, folder, name, HEADER, rows)
+    return SavedFigure(name, title, caption, as_is=True)
 
 
 def draw_shared(folder: Path, study: Study) -> SavedFigure | None:

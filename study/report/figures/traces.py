@@ -1,6 +1,6 @@
 """Traces of plotly.js, and what is in several: numbers, colours, words, triangles at an edge."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ MEAN, SPREAD, MARK = "mean", "spread", "mark"
 GREY = styles.GREY.colour
 
 
-def beyond(x: float, values: Iterable[float], look: Style, window: Window) -> list[Trace]:
+def beyond(x: float, values: Sequence[float], look: Style, window: Window) -> list[Trace]:
     """Triangles at the edges that values leave, which are shown under the pointer."""
     low, high = window
     traces = []

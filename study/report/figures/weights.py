@@ -7,12 +7,14 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study import runs
 from study.errors import describe
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
+from study.report.figures.styles import Style
 from study.report.variants import Study
 from study.values import count, number
 
@@ -38,22 +40,17 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         figure = Figure(**drawing.WIDE)
         axes = figure.subplots()
         labels, rows = [], []
-        middles = np.sqrt(BINS[1:] * BINS[:-1])
         for i, (reduction, l1) in enumerate(chosen):
             found = np.concatenate([sizes(path) for path in files[reduction, l1]])
+            found = found.clip(BINS[0], BINS[-1])
             if not len(found):
                 continue
-            found = np.clip(found, BINS[0], BINS[-1])
-            at_most = np.searchsorted(np.sort(found), BINS[1:], side="right") / len(found)
+            words = f"L1 {number(float(f'{l1:.4g}'))}"
+            name = f"{reduction}, {words}" if reduction else words
             near = float((found < NEAR).mean())
-            l1_words = f"L1 {number(float(f'{l1:.4g}'))}"
-            name = f"{reduction}, {l1_words}" if reduction else l1_words
-            look = styles.nth(i)
-            axes.plot(middles, 100 * at_most, **look.line)
-            half = max(0.5, at_most[0])
-            median = 10 ** np.interp(half, at_most, np.log10(middles))
+            at_most = np.searchsorted(np.sort(found), BINS[1:], side="right") / len(found)
             text = f"{name}\n{near:.0%} below {number(NEAR)}"
-            labels.append(SideLabel(text, look.colour, median, 100 * half))
+            labels.append(_draw_line(axes, styles.nth(i), at_most, text))
             shared = [name, len(files[reduction, l1]), len(found), near]
             rows += [[*shared, *point] for point in zip(BINS[1:], at_most)]
         axes.axvline(NEAR, color="0.5", linestyle=":", linewidth=1)
@@ -70,6 +67,15 @@ def draw(folder: Path, study: Study) -> SavedFigure | None:
         f" {number(NEAR)} a weight counts as near zero."
         + (f" {len(chosen)} of {len(keys)} lambdas." if len(chosen) < len(keys) else ""),
     )
+
+
+def _draw_line(axes: Axes, look: Style, at_most: np.ndarray, text: str) -> SideLabel:
+    """Draw the share of weights that are at most so large; return its label, at the median."""
+    middles = np.sqrt(BINS[1:] * BINS[:-1])
+    axes.plot(middles, 100 * at_most, **look.line)
+    half = max(0.5, at_most[0])
+    median = 10 ** np.interp(half, at_most, np.log10(middles))
+    return SideLabel(text, look.colour, median, 100 * half)
 
 
 def _counts(files: Mapping[tuple[str, float], Sequence[Path]], chosen: Sequence[Any]) -> str:
