@@ -27,7 +27,9 @@ from study.report.figures.drawing import SavedFigure
 WORKBOOK = "normalization.xlsx"
 LIBRARIES = ("matplotlib", "numpy", "xlsxwriter")
 CELL, GAP, HEAD = 0.44, 0.12, 0.42  # inches: a value's cell, between two tiles, above a share
+PITCH, STEP = 2 * CELL + GAP, 2 * CELL + HEAD  # from a channel to the next, from an image
 LEFT, TOP = 0.55, 0.68  # of a panel, for the names of images and its heading
+INSET = 0.03  # of the pale box in a cell
 
 
 def write(folder: Path) -> list[SavedFigure]:
@@ -93,9 +95,8 @@ def describe(example: Example) -> SavedFigure:
 
 def draw(folder: Path, example: Example) -> None:
     """Draw the four norms on an example; values that share mean and variance have one colour."""
-    images, channels, height, width = example.values.shape
-    wide = channels * (width * CELL + GAP) + 0.75
-    high = images * (height * CELL + HEAD) + TOP + 0.15
+    images, channels = example.values.shape[:2]
+    wide, high = channels * PITCH + 0.75, images * STEP + TOP + 0.15
     rows: list[list[Any]] = []
     with matplotlib.rc_context({"pdf.fonttype": 42, "savefig.dpi": 150}):
         figure = Figure(figsize=(2 * wide, 2 * high))
@@ -114,27 +115,24 @@ def draw(folder: Path, example: Example) -> None:
 
 def _draw_panel(axes: Axes, example: Example, norm: str, result: Normalized) -> None:
     """Draw one norm: images from top to bottom, channels from left to right."""
-    images, channels, height, width = example.values.shape
-    left, pitch, step = LEFT, width * CELL + GAP, height * CELL + HEAD
-    axes.text(left, 0.16, example.name_of(norm), fontsize=10, fontweight="bold", va="center")
-    axes.text(left, 0.35, f"mean and variance {NORMS[norm][1]}", fontsize=8, va="center")
+    images, channels = example.values.shape[:2]
+    axes.text(LEFT, 0.16, example.name_of(norm), fontsize=10, fontweight="bold", va="center")
+    axes.text(LEFT, 0.35, f"mean and variance {NORMS[norm][1]}", fontsize=8, va="center")
     for c in range(channels):
-        x = left + c * pitch + width * CELL / 2
+        x = LEFT + c * PITCH + CELL
         axes.text(x, TOP - 0.09, f"channel {c + 1}", fontsize=7, ha="center", va="center")
     for i in range(images):
-        y = TOP + i * step + HEAD + height * CELL / 2
-        axes.text(left - 0.08, y, f"image\n{i + 1}", fontsize=7, ha="right", va="center")
-    _draw_shares(axes, example, result)
+        y = TOP + i * STEP + HEAD + CELL
+        axes.text(LEFT - 0.08, y, f"image\n{i + 1}", fontsize=7, ha="right", va="center")
+    _draw_shares(axes, result)
     _draw_values(axes, example, result)
 
 
-def _draw_shares(axes: Axes, example: Example, result: Normalized) -> None:
+def _draw_shares(axes: Axes, result: Normalized) -> None:
     """Draw an outline around each share, with its mean and variance above."""
-    height, width = example.values.shape[2:]
-    left, pitch, step = LEFT, width * CELL + GAP, height * CELL + HEAD
     for k, (share, colour) in enumerate(zip(result.shares, result.colours)):
-        x, y = left + share.channels.start * pitch, TOP + share.images.start * step
-        size = len(share.channels) * pitch - GAP, len(share.images) * step - 0.06
+        x, y = LEFT + share.channels.start * PITCH, TOP + share.images.start * STEP
+        size = len(share.channels) * PITCH - GAP, len(share.images) * STEP - 0.06
         axes.add_patch(Rectangle((x, y), *size, facecolor=colour, edgecolor="0.1", linewidth=1.3))
         separator = "   " if len(share.channels) > 1 else "\n"
         text = separator.join([f"μ {result.mean[k]:.2f}", f"σ² {result.variance[k]:.2f}"])
@@ -143,18 +141,13 @@ def _draw_shares(axes: Axes, example: Example, result: Normalized) -> None:
 
 def _draw_values(axes: Axes, example: Example, result: Normalized) -> None:
     """Draw a cell for each value, with the normalized value below it."""
-    height, width = example.values.shape[2:]
-    left, pitch, step = LEFT, width * CELL + GAP, height * CELL + HEAD
+    middle: dict[str, Any] = {"ha": "center", "va": "center"}
+    pale: dict[str, Any] = {"facecolor": "white", "alpha": 0.55, "linewidth": 0}
+    side = CELL - 2 * INSET
     for (i, c, row, column), value in np.ndenumerate(example.values):
-        x = left + c * pitch + column * CELL
-        y = TOP + i * step + HEAD + row * CELL - 0.06
-        inset = 0.03
-        box = Rectangle(
-            (x + inset, y + inset), CELL - 2 * inset, CELL - 2 * inset,
-            facecolor="white", alpha=0.55, linewidth=0,
-        )  # fmt: skip
-        axes.add_patch(box)
-        middle: dict[str, Any] = {"ha": "center", "va": "center"}
+        x = LEFT + c * PITCH + column * CELL
+        y = TOP + i * STEP + HEAD + row * CELL - 0.06
+        axes.add_patch(Rectangle((x + INSET, y + INSET), side, side, **pale))
         axes.text(x + CELL / 2, y + 0.15, f"{value:g}", fontsize=10, fontweight="bold", **middle)
         normal = f"{result.normalized[i, c, row, column]:.2f}".replace("-", "−")
         axes.text(x + CELL / 2, y + 0.32, normal, fontsize=7.5, **middle)

@@ -16,7 +16,6 @@ from study.report.explain.examples import (
     NORMS,
     Example,
     Normalized,
-    Share,
     counted,
     normalize,
 )
@@ -141,8 +140,7 @@ def _norm_sheet(
         _channel_heads(sheet, styles, top - 1, channels)
         _image_heads(sheet, top, images)
     table = LEFT + 2 * channels + 1
-    for k, (share, colour) in enumerate(zip(result.shares, result.colours)):
-        _share_row(sheet, styles, tops[0], table, k, share, colour, result)
+    _share_table(sheet, styles, tops[0], table, result)
     for index, value in np.ndenumerate(example.values):
         k, channel = int(result.share_of[index]), LEFT + 2 * index[1]
         x, normal = (cell(*_row_column(top, index)) for top in tops[:2])
@@ -158,32 +156,24 @@ def _norm_sheet(
         for top, formula, number, digits in zip(tops, formulas, cached, DIGITS):
             style = _cell_style(styles, result.share_of, index, result.colours[k], digits)
             sheet.write_formula(*_row_column(top, index), formula, style, number)
-    _share_heads(sheet, styles, tops[0] - 1, table)
     if norm == "batch":
         _running(sheet, tops[0] + len(result.shares) + 2, table, result, source, tops[0], images)
 
 
-def _share_heads(sheet: Any, styles: _Styles, row: int, column: int) -> None:
+def _share_table(sheet: Any, styles: _Styles, top: int, column: int, result: Normalized) -> None:
+    """Write a line a share of the values from row `top` on: its name, its mean, its variance."""
     sheet.set_column(column, column, 24)
     sheet.set_column(column + 1, column + 2, 12)
     for j, title in enumerate(("shared by", "mean", "variance")):
-        sheet.write(row, column + j, title, styles(bold=True))
-
-
-def _share_row(
-    sheet: Any, styles: _Styles, top: int, table: int, k: int,
-    share: Share, colour: str, result: Normalized,
-) -> None:  # fmt: skip
-    """Write a share's line in the table: its name, its mean, its variance."""
-    first = _row_column(top, (share.images.start, share.channels.start, 0, 0))
-    last = _row_column(top, (share.images[-1], share.channels[-1], 1, 1))
-    style = styles(bg_color=colour, border=1, num_format="0.000000")
-    sheet.write(top + k, table, str(share), styles(bg_color=colour, border=1))
-    for j, (function, value) in enumerate(
-        (("AVERAGE", result.mean[k]), ("VARP", result.variance[k]))
-    ):
-        formula = f"={function}({area(*first, *last)})"
-        sheet.write_formula(top + k, table + 1 + j, formula, style, value)
+        sheet.write(top - 1, column + j, title, styles(bold=True))
+    for k, (share, colour) in enumerate(zip(result.shares, result.colours)):
+        first = _row_column(top, (share.images.start, share.channels.start, 0, 0))
+        last = _row_column(top, (share.images[-1], share.channels[-1], 1, 1))
+        cells, style = area(*first, *last), {"bg_color": colour, "border": 1}
+        sheet.write(top + k, column, str(share), styles(**style))
+        precise = styles(**style, num_format="0.000000")
+        sheet.write_formula(top + k, column + 1, f"=AVERAGE({cells})", precise, result.mean[k])
+        sheet.write_formula(top + k, column + 2, f"=VARP({cells})", precise, result.variance[k])
 
 
 def _running(
@@ -212,12 +202,11 @@ def _cell_style(
     """A format: the share's colour, thin lines between cells and thick ones between shares."""
     images, channels, height, width = share_of.shape
     flat = share_of.transpose(0, 2, 1, 3).reshape(images * height, channels * width)
-    row, column = index[0] * height + index[2], index[1] * width + index[3]
-    edges = {"top": (-1, 0), "bottom": (1, 0), "left": (0, -1), "right": (0, 1)}
-    thick = {}
-    for side, (down, right) in edges.items():
-        r, c = row + down, column + right
-        inside = 0 <= r < flat.shape[0] and 0 <= c < flat.shape[1]
-        same = inside and flat[r, c] == flat[row, column]
-        thick[side] = 1 if same else 2
-    return styles(bg_color=colour, num_format=digits, **thick)
+    flat = np.pad(flat, 1, constant_values=-1)  # no share is beside the outer ones
+    row, column = 1 + index[0] * height + index[2], 1 + index[1] * width + index[3]
+    beside = {
+        "top": flat[row - 1, column], "bottom": flat[row + 1, column],
+        "left": flat[row, column - 1], "right": flat[row, column + 1],
+    }  # fmt: skip
+    lines = {side: 1 if share == flat[row, column] else 2 for side, share in beside.items()}
+    return styles(bg_color=colour, num_format=digits, **lines)
