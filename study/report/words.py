@@ -26,7 +26,9 @@ def in_words(interval: stats.Interval, metric: Metric = TEST_ACCURACY) -> str:
 
 
 def ends_in_words(interval: stats.Interval) -> str:
-    """The ends of the interval of a difference of accuracies."""
+    """The ends of the interval of a difference of accuracies; empty where it has none."""
+    if np.isnan(interval.low):
+        return ""
     return f"{interval.low:+.2f} to {interval.high:+.2f}"  # -0.00: it holds 0
 
 

@@ -2,9 +2,8 @@
 // Tables that sort and filter, and graphs in the place of pictures once they come into view.
 
 function value(row, column) {
-  const cell = row.cells[column];
-  const number = parseFloat(cell.dataset.value ?? cell.textContent.replaceAll(",", ""));
-  return Number.isNaN(number) ? cell.textContent.trim() : number;
+  const text = row.cells[column].textContent.trim(), number = parseFloat(text.replaceAll(",", ""));
+  return Number.isNaN(number) ? text : number;
 }
 
 function compare(a, b) {

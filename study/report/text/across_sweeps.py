@@ -12,12 +12,16 @@ from study.config import Config
 from study.labels import labels
 from study.report import stats
 from study.report.contrasts import LEVEL
+from study.report.text.table import Table
 from study.report.variants import TEST, Study, Variant
 from study.report.words import ends_in_words, in_words, listed
 from study.values import count
 
 HEADER = ("label", "one", "two", "seeds", "mean_one", "mean_two",
           "difference", "low", "high", "p", "p_holm")  # fmt: skip
+COLUMNS = ("variant", "seeds", "the one", "the other", "difference", "95 % interval",
+           "p, corrected")  # fmt: skip
+NOTE = "The other less the one, in points of test accuracy at the last epoch, paired by seed."
 
 
 @dataclass(frozen=True)
@@ -56,19 +60,17 @@ class Match:
         ]  # fmt: skip
 
     @property
-    def cells(self) -> dict[str, str]:
-        """The cells of the page's table."""
+    def cells(self) -> list[str]:
+        """A row of the report's table, under COLUMNS."""
         interval = self.difference.interval
-        known = np.isfinite(interval.half_width)
-        return {
-            "label": self.label,
-            "seeds": str(interval.n),
-            "one": f"{self.one.sweep} {in_words(self.one.last(TEST))}",
-            "two": f"{self.two.sweep} {in_words(self.two.last(TEST))}",
-            "difference": f"{interval.mean:+z.2f}" if interval.n else "",
-            "interval": ends_in_words(interval) if known else "",
-            "p": f"{self.p_holm:.2g}" if np.isfinite(self.p_holm) else "",
-        }
+        return [
+            self.label,
+            str(interval.n),
+            *(f"{each.sweep} {in_words(each.last(TEST))}" for each in (self.one, self.two)),
+            f"{interval.mean:+z.2f}" if interval.n else "",
+            ends_in_words(interval),
+            f"{self.p_holm:.2g}" if np.isfinite(self.p_holm) else "",
+        ]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,10 @@ class AcrossSweeps:
 
     sentences: list[str]
     matches: list[Match]
+
+    @property
+    def table(self) -> Table:
+        return Table(COLUMNS, [match.cells for match in self.matches], NOTE)
 
 
 def compare(study: Study) -> AcrossSweeps | None:

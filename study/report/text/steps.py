@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from study.config import FIELDS, Config
 from study.planned import Step
 from study.report import stats
@@ -94,9 +92,6 @@ def _gain(variant: Variant, previous: Variant | None, number: int) -> list[str]:
     gain = stats.difference(variant.values(TEST), previous.values(TEST)).interval
     if gain.n == 0:
         return []
-    ends = ""
-    if np.isfinite(gain.half_width):
-        ends = f" (95 % interval {ends_in_words(gain)})"
-        if gain.low <= 0 <= gain.high:
-            ends += ": not significant"
-    return [f"{gain.mean:+.2f} points on step {number - 1}{ends}."]
+    ends = f" (95 % interval {known})" if (known := ends_in_words(gain)) else ""
+    verdict = ": not significant" if gain.low <= 0 <= gain.high else ""
+    return [f"{gain.mean:+.2f} points on step {number - 1}{ends}{verdict}."]
