@@ -50,11 +50,11 @@ def _is_off(config: Config, name: str) -> bool:
 
 def _phrase(name: str, value: Any) -> str:
     title = {"norm_affine": "affine"}.get(name, name.replace("_", " "))
-    if isinstance(value, bool):
-        return title if value else f"no {title}"
-    if name in SPEAKING and value != "none":
-        return value
-    return f"no {title}" if value == "none" else f"{title} {text(value)}"
+    if value is False or value == "none":
+        return f"no {title}"
+    if value is True:
+        return title
+    return value if name in SPEAKING else f"{title} {text(value)}"
 
 
 def slug(label: str) -> str:

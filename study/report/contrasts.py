@@ -140,12 +140,11 @@ def _by_range(differences: np.ndarray, deviation: float, variants: int, freedom:
 
 def _by_own_error(differences: np.ndarray, tests: int) -> Contrast:
     """A pair by its own t, corrected for so many tests."""
-    n = len(differences)
-    error = differences.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    if not error > ROUNDING:
-        mean = float(differences.mean()) if n else np.nan
-        return Contrast(Interval(mean, np.nan, np.nan, n), np.nan, False)
-    mean = float(differences.mean())
+    own = mean_interval(differences)
+    if np.isnan(own.low):
+        return Contrast(own, np.nan, False)
+    mean, n = own.mean, own.n
+    error = differences.std(ddof=1) / np.sqrt(n)
     half = float(-special.stdtrit(n - 1, LEVEL / 2 / tests) * error)
     p = min(1.0, 2 * tests * float(special.stdtr(n - 1, -abs(mean) / error)))
     return Contrast(Interval(mean, mean - half, mean + half, n), p, False)

@@ -49,7 +49,7 @@ def collect(*folders: Path, read: Callable[[Path], Run] = runs.read) -> Study:
         which = left[0] if len(left) == 1 else f"{count(len(left), 'run')}, such as {left[0]}"
         log.warning("left out: %s: %s", which, why)
     for name, path in zip(names, folders):
-        if found[name][0] and not any(variant.sweep == name for variant in study.variants):
+        if found[name][0] and name not in study.sweeps:
             total = sum(run.path.parent == path for run in study.all)
             raise UsageError(
                 f"{path}: has {count(total, 'run')}, none of them finished; run the sweep first"
@@ -96,11 +96,9 @@ def gather(
     """
     plans = plans or {}
     counted, duplicates = _without_duplicates(sweeps)
-    expected = [(sweep, config) for sweep, plan in plans.items() for config in plan.configs]
-    expected += [(sweep, run.config) for sweep, run in counted if sweep in plans]
-    configs: dict[str, list[Config]] = {sweep: [] for sweep in sweeps}
-    for sweep, config in [*expected, *((sweep, run.config) for sweep, run in counted)]:
-        configs[sweep].append(config)
+    configs = {sweep: [*plans[sweep].configs] if sweep in plans else [] for sweep in sweeps}
+    for sweep, run in counted:
+        configs[sweep].append(run.config)
     short = {sweep: _shortened(labels(group)) for sweep, group in configs.items()}
 
     def label(sweep: str, config: Config) -> str:
@@ -108,10 +106,8 @@ def gather(
         return name if len(sweeps) == 1 else f"{sweep}: {name}"
 
     order = list(sweeps)
-    counted.sort(key=lambda pair: (_config_order(pair[1].config), pair[1].config.seed))
-    counted.sort(key=lambda pair: order.index(pair[0]))
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for sweep, run in counted:
+    for sweep, run in sorted(counted, key=lambda pair: (order.index(pair[0]), _rank(pair[1]))):
         groups[sweep, label(sweep, run.config)].append(run)
     variants, names = [], _file_names([label for _, label in groups])
     for (sweep, name), group in groups.items():
@@ -120,8 +116,9 @@ def gather(
             config = finished[0].config.without_seed()
             variants.append(Variant(name, config, finished, sweep, names[name]))
     by_label: dict[str, dict[str, list[Config]]] = {sweep: {} for sweep in plans}
-    for sweep, config in dict.fromkeys(expected):
-        by_label[sweep].setdefault(label(sweep, config), []).append(config)
+    for sweep, of_sweep in by_label.items():
+        for config in dict.fromkeys(configs[sweep]):
+            of_sweep.setdefault(label(sweep, config), []).append(config)
     return Study(
         name=" and ".join(sweeps),
         variants=variants,
@@ -170,7 +167,8 @@ def _file_names(labels: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _config_order(config: Config) -> list[Any]:
-    """A sort key: the settings but the seed, each in the order in which Config lists its values."""
-    values = dataclasses.asdict(config.without_seed())
-    return [field.rank(values[name]) for name, field in FIELDS.items()]
+def _rank(run: Run) -> tuple[list[Any], int]:
+    """A sort key: the settings, each in the order in which Config lists its values, then the
+    seed."""
+    values = dataclasses.asdict(run.config)
+    return [FIELDS[name].rank(values[name]) for name in FIELDS if name != "seed"], run.config.seed

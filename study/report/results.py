@@ -37,16 +37,16 @@ def rows(study: Study) -> list[list[Any]]:
         group = study.runs.get(label, [])
         config = group[0].config if group else planned[label][0]
         states = Counter(run.state for run in group)
-        figures = figures_of(variants[label]) if label in variants else {}
-        if label in variants:
-            figures["failed_to_learn"] = len(study.failed_to_learn(variants[label]))
-        figures |= {
+        figures = {
             "planned": len(planned[label]) if label in planned else "",
             "seeds": len(group),
             "finished": states[FINISHED],
             "stopped": states[STOPPED],
             "failed": states[FAILED],
         }
+        if variant := variants.get(label):
+            failed = len(study.failed_to_learn(variant))
+            figures |= {"failed_to_learn": failed, **figures_of(variant)}
         settings = [text(getattr(config, name)) for name in SETTINGS]
         table.append([label, *settings, *(figures.get(name, "") for name in FIGURES)])
     return table

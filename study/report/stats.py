@@ -106,14 +106,13 @@ def difference(one: Mapping[int, float], two: Mapping[int, float]) -> Difference
     """
     common = sorted(one.keys() & two.keys())
     values = np.array([one[seed] - two[seed] for seed in common])
-    p = deviation = np.nan
-    if len(values) > 1:
-        deviation = float(values.std(ddof=1))
-        if not np.allclose(values, values[0], rtol=0, atol=ROUNDING):
-            ratio = abs(values.mean()) / (deviation / np.sqrt(len(values)))
-            p = 2 * float(special.stdtr(len(values) - 1, -ratio))
+    interval, n, p = mean_interval(values), len(values), np.nan
+    deviation = float(values.std(ddof=1)) if n > 1 else np.nan
+    if np.isfinite(interval.half_width):
+        ratio = abs(interval.mean) / (deviation / np.sqrt(n))
+        p = 2 * float(special.stdtr(n - 1, -ratio))
     better = probability_of_improvement(list(one.values()), list(two.values()))
-    return Difference(mean_interval(values), p, better, deviation)
+    return Difference(interval, p, better, deviation)
 
 
 def probability_of_improvement(one: ArrayLike, two: ArrayLike) -> float:

@@ -192,12 +192,6 @@ class Study:
     def _on(self, dataset: str) -> "Study":
         """The part on one data set, of the sweeps that have runs on it."""
         variants = [variant for variant in self.variants if variant.config.dataset == dataset]
-        planned = {
-            sweep: {
-                label: group for label, group in by_label.items() if group[0].dataset == dataset
-            }
-            for sweep, by_label in self.planned.items()
-        }
         sweeps = list(dict.fromkeys(variant.sweep for variant in variants))
         return dataclasses.replace(
             self,
@@ -210,7 +204,13 @@ class Study:
             },
             duplicates=[run for run in self.duplicates if run.config.dataset == dataset],
             plans={sweep: plan for sweep, plan in self.plans.items() if sweep in sweeps},
-            planned={sweep: by_label for sweep, by_label in planned.items() if sweep in sweeps},
+            planned={
+                sweep: {
+                    label: group for label, group in by_label.items() if group[0].dataset == dataset
+                }
+                for sweep, by_label in self.planned.items()
+                if sweep in sweeps
+            },
         )
 
     @property
@@ -258,7 +258,7 @@ class Study:
     @property
     def by_test(self) -> bool:
         """Whether the variants are ranked on the test images, which flatters the best."""
-        return self.metric.name.startswith("test/")
+        return self.metric.part == "test"
 
     @property
     def rank_key(self) -> str:

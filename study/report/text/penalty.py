@@ -120,8 +120,7 @@ def sentence(study: Study) -> str | None:
     names = labels([limit.base for limit in found])
     several = len(study.sweeps) > 1
     words = [
-        f"{f'{limit.sweep}, ' if several else ''}{names[limit.base.without_seed()]}:"
-        f" {_words(limit, study.metric)}"
+        f"{f'{limit.sweep}, ' if several else ''}{names[limit.base]}: {_words(limit, study.metric)}"
         for limit in found
     ]
     return (
