@@ -1,5 +1,6 @@
 """The configurations of a grid: counted and checked at once, made as they are asked for."""
 
+import copy
 import functools
 import itertools
 import math
@@ -43,8 +44,7 @@ class Grid(Collection[Config]):
         else:
             for fault in faults.lines:
                 refused(fault)
-        self.made: list[Config] = []
-        self.rest = itertools.islice(self._make(), cap)
+        [self.made] = itertools.tee(itertools.islice(self._make(), cap), 1)
 
     def _make_bases(self, quiet: bool) -> Faults:
         faults, known = Faults(), set()
@@ -57,24 +57,18 @@ class Grid(Collection[Config]):
         return faults
 
     def _make(self) -> Iterator[Config]:
-        places = [list(self.values).index(name) for name in self.coupled]
-        free = [(name, list(self.values).index(name)) for name in self.free]
         for row in itertools.product(*self.values.values()):
-            base = self.bases.get(tuple(row[place] for place in places))
+            values = dict(zip(self.values, row))
+            base = self.bases.get(tuple(values[name] for name in self.coupled))
             if base:
-                yield base.with_values({name: row[place] for name, place in free})
+                yield base.with_values({name: values[name] for name in self.free})
 
     def __len__(self) -> int:
         total = len(self.bases) * math.prod(len(self.values[name]) for name in self.free)
         return total if self.cap is None else min(total, self.cap)
 
     def __iter__(self) -> Iterator[Config]:
-        for number in itertools.count():
-            if number == len(self.made):
-                self.made += itertools.islice(self.rest, 1)
-            if number == len(self.made):
-                return
-            yield self.made[number]
+        return copy.copy(self.made)  # of a tee, which keeps what any copy has made
 
     def __contains__(self, config: object) -> bool:
         if not isinstance(config, Config):
