@@ -36,6 +36,11 @@ class Contrast(NamedTuple):
     alike: bool = True
 
     @property
+    def tested(self) -> bool:
+        """Whether the seeds of the two are enough, and tell them apart."""
+        return not np.isnan(self.p)
+
+    @property
     def significant(self) -> bool:
         return self.p < LEVEL
 

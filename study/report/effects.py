@@ -97,6 +97,11 @@ class Effects:
         cells = math.prod(len(factor.levels) for factor in self.factors)
         return self.seeds * cells // effect.means.size
 
+    def interval(self, effect: Effect, level: int) -> Interval:
+        """A level's mean with the interval of its difference from the mean of all variants."""
+        mean, half = float(effect.means[level]), float(effect.half_widths[level])
+        return Interval(mean, mean - half, mean + half, self.runs(effect))
+
 
 def analyse(study: Study) -> Effects | None:
     """Analyse the grid of a study; None where it is not complete, or has fewer than two factors or
@@ -210,14 +215,6 @@ def _deviations(means: np.ndarray, seeds: bool = False) -> np.ndarray:
     for axis in range(means.ndim - seeds):
         means = means - means.mean(axis=axis, keepdims=True)
     return means
-
-
-def interval(effects: Effects, effect: Effect, level: int) -> Interval:
-    """Return a level's mean with the interval of its difference from the mean of all variants."""
-    mean = float(effect.means[level])
-    half = float(effect.half_widths[level])
-    low, high = mean - half, mean + half
-    return Interval(mean, low, high, effects.runs(effect))
 
 
 def _grid(

@@ -220,7 +220,7 @@ def test_a_grid_is_found_with_the_settings_that_belong_together():
     assert norm.significant and not dropout.significant and not both.significant
     assert found.title(both) == "norm and groups and dropout together"
     assert norm.means == pytest.approx([99, 99.3, 99.3], abs=0.03)
-    level = effects.interval(found, norm, 1)
+    level = found.interval(norm, 1)
     assert level.n == 6 and level.low < 99.3 < level.high
     assert level.half_width == pytest.approx(norm.half_widths[1])
 

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from study.report import effects as analysis
 from study.report.effects import Effect, Effects
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
@@ -61,7 +60,7 @@ def draw(folder: Path, study: Study, found: Effects | None) -> SavedFigure | Non
 def _draw_alone(axes: Axes, found: Effects, effect: Effect) -> None:
     [index] = effect.factors
     levels = range(len(effect.means))
-    scores = [analysis.interval(found, effect, level) for level in levels]
+    scores = [found.interval(effect, level) for level in levels]
     axes.axhline(found.mean, color="0.5", linestyle="--", linewidth=0.8)
     axes.plot(levels, effect.means, color=styles.COLOURS[0], linewidth=0.8, alpha=0.6)
     drawing.draw_points(axes, list(levels), scores, styles.nth(0))
@@ -105,6 +104,6 @@ def _rows(found: Effects) -> list[list[Any]]:
                 level, beside = one.levels[place[0]], f"{two[0].title} {two[0].levels[place[1]]}"
                 rows.append([found.title(effect), level, beside, float(mean), "", "", effect.p])
             else:
-                score = analysis.interval(found, effect, place[0])
+                score = found.interval(effect, place[0])
                 rows.append([one.title, one.levels[place[0]], "", *score[:3], effect.p])
     return rows

@@ -4,7 +4,7 @@ A configuration counts by its mean over seeds at the last epoch.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,18 +126,18 @@ def by_family(points: Sequence[Point], axis: Axis, others: Sequence[str]) -> dic
     """The points by what their colour stands for: all other settings, where these make few kinds,
     else the norm; and how L1 is reduced beside L1."""
     varying = {name for name in others if len({_effective(p, name) for p in points}) > 1}
-    kinds = _grouped(points, lambda config: _kind(config, axis.name, varying))
+    kinds = _by_kind(points, axis.name, varying)
     if len(kinds) <= MOST_KINDS:
         return kinds
-    varying &= {"norm", REDUCTION} if axis.name == "l1" else {"norm"}
-    return _grouped(points, lambda config: _kind(config, axis.name, varying))
+    few = {"norm", REDUCTION} if axis.name == "l1" else {"norm"}
+    return _by_kind(points, axis.name, varying & few)
 
 
-def _grouped(points: Sequence[Point], name_of: Callable[[Config], str]) -> dict[str, list[Point]]:
-    groups: dict[str, list[Point]] = defaultdict(list)
+def _by_kind(points: Sequence[Point], setting: str, varying: set[str]) -> dict[str, list[Point]]:
+    kinds: dict[str, list[Point]] = defaultdict(list)
     for point in points:
-        groups[name_of(point.variant.config)].append(point)
-    return groups
+        kinds[_kind(point.variant.config, setting, varying)].append(point)
+    return kinds
 
 
 def _kind(config: Config, setting: str, varying: set[str]) -> str:

@@ -187,11 +187,6 @@ def _range(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _known(pair: Pair) -> bool:
-    """Whether the seeds of a pair are enough to test their difference, and tell the two apart."""
-    return bool(np.isfinite(pair.contrast.p))
-
-
 def _reason(untested: Sequence[Pair]) -> str:
     """Why seeds tell nothing of these pairs: they are few, or all their differences are alike."""
     alike = any(pair.difference.interval.n > 1 for pair in untested)
@@ -200,7 +195,7 @@ def _reason(untested: Sequence[Pair]) -> str:
 
 def _untested(with_best: Sequence[Pair]) -> str:
     """Why no test tells the best from some of these pairs, in sentences after another."""
-    unknown = [pair for pair in with_best if not _known(pair)]
+    unknown = [pair for pair in with_best if not pair.contrast.tested]
     same = [pair for pair in unknown if pair.difference.is_identical]
     few = [pair for pair in unknown if pair not in same]
     unclear = [pair.two.label for pair in with_best if pair.contrast.unclear]
@@ -220,7 +215,7 @@ def _verdict(
     n = len(family)
     if n < 2:
         return OPEN, "The only variant", "There is nothing to compare it with."
-    known = [pair for pair in with_best if _known(pair)]
+    known = [pair for pair in with_best if pair.contrast.tested]
     first, best, called = _titles(study, family)
     untested = _untested(with_best)
     if not known:

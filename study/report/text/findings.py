@@ -121,7 +121,7 @@ def _next(study: Study, with_best: Sequence[Pair]) -> Finding | None:
     if own.n < 2:
         seeds = "one common seed" if own.n else "no common seed"
         return Finding(f"{text}; with {seeds} their difference cannot be tested.", "results.csv")
-    if np.isnan(contrast.p):
+    if not contrast.tested:
         return Finding(
             f"{text}; the difference is {own.mean:+.2f} {points} at each of {own.n} seeds, too few"
             " and too alike to show how it varies.",
@@ -148,7 +148,7 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
 
     In a study with validation images the best may be behind others on the test images.
     """
-    known = [pair for pair in with_best[1:] if np.isfinite(pair.contrast.p)]
+    known = [pair for pair in with_best[1:] if pair.contrast.tested]
     if not known:
         return None
     sentences = []
@@ -161,7 +161,7 @@ def _rest(with_best: Sequence[Pair]) -> Finding | None:
         if group:
             sentences.append(f"{verdict}: {listed([_distance(pair) for pair in group])}.")
     sentences.append("In brackets: 95 % intervals for all pairs together.")
-    in_card = len(known) == 1 and np.isnan(with_best[0].contrast.p)  # which has the first known
+    in_card = len(known) == 1 and not with_best[0].contrast.tested  # which has the first known
     return Finding(" ".join(sentences), "pairs.csv", in_card)
 
 
