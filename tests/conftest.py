@@ -1,6 +1,7 @@
 """What the tests share: folders of their own, the real data where it is, small runs."""
 
 import contextlib
+import csv
 import dataclasses
 import logging
 import os
@@ -142,6 +143,12 @@ def needs(dataset: str):
         not data.is_present(dataset),
         reason=f"{dataset} is not in STUDY_DATA ({files.data_folder()})",
     )
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a csv by its header."""
+    with open(path) as file:
+        return list(csv.DictReader(file))
 
 
 def without_times(history: list[dict]) -> list[dict]:

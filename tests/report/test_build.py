@@ -1,6 +1,5 @@
 """The Report: which figures and tables a study has."""
 
-import csv
 import itertools
 
 from study import files, runs
@@ -8,6 +7,7 @@ from study.config import Config
 from study.report import grouping, page
 from study.report.build import build_report
 from study.report.text.findings import EFFECTS
+from tests.conftest import read_csv
 from tests.report.conftest import curve, searched
 
 
@@ -19,8 +19,7 @@ def test_a_search_has_its_figures(made, tmp_path, quick):
     assert [figure.name for figure in part.search_figures] == [
         "response_lr", "importance", "parallel_coordinates", "best_so_far",
     ]  # fmt: skip
-    with open(folder / "figures/parallel_coordinates.csv") as file:
-        assert len(list(csv.DictReader(file))) == 11
+    assert len(read_csv(folder / "figures/parallel_coordinates.csv")) == 11
     assert "response_lr" in part.graphs
 
 
@@ -126,11 +125,9 @@ def test_data_sets_share_no_ranking_figure_or_table(made, tmp_path, quick):
     ]
     assert all((out / "figures" / f"{each.name}.png").is_file() for each in figures)
     assert len(report.graphs) == sum(len(part.graphs) for part in report.comparisons)
-    with open(out / "results.csv") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["dataset"] for row in rows] == ["digits", "digits", "mnist", "mnist"]
-    with open(out / "pairs.csv") as file:
-        pairs = [(row["one"], row["two"]) for row in csv.DictReader(file)]
+    of = [row["dataset"] for row in read_csv(out / "results.csv")]
+    assert of == ["digits", "digits", "mnist", "mnist"]
+    pairs = [(row["one"], row["two"]) for row in read_csv(out / "pairs.csv")]
     assert pairs == [("digits: BN", "digits: LN"), ("mnist: BN", "mnist: LN")]
     tables = (out / "tables.tex").read_text()
     assert tables.count("booktabs") == 1 and r"\label{tab:pairs-mnist}" in tables

@@ -1,6 +1,5 @@
 """report.md and index.html, whole."""
 
-import csv
 import re
 import shutil
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ from study.config import Config
 from study.errors import UsageError
 from study.report import page
 from study.report.text import card
+from tests.conftest import read_csv
 from tests.report.conftest import curve
 
 
@@ -77,8 +77,7 @@ def test_one_seed_has_no_interval(made, tmp_path, quick):
         del layer["receptive_field"]  # as in runs of older versions
     files.write_json(path / runs.PARAMETERS, table)
     page.write(tmp_path / "runs/mine", tmp_path / "out")
-    with open(tmp_path / "out/results.csv") as file:
-        [row] = csv.DictReader(file)
+    [row] = read_csv(tmp_path / "out/results.csv")
     assert row["test_accuracy_last_low"] == row["test_accuracy_last_high"] == ""
     assert not re.search(r"\bnan\b", (tmp_path / "out/report.md").read_text())
 
@@ -99,8 +98,7 @@ def test_failed_runs_are_listed_and_in_no_mean(made, tmp_path, quick):
     made(Config(seed=2), curve(50.0), runs.FAILED, cause="the loss became nan")
     made(Config(norm="layer", seed=1), curve(70.0), runs.STOPPED)
     page.write(tmp_path / "runs/mine", tmp_path / "out")
-    with open(tmp_path / "out/results.csv") as file:
-        rows = {row["label"]: row for row in csv.DictReader(file)}
+    rows = {row["label"]: row for row in read_csv(tmp_path / "out/results.csv")}
     assert float(rows["BN"]["test_accuracy_last_mean"]) == pytest.approx(99.4)
     assert (rows["BN"]["finished"], rows["BN"]["failed"]) == ("1", "1")
     assert (rows["LN"]["stopped"], rows["LN"]["test_accuracy_last_mean"]) == ("1", "")

@@ -1,6 +1,5 @@
 """Runs grouped by configuration."""
 
-import csv
 import dataclasses
 
 from study import planned, runs
@@ -9,6 +8,7 @@ from study.metrics import Metric, default_metric
 from study.planned import Plan
 from study.report import grouping, page, variants
 from study.report.build import build_report
+from tests.conftest import read_csv
 from tests.report.conftest import curve, run, spread
 
 
@@ -166,7 +166,7 @@ def test_the_metric_heads_the_report(made, tmp_path, quick):
     assert part.search is None  # a grid chooses nothing
     page.render(report, tmp_path / "out")
     assert "| validation loss |" in (tmp_path / "out/report.md").read_text()
-    with open(tmp_path / "out/results.csv") as file:
-        assert [row["lr"] for row in csv.DictReader(file)] == ["0.3", "0.2", "0.1"]
-    with open(tmp_path / "out/figures/final.csv") as file:
-        assert [row["mean"] for row in csv.DictReader(file)] == ["0.7", "0.8", "0.9"]
+    results = read_csv(tmp_path / "out/results.csv")
+    assert [row["lr"] for row in results] == ["0.3", "0.2", "0.1"]
+    final = read_csv(tmp_path / "out/figures/final.csv")
+    assert [row["mean"] for row in final] == ["0.7", "0.8", "0.9"]

@@ -1,7 +1,6 @@
 """The normalizations computed here, against torch's; the spreadsheet's cached values, its formulas
 and, where LibreOffice is there, what it makes of them."""
 
-import csv
 import io
 import re
 import shutil
@@ -19,6 +18,7 @@ from study import __main__ as command
 from study.report.explain import examples, figure, workbook
 from study.report.figures import drawing
 from study.train import norms
+from tests.conftest import read_csv
 
 CASES = [(example, norm) for example in examples.EXAMPLES for norm in examples.NORMS]
 OFFICE = shutil.which("soffice")
@@ -171,8 +171,7 @@ def test_the_command_writes_figures_and_the_workbook(body, tmp_path, capsys):
         *(f"normalization_{e}.{kind}" for e in ("4x4", "2x3") for kind in ("png", "pdf", "csv")),
     }
     assert (tmp_path / "out/normalization.xlsx").read_bytes() == body  # the same each time
-    with open(tmp_path / "out/normalization_2x3.csv") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "out/normalization_2x3.csv")
     assert len(rows) == 4 * 2 * 3 * 4
     shared = {(r["norm"], r["mean"], r["variance"]) for r in rows if r["norm"] == "layer"}
     assert len(shared) == 2

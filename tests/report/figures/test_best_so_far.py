@@ -1,10 +1,9 @@
-import csv
-
 import numpy as np
 
 from study import files, search_record
 from study.report import grouping
 from study.report.figures import best_so_far
+from tests.conftest import read_csv
 from tests.report.conftest import searched
 
 
@@ -12,8 +11,7 @@ def test_the_best_so_far_follows_the_search(made, tmp_path):
     searched(made, 5)
     study = grouping.collect(tmp_path / "runs/mine")
     best_so_far.draw(tmp_path, study)
-    with open(tmp_path / "best_so_far.csv") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(tmp_path / "best_so_far.csv")
     names = [row["run"] for row in rows]
     assert names[:5] == files.read_json(tmp_path / "runs/mine" / search_record.FILE)["runs"]
     best = [float(row["best"]) for row in rows[:5]]

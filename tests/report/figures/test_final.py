@@ -1,9 +1,8 @@
-import csv
-
 import pytest
 
 from study.config import Config
 from study.report.figures import final
+from tests.conftest import read_csv
 from tests.report.conftest import run, spread
 from tests.report.figures.conftest import study
 
@@ -102,5 +101,4 @@ def test_a_figure_is_a_png_a_pdf_with_its_fonts_and_a_csv(tmp_path):
     assert (tmp_path / "final.png").read_bytes().startswith(b"\x89PNG")
     pdf = (tmp_path / "final.pdf").read_bytes()
     assert b"/FontFile2" in pdf and b"/Type3" not in pdf
-    with open(tmp_path / "final.csv") as file:
-        assert len(list(csv.DictReader(file))) == 4
+    assert len(read_csv(tmp_path / "final.csv")) == 4

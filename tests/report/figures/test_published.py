@@ -1,9 +1,8 @@
-import csv
-
 import pytest
 
 from study.report.figures import published as figure
 from study.report.text import published
+from tests.conftest import read_csv
 from tests.report.text.test_published import of, ran
 
 
@@ -14,8 +13,7 @@ def test_the_figure_has_the_published_curve_over_our_band(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         f"{saved.name}.{kind}" for kind in ("png", "pdf", "csv")
     }
-    with open(tmp_path / "published.csv") as file:
-        rows = [row for row in csv.DictReader(file) if row["variant"] == "layer"]
+    rows = [row for row in read_csv(tmp_path / "published.csv") if row["variant"] == "layer"]
     assert [float(row["published"]) for row in rows] == list(of("eva6_s6_norms", "layer").curve)
     assert float(rows[-1]["mean"]) == pytest.approx(99.25)
 

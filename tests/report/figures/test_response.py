@@ -1,5 +1,3 @@
-import csv
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -10,12 +8,8 @@ from study.report import grouping
 from study.report.axis import varying
 from study.report.figures import response
 from study.report.stats import Interval
+from tests.conftest import read_csv
 from tests.report.conftest import curve, run
-
-
-def rows(path):
-    with open(path) as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_response_to_l1_is_the_mean_of_each_lambda(l1_grid, tmp_path):
@@ -26,7 +20,7 @@ def test_the_response_to_l1_is_the_mean_of_each_lambda(l1_grid, tmp_path):
     assert figure.name == "response_l1" and "stopped early" in figure.caption
     for kind in ("png", "pdf", "csv"):
         assert (tmp_path / f"response_l1.{kind}").stat().st_size
-    table = rows(tmp_path / "response_l1.csv")
+    table = read_csv(tmp_path / "response_l1.csv")
     assert [(row["l1"], row["state"]) for row in table] == [
         ("0.0", "finished"), ("1e-05", "finished"), ("0.0001", "finished"),
         ("0.001", "finished"), ("0.01", "stopped"),
@@ -87,7 +81,7 @@ def test_a_coupled_setting_is_drawn_where_it_has_an_effect(made, tmp_path):
         ("norm", ("batch", "group")), ("groups", (1, 2, 5)),
     ]  # fmt: skip
     response.draw(tmp_path, study, varied[1], varied)
-    assert [row["groups"] for row in rows(tmp_path / "response_groups.csv")] == ["1", "2", "5"]
+    assert [row["groups"] for row in read_csv(tmp_path / "response_groups.csv")] == ["1", "2", "5"]
 
 
 def test_a_colour_is_a_kind_where_these_are_few(quick, tmp_path):

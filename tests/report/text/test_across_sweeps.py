@@ -1,7 +1,5 @@
 """Sweeps compared with each other."""
 
-import csv
-
 import pytest
 
 from study import runs
@@ -9,6 +7,7 @@ from study.__main__ import main
 from study.config import Config
 from study.report import grouping
 from study.report.text import across_sweeps
+from tests.conftest import read_csv
 from tests.report.conftest import curve, run, spread
 
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group")
@@ -118,8 +117,7 @@ def test_the_command_reports_two_sweeps(made, tmp_path, quick, capsys):
     html = (tmp_path / "out/index.html").read_text()
     assert "Sweep against sweep" in html and "old and new" in html
     assert f"study report {' '.join(folders)}" in html
-    with open(tmp_path / "out/sweeps.csv") as file:
-        [row] = csv.DictReader(file)
+    [row] = read_csv(tmp_path / "out/sweeps.csv")
     assert (row["one"], row["two"], row["seeds"]) == ("old", "new", "2")
     assert float(row["difference"]) == pytest.approx(0.2)
     assert "Sweep against sweep" in (tmp_path / "out/report.md").read_text()

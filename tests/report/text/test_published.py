@@ -1,6 +1,5 @@
 """What was published, and the sentences that compare our runs with it."""
 
-import csv
 import dataclasses
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from study.report.variants import Variant
 from study.runs import Run
 from study.sweep import spec
 from study.train import networks
-from tests.conftest import ROOT
+from tests.conftest import ROOT, read_csv
 
 STUDIES = sorted(
     path for path in (ROOT / "sweeps/published").glob("*.yaml") if not path.stem.endswith("_ours")
@@ -44,9 +43,9 @@ def ran(one: published.Published, lasts, **settings) -> Variant:
 
 def test_figures_are_the_curves_own_and_come_from_a_named_source():
     with_curve = [one for one in published.read() if one.curve]
-    with open(ROOT / "study/report/text/published_curves.csv") as file:
-        rows = csv.DictReader(file)  # the last epoch's line of a variant stands
-        trained = {(r["study"], r["variant"]): float(r["train_accuracy"]) for r in rows}
+    rows = read_csv(ROOT / "study/report/text/published_curves.csv")
+    # The last epoch's line of a variant stands.
+    trained = {(r["study"], r["variant"]): float(r["train_accuracy"]) for r in rows}
     assert len(with_curve) == 18
     for one in with_curve:
         assert (one.last, one.best) == (one.curve[-1], max(one.curve))
