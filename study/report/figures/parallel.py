@@ -51,11 +51,7 @@ def _draw_kind(
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(max(7.2, 1.25 * len(lines[0])), 4.2), layout="constrained")
         axes = figure.subplots()
-        colours = matplotlib.colormaps["viridis_r"](ranks)
-        width = 1.2 if len(lines) <= MANY else 0.5
-        paths = [list(enumerate(line)) for line in lines]
-        axes.add_collection(LineCollection(paths, colors=colours, linewidths=width, alpha=0.8))
-        axes.plot(lines[-1], color=styles.COLOURS[1], linewidth=2.2, label="the best")
+        _draw_lines(axes, lines, ranks)
         for x, axis in enumerate(varied):
             for position, label in axis.ticks():
                 _draw_tick(axes, x, axis.fraction(position), label)
@@ -64,12 +60,7 @@ def _draw_kind(
         for share in (0, 0.25, 0.5, 0.75, 1):
             quantile = float(np.quantile(means, share if study.metric.maximize else 1 - share))
             _draw_tick(axes, len(varied), share, study.metric.format(quantile))
-        titles = [*(axis.title for axis in varied), study.rank_key.replace("_", " ")]
-        for x in range(len(titles)):
-            axes.axvline(x, color="0.6", linewidth=0.8, zorder=0)
-        axes.set_xticks(range(len(titles)), titles)
-        axes.set(yticks=[], ylim=(NO_EFFECT - 0.05, 1.05), xlim=(-0.3, len(titles) - 0.6))
-        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1))
+        _draw_axes(axes, [*(axis.title for axis in varied), study.rank_key.replace("_", " ")])
         settings = [axis.name for axis in varied]
         rows = [
             [variant.label, *(getattr(variant.config, each) for each in settings), mean]
@@ -94,6 +85,15 @@ def _height(axis: Axis, variant: Variant) -> float:
     return axis.fraction(axis.position(getattr(variant.config, axis.name)))
 
 
+def _draw_lines(axes: Axes, lines: np.ndarray, ranks: np.ndarray) -> None:
+    """Draw lines [configurations, axes] by their ranks, 0 to 1: the last is the best."""
+    colours = matplotlib.colormaps["viridis_r"](ranks)
+    width = 1.2 if len(lines) <= MANY else 0.5
+    paths = [list(enumerate(line)) for line in lines]
+    axes.add_collection(LineCollection(paths, colors=colours, linewidths=width, alpha=0.8))
+    axes.plot(lines[-1], color=styles.COLOURS[1], linewidth=2.2, label="the best")
+
+
 def _draw_tick(axes: Axes, x: float, height: float, label: str) -> None:
     axes.annotate(
         label,
@@ -104,3 +104,12 @@ def _draw_tick(axes: Axes, x: float, height: float, label: str) -> None:
         va="center",
         bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
     )
+
+
+def _draw_axes(axes: Axes, titles: Sequence[str]) -> None:
+    """Draw the vertical axes and their titles, and a legend."""
+    for x in range(len(titles)):
+        axes.axvline(x, color="0.6", linewidth=0.8, zorder=0)
+    axes.set_xticks(range(len(titles)), titles)
+    axes.set(yticks=[], ylim=(NO_EFFECT - 0.05, 1.05), xlim=(-0.3, len(titles) - 0.6))
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1))
