@@ -136,8 +136,8 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def interquartile_mean(values: ArrayLike) -> Interval:
-    """The mean of the middle half of values [n], with its 95 % percentile bootstrap interval from
-    ten values on.
+    """The mean of the middle half of one or more values [n], with its 95 % percentile bootstrap
+    interval from ten values on.
 
     A run that fails to learn does not move the mean. At ten values it still moves the interval,
     since a resample may hold it three times. Source: Agarwal et al., 2021 (arXiv 2108.13264). The
@@ -145,8 +145,6 @@ def interquartile_mean(values: ArrayLike) -> Interval:
     """
     values = np.asarray(values, dtype=float)
     n = len(values)
-    if n == 0:
-        return Interval(np.nan, np.nan, np.nan, 0)
     mean = float(_middle_mean(values))
     if n < ENOUGH:
         return Interval(mean, np.nan, np.nan, n)

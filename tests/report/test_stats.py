@@ -71,7 +71,7 @@ def test_the_interquartile_mean_leaves_out_a_failed_run():
     assert stats.interquartile_mean(values[:9] * 2 + [10.0]).low > 99.3
     assert found == stats.interquartile_mean(values)  # the same again
     few = stats.interquartile_mean(values[:9])
-    assert np.isnan(few.low) and few.n == 9 and np.isnan(stats.interquartile_mean([]).mean)
+    assert np.isnan(few.low) and few.n == 9
 
 
 def test_a_curves_interval_is_the_interval_at_each_epoch():
