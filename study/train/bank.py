@@ -121,9 +121,9 @@ def epoch_copies(config: Config, dataset: data.Dataset, epoch: int) -> np.ndarra
 
 def first_copies(config: Config, dataset: data.Dataset) -> np.ndarray:
     """Return h(seed, i) of each training image i (see epoch_images), int64 [N]."""
-    total = len(data.read(config.dataset)[0])
     random = np.random.default_rng(seeds.derive(config.seed, seeds.COPY))
-    return random.integers(config.epochs, size=total)[dataset.train_indices]
+    drawn = random.integers(count_copies(config), size=dataset.spec.train_images)
+    return drawn[dataset.train_indices]
 
 
 def count_copies(config: Config) -> int:

@@ -20,30 +20,29 @@ class Batches:
         self, configs: Sequence[Config], dataset: data.Dataset, device: torch.device
     ) -> None:
         self.dataset, self.device = dataset, device
-        self.count, self.epochs = len(dataset.train), configs[0].epochs
         self.labels = torch.from_numpy(dataset.train.labels).to(device)
         self.bank = self._upload_bank(configs[0])
         self.select(configs)
 
     def select(self, configs: Sequence[Config]) -> None:
         """Go on with the models of these configurations."""
-        self.seeds = list(dict.fromkeys(config.seed for config in configs))
+        by_seed = {config.seed: config for config in configs}
+        self.seeds = list(by_seed)
         places = [self.seeds.index(config.seed) for config in configs]
         self.places = torch.tensor(places, device=self.device)
-        self.first_copies = self._upload_first_copies(configs)
+        firsts = [bank.first_copies(config, self.dataset) for config in by_seed.values()]
+        self.first_copies = torch.from_numpy(np.stack(firsts)).to(self.device)  # [seeds, N]
 
     def of_epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Return the order of each model's images in an epoch (1, 2, ...), and the copy of the bank
         that each image is taken from, int64 [N, models] both."""
-        drawn = torch.empty(len(self.seeds), self.count, dtype=torch.int64)
+        count = len(self.labels)
+        drawn = torch.empty(len(self.seeds), count, dtype=torch.int64)
         for row, seed in zip(drawn, self.seeds):
             shuffle = seeds.generator(seed, seeds.ORDER, epoch)
-            torch.randperm(self.count, generator=shuffle, out=row)
+            torch.randperm(count, generator=shuffle, out=row)
         orders = drawn.to(self.device)  # [seeds, N]
-        if self.first_copies is None:
-            shape = self.count, len(self.places)
-            return self._by_model(orders), torch.zeros(shape, dtype=torch.int64, device=self.device)
-        copies = (self.first_copies.gather(1, orders) + epoch) % self.epochs
+        copies = (self.first_copies.gather(1, orders) + epoch) % len(self.bank)
         return self._by_model(orders), self._by_model(copies)
 
     def images(self, order: Tensor, copies: Tensor) -> Tensor:
@@ -59,14 +58,6 @@ class Batches:
         for row, copy in zip(images, bank.copies(config, self.dataset)):
             row.copy_(torch.from_numpy(copy))
         return images
-
-    def _upload_first_copies(self, configs: Sequence[Config]) -> Tensor | None:
-        """Return bank.first_copies of each seed, int64 [seeds, N]; None without augmentation."""
-        if configs[0].augment == "none":
-            return None
-        by_seed = {config.seed: config for config in configs}
-        rows = [bank.first_copies(by_seed[seed], self.dataset) for seed in self.seeds]
-        return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def _by_model(self, rows: Tensor) -> Tensor:
         """[seeds, N] to [N, models]. Rows first: a gather of columns would leave the cache."""
