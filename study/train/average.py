@@ -71,7 +71,3 @@ class Average:
     def _set(self, values: Tensors) -> None:
         for name, value in values.items():
             self.live[name].copy_(value)
-
-    def select(self, models: Sequence[int]) -> Tensors:
-        """Return the averages of these models of a pack."""
-        return {name: value[list(models)] for name, value in self.values.items()}

@@ -8,7 +8,7 @@ choose another.)
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,7 @@ from study.train.checkpoint import Checkpoint
 from study.train.dropout import Dropouts, Noise
 from study.train.graph import StepGraph
 from study.train.kernels import choice
+from study.train.pack_state import PackState
 from study.train.predictions import BestEpoch
 from study.train.usage import Usage
 
@@ -58,92 +59,47 @@ class Pack:
         checkpoints: Sequence[Checkpoint | None],
         device: torch.device,
     ) -> None:
-        self.configs, self.device = list(configs), device
+        first, self.device = configs[0], device
         self.graph: StepGraph | None
         self.kernels: KernelNetwork | None
-        first = self.configs[0]
         self.dtype = loop.DTYPES[first.precision]
         self.dataset = data.load(first)
-        singles = [_single_network(*pair) for pair in zip(configs, checkpoints)]
-        self.names = [name for name, _ in singles[0].named_parameters()]
-        self.shapes = [parameter.shape for parameter in singles[0].parameters()]
-        self.weights = self._rows([list(single.parameters()) for single in singles])
-        self.weights.requires_grad_()
-        states = [
-            _optimizer_state(first, single, checkpoint)
-            for single, checkpoint in zip(singles, checkpoints)
-        ]
-        self.optimizer_state = {
-            name: [self._rows([state[name] for state in states])] for name in states[0]
-        }
-        self.state_shapes = {
-            name: [t.shape for t in tensors] for name, tensors in states[0].items()
-        }
         spec = self.dataset.spec
         self.mean = loop.per_channel(spec.mean, device, self.dtype)
         self.std = loop.per_channel(spec.std, device, self.dtype)
-        buffers = [dict(single.named_buffers()) for single in singles]
-        self._build({name: torch.stack([b[name] for b in buffers]) for name in buffers[0]})
-        self.average = Average(
-            self._live(),
-            [config.ema for config in self.configs],
-            self._first_averages(singles, checkpoints),
-        )
-        self.batches = Batches(self.configs, self.dataset, device)
+        self.batches = Batches(configs, self.dataset, device)
         self.steps = math.ceil(len(self.dataset.train) / first.batch_size)
         self.best = BestEpoch(
             [checkpoint.history if checkpoint else [] for checkpoint in checkpoints],
             [checkpoint.best if checkpoint else None for checkpoint in checkpoints],
             len(self.dataset.test),
         )
+        self._build(configs, PackState.start(configs, checkpoints))
 
-    def _rows(self, models: Sequence[Sequence[Tensor]]) -> Tensor:
-        """Join each model's tensors into a row: [models, values of one]."""
-        rows = [torch.cat([t.detach().flatten().cpu() for t in tensors]) for tensors in models]
-        return torch.stack(rows).to(self.device, self.dtype)
-
-    def _first_averages(
-        self, singles: Sequence[torch.nn.Module], checkpoints: Sequence[Checkpoint | None]
-    ) -> Tensors:
-        """Return the averages to begin with where checkpoints have some, of the other models the
-        networks' own."""
-        if not any(checkpoint and checkpoint.average for checkpoint in checkpoints):
-            return {}
-        states = [
-            single.state_dict() | (checkpoint.average if checkpoint else {})
-            for single, checkpoint in zip(singles, checkpoints)
-        ]
-        rest = [name for name in states[0] if name not in self.names]
-        weights = self._rows([[state[name] for name in self.names] for state in states])
-        return {WEIGHTS: weights} | {
-            name: self._rows([[state[name]] for state in states]) for name in rest
-        }
-
-    def _live(self) -> Tensors:
-        """Return what steps change in place, without the optimizer's state: [models, ...] each."""
-        models = len(self.configs)
-        live = {WEIGHTS: self.weights.detach()}
-        for name, buffer in self.network.state_dict().items():
-            if name not in self.names and buffer.is_floating_point():
-                live[name] = buffer.view(models, -1)
-        return live
-
-    def _build(self, buffers: Mapping[str, Tensor]) -> None:
-        """Build the network of all models, and what differs between them, a row a model.
-
-        buffers: the running statistics, [models, ...] each.
-        """
-        configs = self.configs
+    def _build(self, configs: Sequence[Config], state: PackState) -> None:
+        """Build the network of these models, and what differs between them, a row a model."""
+        self.configs = list(configs)
         self.graph, self.kernels = None, None  # gone before their successors take memory
         self.network = networks.build_pack(configs).to(self.device, self.dtype)
+        self.network.load_state_dict(
+            {name: t.flatten(0, 1) if t.dim() > 1 else t[0] for name, t in state.network.items()}
+        )
+        self.names = [name for name, _ in self.network.named_parameters()]
+        self.shapes = [state.network[name].shape[1:] for name in self.names]
+        self.state_shapes = {
+            name: [t.shape[1:] for t in tensors] for name, tensors in state.optimizer.items()
+        }
+        self.weights = self._flat(state.network)[WEIGHTS].requires_grad_()
+        self.optimizer_state = {
+            name: [self._rows(tensors)] for name, tensors in state.optimizer.items()
+        }
+        averages = self._flat(state.average) if state.average else None
+        self.average = Average(self._live(), [config.ema for config in configs], averages)
         self.generators = [torch.Generator() for _ in configs]
         self.noise = Noise([seeds.derive(c.seed, seeds.NOISE) for c in configs], self.device)
         for module in self.network.modules():
             if isinstance(module, Dropouts):
                 module.generators, module.noise = self.generators, self.noise
-        joined = dict(self.network.named_buffers())
-        for name, values in buffers.items():
-            joined[name].copy_(values.flatten() if joined[name].dim() else values[0])
         self.optimizer = optimizer.OPTIMIZERS[configs[0].optimizer](self._column)
         self.smoothing = self._column("label_smoothing")[:, 0]
         self.has_l1 = any(config.l1 for config in configs)
@@ -346,64 +302,53 @@ class Pack:
 
     # The models of the pack.
 
-    def state(self) -> tuple[dict[str, Tensor], optimizer.State]:
-        """Return the networks' and the optimizer's state as they are now, on the CPU, in the loop's
-        form but for a leading axis of models; views of the pack's own where that is the CPU."""
-        state = {
-            name: _split(matrix.cpu(), self.state_shapes[name])
-            for name, [matrix] in self.optimizer_state.items()
-        }
-        network = self._network_state(self.weights.detach()) | self._buffers()
-        return {name: network[name] for name in self.network.state_dict()}, state
+    def state(self) -> PackState:
+        """Return the models as they are now, on the CPU; views of the pack's own where that is the
+        device."""
+        return PackState(
+            self._by_name(self._live()),
+            {
+                name: _split(matrix.cpu(), self.state_shapes[name])
+                for name, [matrix] in self.optimizer_state.items()
+            },
+            self._by_name(self.average.values),
+        )
 
-    def average_state(self) -> Tensors:
-        """Return the averages, where a model has one, in the form of `state`."""
-        values = {name: value.cpu() for name, value in self.average.values.items()}
-        return (self._network_state(values.pop(WEIGHTS)) | values) if values else {}
-
-    def _network_state(self, weights: Tensor) -> Tensors:
-        return dict(zip(self.names, _split(weights.cpu(), self.shapes)))
-
-    def _buffers(self) -> dict[str, Tensor]:
-        """Return the running statistics, on the CPU, [models, ...] each."""
+    def _live(self) -> Tensors:
+        """Return what steps change in place, but for the optimizer's state: the WEIGHTS of all
+        models, and their running statistics by name, views, [models, ...] each."""
         models = len(self.configs)
-        joined = {n: t.cpu() for n, t in self.network.state_dict().items() if n not in self.names}
-        return {
-            name: t.unflatten(0, (models, -1)) if t.dim() else t.expand(models)
-            for name, t in joined.items()
+        return {WEIGHTS: self.weights.detach()} | {
+            name: buffer.unflatten(0, (models, -1)) if buffer.dim() else buffer.expand(models)
+            for name, buffer in self.network.state_dict().items()
+            if name not in self.names
         }
+
+    def _by_name(self, live: Tensors) -> Tensors:
+        """Bring such tensors, or their averages, into the form of PackState, on the CPU."""
+        if not live:
+            return {}
+        tensors = {name: tensor.cpu() for name, tensor in live.items()}
+        tensors |= zip(self.names, _split(tensors.pop(WEIGHTS), self.shapes))
+        return {name: tensors[name] for name in self.network.state_dict() if name in tensors}
+
+    def _flat(self, tensors: Tensors) -> Tensors:
+        """Bring them back, onto the device."""
+        flat = {name: self._rows([t]) for name, t in tensors.items() if name not in self.names}
+        return flat | {WEIGHTS: self._rows([tensors[name] for name in self.names])}
+
+    def _rows(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Lay tensors [models, ...] side by side, on the device: [models, values of one]."""
+        rows = torch.cat([tensor.reshape(len(tensor), -1) for tensor in tensors], 1)
+        return rows.to(self.device, self.dtype)
 
     def select(self, models: Sequence[int]) -> None:
         """Go on with these models alone; the others cost nothing any more."""
-        buffers, logits = self._buffers(), self.test_logits
-        averages = self.average.select(models)
+        logits, configs = self.test_logits, [self.configs[k] for k in models]
         self.best.select(models)
-        self.configs = [self.configs[k] for k in models]
-        self.batches.select(self.configs)
-        rows = torch.tensor(models, device=self.device)
-        self.weights = self.weights.detach()[rows].requires_grad_()
-        self.optimizer_state = {
-            name: [matrix[rows]] for name, [matrix] in self.optimizer_state.items()
-        }
-        self._build({name: values[list(models)] for name, values in buffers.items()})
-        self.average = Average(self._live(), [config.ema for config in self.configs], averages)
-        self.test_logits = None if logits is None else logits[:, rows]
-
-
-def _single_network(config: Config, checkpoint: Checkpoint | None) -> torch.nn.Module:
-    """Build the network of one model of a pack."""
-    network = loop.initialized(config).to(loop.DTYPES[config.precision])
-    if checkpoint:
-        network.load_state_dict(checkpoint.network)
-    return network
-
-
-def _optimizer_state(
-    config: Config, network: torch.nn.Module, checkpoint: Checkpoint | None
-) -> optimizer.State:
-    """Return the optimizer's state of one model of a pack."""
-    state = optimizer.OPTIMIZERS[config.optimizer].start(list(network.parameters()))
-    return state | checkpoint.optimizer if checkpoint else state
+        self.batches.select(configs)
+        self._build(configs, self.state().select(models))
+        self.test_logits = None if logits is None else logits[:, list(models)]
 
 
 def _split(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:

@@ -193,7 +193,7 @@ def _train_epoch(
 def _save(pack: Pack, members: Sequence[Member], shared: PackCheckpoint) -> None:
     """Write the members of a pack after a whole epoch."""
     folders, lines = [m.folder for m in members], [m.lines for m in members]
-    shared.write(folders, *pack.state(), lines, pack.best.state, pack.average_state())
+    shared.write(folders, histories=lines, best=pack.best.state, **vars(pack.state()))
 
 
 def _select(pack: Pack, members: list[Member]) -> list[Member]:
@@ -219,10 +219,11 @@ def _finish(
         return
     predictions = Predictions.of_each(pack.predict_test())
     source = provenance.collect(pack.device, **origin)
-    state_dict = pack.state()[0] | pack.average_state()
+    models = pack.state()
+    kept = models.network | models.average
     for k in positions:
         member = members[k]
-        weights = {name: values[k].clone() for name, values in state_dict.items()}
+        weights = {name: values[k].clone() for name, values in kept.items()}
         try:
             results.write(
                 member.folder, member.config, state, member.history, pack.dataset,
