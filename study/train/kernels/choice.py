@@ -27,12 +27,13 @@ def build(network: Network, device: torch.device, **settings: Any) -> "KernelNet
     """
     if device.type not in DEVICES or importlib.util.find_spec("triton") is None:
         return None
-    if read_layers(network, settings["models"]) is None:
+    layers = read_layers(network, settings["models"])
+    if layers is None:
         log.info("no GPU kernels for this network: it trains by torch's")
         return None
     from study.train.kernels.network import KernelNetwork  # lazily: Triton may be missing
 
-    kernels = KernelNetwork(network, **settings)
+    kernels = KernelNetwork(network, layers, **settings)
     if device.type == "cuda":
         try:
             kernels.compile()

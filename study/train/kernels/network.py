@@ -5,6 +5,7 @@ Bytes: each map is written and read some 14 times (forward by convolution and ac
 the convolution behind it, the norm, and the two factors of its gradients).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from study.train.kernels.activation import activate, pool, spread
 from study.train.kernels.convolution import add_parts, conv, conv_back, weight_gradients
 from study.train.kernels.head import head, tally
 from study.train.kernels.images import gather
-from study.train.kernels.layers import Layer, read_layers
+from study.train.kernels.layers import Layer
 from study.train.kernels.memory import Memory
 from study.train.kernels.norm import (
     element_gradients,
@@ -37,18 +38,16 @@ WARPS, STAGES = 2, 2  # of convolutions, measured on an H200
 class KernelNetwork:
     """A pack's network that gives logits, and the gradients of each model's parameters.
 
-    network: of `models` copies, whose running statistics are moved in place. images: the most of
-    each model at once. noise: of its dropout. mean, std: of the channels of an image, on the
-    scale of uint8. smoothing: of each model's labels. trained: whether it keeps its maps for
-    gradients.
-
-    Raises:
-        ValueError: the network has what no kernel does (see read_layers).
+    network: of `models` copies, whose running statistics are moved in place. layers: its own, as
+    read_layers gives them. images: the most of each model at once. noise: of its dropout. mean,
+    std: of the channels of an image, on the scale of uint8. smoothing: of each model's labels.
+    trained: whether it keeps its maps for gradients.
     """
 
     def __init__(
         self,
         network: Network,
+        layers: Sequence[Layer],
         *,
         models: int,
         images: int,
@@ -59,9 +58,6 @@ class KernelNetwork:
         smoothing: Tensor,
         trained: bool = True,
     ) -> None:
-        layers = read_layers(network, models)
-        if layers is None:
-            raise ValueError("no kernels for this network")
         self.network, self.layers, self.models, self.images = network, layers, models, images
         self.precision, self.noise, self.trained = precision, noise, trained
         self.mean, self.std, self.smoothing = mean.flatten(), std.flatten(), smoothing
@@ -108,24 +104,6 @@ class KernelNetwork:
         which copy; labels: [N]. Adds each model's summed cross-entropy to loss and its right
         answers to correct, [models]; moves the running statistics.
         """
-        self._step(bank, labels, order, copies, weights, loss, correct)
-        counters = [
-            layer.norm.num_batches_tracked for layer in self.layers if layer.unit == "model"
-        ]
-        if counters:
-            torch._foreach_add_(counters, 1)
-        return self.memory.gradients
-
-    def _step(
-        self,
-        bank: Tensor,
-        labels: Tensor,
-        order: Tensor,
-        copies: Tensor,
-        weights: Tensor,
-        loss: Tensor,
-        correct: Tensor,
-    ) -> None:
         memory = self.memory
         n = len(order)
         places = (copies * bank.shape[1] + order) * bank[0, 0].numel()
@@ -140,6 +118,12 @@ class KernelNetwork:
             add_parts, (triton.cdiv(self.row, self.tiles.values), self.models),
             memory.parts, memory.gradients, self.row, memory.splits, BLOCK=self.tiles.values,
         )  # fmt: skip
+        counters = [
+            layer.norm.num_batches_tracked for layer in self.layers if layer.unit == "model"
+        ]
+        if counters and self.noted is None:
+            torch._foreach_add_(counters, 1)
+        return memory.gradients
 
     @torch.no_grad()
     def logits(self, images: Tensor, weights: Tensor) -> Tensor:
@@ -149,7 +133,7 @@ class KernelNetwork:
         if self.evaluation is None or self.evaluation.images < n:
             self.evaluation = None  # frees its maps
             self.evaluation = KernelNetwork(
-                self.network, models=self.models, images=n, precision=self.precision,
+                self.network, self.layers, models=self.models, images=n, precision=self.precision,
                 noise=self.noise, mean=self.mean, std=self.std,
                 smoothing=self.smoothing, trained=False,
             )  # fmt: skip
@@ -364,7 +348,7 @@ class KernelNetwork:
         weights = torch.zeros_like(self.memory.gradients)
         self.noted = []
         try:
-            self._step(images, whole[0], whole, whole, weights, weights[:, 0], whole[0])
+            self.gradients(images, whole[0], whole, whole, weights, weights[:, 0], whole[0])
             self._logits(images, weights)
             warm_up(self.noted)
         finally:

@@ -12,6 +12,7 @@ from study.architectures import POOL, Architecture, Conv
 from study.train.blocks import Network
 from study.train.dropout import Noise
 from study.train.kernels import network as network_module
+from study.train.kernels.layers import read_layers
 from study.train.kernels.network import PRODUCTS, KernelNetwork
 
 # Compute capability, 10 times (an A100, an H100), precision, norm, affine mode.
@@ -57,7 +58,7 @@ def main():
             architecture, norm=norm, norm_affine=affine, dropout=[0.1], copies=1
         ).float()
         kernels = KernelNetwork(
-            network, models=1, images=128, precision=precision,
+            network, read_layers(network, 1), models=1, images=128, precision=precision,
             noise=Noise([1], torch.device("cpu")), mean=one, std=one, smoothing=one,
         )  # fmt: skip
         kernels.product = PRODUCTS[precision]

@@ -18,6 +18,7 @@ from study.train import cpu_kernels, data
 from study.train.blocks import Network
 from study.train.dropout import Dropouts, Noise
 from study.train.kernels import choice, network
+from study.train.kernels.layers import read_layers
 from study.train.kernels.network import KernelNetwork
 from study.train.kernels.tiles import Tiles
 from study.train.pack import Pack
@@ -81,6 +82,7 @@ class Case:
     def kernels(self, images=None):
         return KernelNetwork(
             self.network,
+            read_layers(self.network, self.models),
             models=self.models,
             images=images or self.images,
             precision=self.precision,
