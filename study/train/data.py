@@ -53,6 +53,12 @@ class Dataset:
     test: Split
     train_indices: np.ndarray
 
+    @property
+    def evaluated(self) -> dict[str, Split]:
+        """The splits that a network is evaluated on after each epoch, by their names in history."""
+        validation = {} if self.validation is None else {"val": self.validation}
+        return validation | {"test": self.test}
+
 
 def load(config: Config) -> Dataset:
     """Load the data set of a configuration and split the validation images off.

@@ -92,14 +92,12 @@ class Training:
         row = {"epoch": epoch, "train/loss": loss, "train/accuracy": accuracy}
         if self.config.l1:
             row["train/l1"] = l1.value(self.parameters, self.l1_scales)
-        splits = {"val": self.dataset.validation, "test": self.dataset.test}
-        for name, split in splits.items():
-            if split is not None:
-                logits = self.predict(split.images)
-                row |= _scores(name, logits, torch.from_numpy(split.labels))
-                if name == "test":
-                    self.test_logits = logits
-                    self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
+        for name, split in self.dataset.evaluated.items():
+            logits = self.predict(split.images)
+            row |= _scores(name, logits, torch.from_numpy(split.labels))
+            if name == "test":
+                self.test_logits = logits
+                self.best.update([row["test/accuracy"]], logits.unsqueeze(1))
         row["lr"] = schedule.learning_rate(self.config, epoch * self.steps - 1, self.steps)
         row |= usage.row()
         failures.check_finite(row, self.config)

@@ -142,10 +142,9 @@ class Pack:
         terms = l1.row_values(self.weights, self.l1_scales)
         for row, config, term in zip(rows, self.configs, terms):
             row.update({"train/l1": term} if config.l1 else {})
-        for name, split in {"val": self.dataset.validation, "test": self.dataset.test}.items():
-            if split is not None:
-                for row, scores in zip(rows, self._scores(name, split)):
-                    row.update(scores)
+        for name, split in self.dataset.evaluated.items():
+            for row, scores in zip(rows, self._scores(name, split)):
+                row.update(scores)
         used = usage.row(len(rows))
         for row, config in zip(rows, self.configs):
             row["lr"] = schedule.learning_rate(config, epoch * self.steps - 1, self.steps)
