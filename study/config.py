@@ -333,9 +333,10 @@ def parse_variant(variant: Any) -> dict[str, Any]:
     named: dict[str, Any] = {}
     faults = Faults()
     for word in variant.split():
-        setting = faults.attempt(parse_setting, word)
-        if setting and setting[0] in named:
-            faults.add(f"{setting[0]} stands in it twice")
-        named |= [setting] if setting else []
+        if parsed := faults.attempt(parse_setting, word):
+            name, value = parsed
+            if name in named:
+                faults.add(f"{name} stands in it twice")
+            named[name] = value
     faults.check(f"variant={brief(repr(variant))}: ")
     return named

@@ -130,12 +130,10 @@ class Field(NamedTuple):
         return self._number(value)
 
     def _choice(self, value: Any) -> str:
-        if value in self.choices:
+        if isinstance(value, str) and self.knows(value):
             return value
         if self.unlisted is None:
             raise UsageError(one_of(self.name, value, self.choices, ALIASES))
-        if isinstance(value, str) and self.unlisted.allows(value):
-            return value
         near = find_nearest(value, self.choices + self.unlisted.names())
         hint = f" (did you mean {near}?)" if near else ""
         allowed = f"{', '.join(self.choices)} and {self.unlisted.description}"
@@ -160,9 +158,11 @@ class Field(NamedTuple):
     def _number(self, value: Any) -> int | float:
         check_number(self.name, value, self._kind, self.range)
         if value != self.kind(value):
-            allowed = f"{self._kind} {self.range}"
-            raise UsageError(f"{self.name}={brief(text(value))}: allowed is {allowed}")
+            raise self._refusal(text(value))
         return self.kind(value) + self.kind(0)  # -0.0 becomes 0.0
+
+    def _refusal(self, word: str) -> UsageError:
+        return UsageError(f"{self.name}={brief(word)}: allowed is {self._kind} {self.range}")
 
     def parse(self, word: str) -> Any:
         """Read the value from a word of a command line or of a `variant`.
@@ -177,12 +177,10 @@ class Field(NamedTuple):
         if self.kind is str:
             return self.canonical(word)
         try:
-            return self.canonical(float(word))
-        except ValueError as error:
-            if isinstance(error, UsageError):
-                raise
-            allowed = f"{self._kind} {self.range}"
-            raise UsageError(f"{self.name}={brief(word)}: allowed is {allowed}") from None
+            value = float(word)
+        except ValueError:
+            raise self._refusal(word) from None
+        return self.canonical(value)
 
 
 def finite(value: Any) -> bool:

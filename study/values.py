@@ -90,16 +90,11 @@ def find_nearest(
     return next(iter(difflib.get_close_matches(word, known, n=1)), None)
 
 
-def nearest(
-    word: Any,
-    known: Iterable[str],
-    allowed: Iterable[str] = (),
-    aliases: Mapping[str, str] | None = None,
-) -> str:
-    """Return a hint for an unknown word: the nearest known one, or else those allowed (all)."""
+def nearest(word: Any, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
+    """Return a hint for an unknown word: the nearest known one, or else all of them."""
     known = list(known)
     near = find_nearest(word, known, aliases)
-    return f"did you mean {near}?" if near else f"allowed are {', '.join(allowed or known)}"
+    return f"did you mean {near}?" if near else f"allowed are {', '.join(known)}"
 
 
 def one_of(

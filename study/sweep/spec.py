@@ -147,7 +147,7 @@ def _check_key(key: Any, value: Any) -> None:
             f"controller={text(value)}: not supported by study sweep, which searches itself, as"
             " the W&B server does online; leave it out"
         )
-    hint = nearest(key, KEYS | WANDB_KEYS, sorted(KEYS | WANDB_KEYS))
+    hint = nearest(key, sorted(KEYS | WANDB_KEYS))
     raise UsageError(f"{key}: not supported by study sweep; {hint}")
 
 
