@@ -51,11 +51,12 @@ def read(path: Path) -> Arrays:
     raw = _load(path)
     for part in ("train", "test"):
         _check_part(path, part, raw[f"{part}_images"], raw[f"{part}_labels"])
-    train, test = raw["train_images"], raw["test_images"]
-    if _channels_first(train).shape[1:] != _channels_first(test).shape[1:]:
+    train, test = _channels_first(raw["train_images"]), _channels_first(raw["test_images"])
+    if train.shape[1:] != test.shape[1:]:
         raise UsageError(
-            f"{path}: test_images is {kind_and_shape(test)}, but train_images is"
-            f" {kind_and_shape(train)}; allowed is one size and one number of channels"
+            f"{path}: test_images is {kind_and_shape(raw['test_images'])}, but train_images is"
+            f" {kind_and_shape(raw['train_images'])}; allowed is one size and one number of"
+            " channels"
         )
     classes = _check_classes(path, raw["train_labels"])
     foreign = raw["test_labels"][raw["test_labels"] >= classes]
@@ -65,7 +66,7 @@ def read(path: Path) -> Arrays:
             " train_labels"
         )
     labels = raw["train_labels"].astype(np.int64), raw["test_labels"].astype(np.int64)
-    return Arrays(_channels_first(train), labels[0], _channels_first(test), labels[1])
+    return Arrays(train, labels[0], test, labels[1])
 
 
 def facts(path: Path) -> Facts:
