@@ -155,11 +155,6 @@ def dropped(count: int, p: float, generator: torch.Generator | None = None) -> T
     return torch.from_numpy(places[: np.searchsorted(places, count)])
 
 
-def _in_memory(x: Tensor) -> Tensor:
-    """View [N, C, H, W], in memory as channels_last, as [N * H * W * C]."""
-    return x.permute(0, 2, 3, 1).view(-1)
-
-
 class _Dropout(torch.autograd.Function):
     """x / (1 - p), with zeros at `places` of its memory as channels_last."""
 
@@ -170,7 +165,7 @@ class _Dropout(torch.autograd.Function):
         if inplace:
             ctx.mark_dirty(x)
         y = x.mul_(ctx.scale) if inplace else x * ctx.scale
-        _in_memory(y).index_fill_(0, places, 0)
+        _rows(y).view(-1).index_fill_(0, places, 0)
         return y
 
     @staticmethod
@@ -178,5 +173,5 @@ class _Dropout(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         gradient = (gradient * ctx.scale).contiguous(memory_format=torch.channels_last)
         [places] = ctx.saved_tensors
-        _in_memory(gradient).index_fill_(0, places, 0)
+        _rows(gradient).view(-1).index_fill_(0, places, 0)
         return gradient, None, None, None

@@ -145,23 +145,20 @@ def _table(config: Config, spec: DatasetSpec) -> dict[str, Any]:
         counted.update(new)
         return sum(p.numel() for p in new)
 
-    def record(name: str, module: nn.Module) -> None:
-        def hook(_module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
-            layers.append(
-                {
-                    "layer": name,
-                    "type": _describe(module),
-                    "output": list(output.shape[1:]),
-                    "receptive_field": sees and sees.through(module, inputs[0].shape[-1]),
-                    "parameters": count_new(module.parameters()),
-                }
-            )
-
-        module.register_forward_hook(hook)
+    def record(name: str, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
+        layers.append(
+            {
+                "layer": name,
+                "type": _describe(module),
+                "output": list(output.shape[1:]),
+                "receptive_field": sees and sees.through(module, inputs[0].shape[-1]),
+                "parameters": count_new(module.parameters()),
+            }
+        )
 
     for name, module in network.named_modules():
         if not list(module.children()) and not isinstance(module, nn.Identity):
-            record(name, module)
+            module.register_forward_hook(functools.partial(record, name))
     with torch.inference_mode():
         network(torch.zeros(1, *spec.shape))
     # Of timm's some blocks have parameters beside their layers', such as a scale of each channel.
