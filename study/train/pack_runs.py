@@ -94,20 +94,23 @@ def train(
                 member.failure, member.ended = RunError(str(error)), True
         data.load(configs[0])
         bank.prepare(configs[0])
-        active = [member for member in members if not member.ended]
-        if active:
+        if active := _active(members):
             count = packing.count_packs(active[0].config, len(active), picked, share)
             for k in range(count):  # as even as can be
                 _train_members(active[k::count], picked, threads)
     return [member.failure or runs.read(member.folder) for member in members]
 
 
+def _active(members: Sequence[Member]) -> list[Member]:
+    """Return the members that have neither ended nor failed."""
+    return [member for member in members if not member.ended]
+
+
 def _train_members(members: Sequence[Member], device: torch.device, threads: int) -> None:
-    """Train those not ended yet: the ones behind until they reach the next, then together."""
+    """Train members: the ones behind until they reach the next, then together."""
     for member in members:
-        if not member.ended:
-            member.begin()
-    while active := [member for member in members if not member.ended]:
+        member.begin()
+    while active := _active(members):
         reached = sorted({len(member.history) for member in active})
         until = reached[1] if len(reached) > 1 else active[0].config.epochs
         behind = [member for member in active if len(member.history) == reached[0]]
@@ -123,11 +126,11 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
         failure = failures.remedied(error, members[0].config, device)
         full = devices.lacks_memory(error)
         if failure is None:  # an error in the code
-            for member in [member for member in members if not member.ended]:
+            for member in _active(members):
                 member.fail(RunError(describe(error)))
             raise
     # The error is gone here, and with it what held the pack's tensors.
-    left = [member for member in members if not member.ended]
+    left = _active(members)
     if full and len(left) > 1:
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -135,7 +138,7 @@ def _train_or_halve(members: list[Member], until: int, device: torch.device, thr
             member.restore()
         half = (len(left) + 1) // 2
         for part in (left[:half], left[half:]):
-            if active := [member for member in part if not member.ended]:
+            if active := _active(part):
                 _train_or_halve(active, until, device, threads)
         return
     for member in left:
@@ -160,9 +163,8 @@ def _train_pack(members: list[Member], until: int, device: torch.device, threads
             _finish(pack, active, range(len(active)), runs.FINISHED, origin)
     finally:
         shared.leave([member.folder for member in members])
-    for member in members:
-        if not member.ended:  # others have reached its epoch, and it joins them
-            member.restore()
+    for member in _active(members):  # others have reached their epoch, and they join them
+        member.restore()
 
 
 def _train_epoch(
@@ -181,9 +183,8 @@ def _train_epoch(
             runs.append_history(member.folder, member.history[-1])
         except RunError as failure:
             member.fail(failure)
-    for member in members:
-        if not member.ended:
-            member.callback.epoch(member.history[-1])
+    for member in _active(members):
+        member.callback.epoch(member.history[-1])
     stopped = [k for k, m in enumerate(members) if not m.ended and m.callback.stops()]
     if len(members[0].history) < members[0].config.epochs:
         _finish(pack, members, stopped, runs.STOPPED, origin)

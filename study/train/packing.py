@@ -32,8 +32,7 @@ def by_pack(config: Config, device: torch.device) -> bool:
 def default_size(config: Config, device: str) -> int:
     """Return how many configurations like this a pack has where nobody says; on a CPU 1, where
     processes side by side are faster than a pack."""
-    on_cuda = torch.device(device).type == "cuda"
-    return PACK_SIZE if on_cuda and bucket(config) is not None else 1
+    return PACK_SIZE if by_pack(config, torch.device(device)) else 1
 
 
 def count_packs(config: Config, models: int, device: torch.device, share: int) -> int:
