@@ -141,6 +141,7 @@ def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick
     """With a bank of augmented copies; and the report where the file itself is not at hand."""
     folder = tmp_path / "runs" / "mine"
     common = {"dataset": "own:mine", "epochs": 1, "batch_size": 8, "augment": "crop_flip"}
+    common |= {"precision": "float64"}  # rounding of batches of eight grows to a percent in float32
     configs = [Config(**common, l1=1e-4, seed=seed) for seed in (1, 2)]
     looped = [Config(**common, norm="layer", seed=seed) for seed in (1, 2)]
     finished = [
@@ -153,7 +154,7 @@ def test_the_loop_a_pack_and_the_report_take_three_classes(mine, tmp_path, quick
         assert run.parameters()["layers"][-1]["output"] == [3, 1, 1]
     alone = loop.train(configs[0], tmp_path / "alone")
     [row], [packed] = without_times(alone.history), without_times(finished[2].history)
-    assert packed == pytest.approx(row, rel=1e-3)
+    assert packed == pytest.approx(row, rel=1e-6)
 
     def report(out):
         page.write(folder, out)
