@@ -22,6 +22,7 @@ from study.report.figures import drawing, rendering
 from study.sweep.worker import PRELOAD
 from study.tracking import marks
 from study.train import data, loop, results
+from study.train.callback import Callback
 from tests.machines import machine, server  # noqa: F401 (fixtures)
 
 if not torch.cuda.is_available():
@@ -149,6 +150,33 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a csv by its header."""
     with open(path) as file:
         return list(csv.DictReader(file))
+
+
+class CutOff(Callback):
+    """Ends the process, as it were, after an epoch."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def epoch(self, row: dict[str, float]) -> None:
+        if row["epoch"] == self.after:
+            raise KeyboardInterrupt
+
+
+def few_images(monkeypatch: pytest.MonkeyPatch, train: int, test: int) -> None:
+    """Let each data set have its first images alone, so many to train on and to test on."""
+    load = data.load
+
+    def few(config: Config) -> data.Dataset:
+        whole = load(config)
+        return dataclasses.replace(
+            whole,
+            train=whole.train.take(np.arange(train)),
+            test=whole.test.take(np.arange(test)),
+            train_indices=whole.train_indices[:train],
+        )
+
+    monkeypatch.setattr(data, "load", few)
 
 
 def without_times(history: list[dict]) -> list[dict]:

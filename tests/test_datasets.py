@@ -15,8 +15,7 @@ from study.errors import RunError, UsageError
 from study.report import page
 from study.report.variants import Variant
 from study.train import bank, data, loop, networks, pack_runs
-from study.train.callback import Callback
-from tests.conftest import without_times
+from tests.conftest import CutOff, without_times
 
 
 def made(classes: int = 3, images: int = 30, shape: tuple[int, ...] = (20, 20, 3), seed: int = 0):
@@ -117,17 +116,12 @@ def test_classes_may_have_names_which_a_report_has_without_the_file(mine, tmp_pa
         assert variant.class_names == ("0", "1", "2")
 
 
-class Break(Callback):
-    def epoch(self, row):
-        raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("fails", [False, True])
 def test_an_unfinished_run_on_a_file_that_was_replaced_begins_anew(mine, tmp_path, caplog, fails):
     config = Config(dataset="own:mine", epochs=2, batch_size=8)
     folder = tmp_path / "runs" / runs.name(config)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(config, folder, callback=Break())
+        loop.train(config, folder, callback=CutOff(1))
     if fails:
         runs.write_failure(folder, config, "made up")
     assert runs.count_epochs(folder) == 1 and (folder / runs.CHECKPOINT).is_file()

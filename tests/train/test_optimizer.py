@@ -12,6 +12,7 @@ from study.config import FIELDS, Config
 from study.train import loop, pack_runs, schedule, seeds
 from study.train.callback import Callback
 from study.train.optimizer import OPTIMIZERS
+from tests.conftest import CutOff
 from tests.golden import losses
 
 # What models of one pack differ in, and torch's optimizer for each.
@@ -81,17 +82,6 @@ def assert_same_weights(run: runs.Run, expected: dict[str, torch.Tensor]) -> Non
     torch.testing.assert_close(found, dict(expected), rtol=0, atol=1e-10)
 
 
-def cut_off(epochs: int) -> Callback:
-    """A callback that ends the process's work after an epoch."""
-
-    class CutOff(Callback):
-        def epoch(self, row):
-            if row["epoch"] == epochs:
-                raise KeyboardInterrupt
-
-    return CutOff()
-
-
 def test_every_choice_has_an_optimizer():
     assert tuple(OPTIMIZERS) == FIELDS["optimizer"].choices
     assert set(OPTIMIZERS) == set(MODELS), "each is compared with torch's below"
@@ -114,11 +104,11 @@ def test_a_run_goes_on_in_a_pack_and_a_packs_run_in_the_loop(optimizer, tmp_path
     folders = [tmp_path / str(k) for k in range(len(models))]
     for config, folder in zip(models[:2], folders):
         with pytest.raises(KeyboardInterrupt):
-            loop.train(config, folder, callback=cut_off(1))
+            loop.train(config, folder, callback=CutOff(1))
     with pytest.raises(KeyboardInterrupt):
-        pack_runs.train(models[:2], folders[:2], callbacks=[Callback(), cut_off(3)])
+        pack_runs.train(models[:2], folders[:2], callbacks=[Callback(), CutOff(3)])
     with pytest.raises(KeyboardInterrupt):
-        pack_runs.train(models[2:], folders[2:], callbacks=[cut_off(2)])
+        pack_runs.train(models[2:], folders[2:], callbacks=[CutOff(2)])
     for config, folder in zip(models, folders):
         assert_same_weights(loop.train(config, folder), by_torch(config))
 

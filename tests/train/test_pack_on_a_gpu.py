@@ -16,12 +16,12 @@ from study.train import loop, pack_runs
 from study.train.callback import Callback
 from study.train.kernels import choice
 from study.train.pack import Pack
+from tests.conftest import CutOff
 from tests.train.test_pack_runs import (
     NORMS,
     Stops,
     assert_same,
-    cut_off,
-    few_images,  # noqa: F401 (a fixture for every test)
+    few_untied_images,  # noqa: F401 (a fixture for every test)
     pack_of,
     weights,
 )
@@ -93,7 +93,7 @@ def test_what_was_cut_off_goes_on_with_the_same_masks(norm, kernels, train, tmp_
     whole = train(configs, kernels)
     folders = [tmp_path / "cut" / str(k) for k in range(len(configs))]
     with pytest.raises(KeyboardInterrupt):
-        callbacks = [*(Callback() for _ in configs[1:]), cut_off(2)]
+        callbacks = [*(Callback() for _ in configs[1:]), CutOff(2)]
         pack_runs.train(configs, folders, device=DEVICE, callbacks=callbacks)
     for run, expected in zip(pack_runs.train(configs, folders, device=DEVICE), whole):
         assert_same(run, expected)

@@ -19,7 +19,7 @@ from study.train import checkpoint, data, loop, pack_runs, packing, results
 from study.train.callback import Callback
 from study.train.pack import Pack
 from tests import untied
-from tests.conftest import ROOT, without_times
+from tests.conftest import ROOT, CutOff, few_images, without_times
 
 # Models of a pack: between them every field that may differ, and every schedule.
 MODELS = (
@@ -38,27 +38,13 @@ NORMS = (  # the losses of all others are those of the loop, too: see tests/gold
 
 
 @pytest.fixture(autouse=True)
-def few_images(monkeypatch, tmp_path):
+def few_untied_images(monkeypatch, tmp_path):
     """A hundred digits to train on, fifty to test on: float64 takes its time. They have no ties,
     and so need another bank than digits."""
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(data, "read", untied.digits)
     monkeypatch.setattr(loop, "initialized", untied.initialized)
-    load = data.load
-
-    def first(split, count):
-        return data.Split(split.images[:count], split.labels[:count])
-
-    def few(config):
-        whole = load(config)
-        return dataclasses.replace(
-            whole,
-            train=first(whole.train, 100),
-            test=first(whole.test, 50),
-            train_indices=whole.train_indices[:100],
-        )
-
-    monkeypatch.setattr(data, "load", few)
+    few_images(monkeypatch, train=100, test=50)
 
 
 def pack_of(**common):
@@ -199,22 +185,13 @@ def test_one_that_stops_early_is_whole_and_leaves_the_others_theirs(tmp_path):
         assert_same(results[k], loop.train(configs[k], tmp_path / "alone" / str(k)))
 
 
-def cut_off(epochs):
-    class Cut(Callback):
-        def epoch(self, row):
-            if row["epoch"] == epochs:
-                raise KeyboardInterrupt
-
-    return Cut()
-
-
 def test_what_was_cut_off_goes_on_in_another_pack_or_by_the_loop(tmp_path):
     configs = pack_of(precision="float64", epochs=3, ema=0.9)
     alone = [loop.train(c, tmp_path / "alone" / str(k)) for k, c in enumerate(configs)]
     folders = [tmp_path / str(k) for k in range(4)]
     with pytest.raises(KeyboardInterrupt):  # by the loop, after one epoch
-        loop.train(configs[0], folders[0], callback=cut_off(1))
-    callbacks = [Callback(), Callback(), cut_off(2)]
+        loop.train(configs[0], folders[0], callback=CutOff(1))
+    callbacks = [Callback(), Callback(), CutOff(2)]
     with pytest.raises(KeyboardInterrupt):  # in a pack, after two, or one that is written
         pack_runs.train(configs[1:], folders[1:], callbacks=callbacks)
     done = loop.train(configs[1], folders[1])
@@ -295,15 +272,7 @@ def dying(monkeypatch, alive):
 @pytest.fixture
 def tiny_pack(monkeypatch):
     """Three configurations whose epoch is one step on eight images; blank pictures."""
-    load = data.load
-
-    def fewer(config):
-        whole = load(config)
-        eight = data.Split(whole.train.images[:8], whole.train.labels[:8])
-        indices = whole.train_indices[:8]
-        return dataclasses.replace(whole, train=eight, test=eight, train_indices=indices)
-
-    monkeypatch.setattr(data, "load", fewer)
+    few_images(monkeypatch, train=8, test=8)
     blank = Figure(figsize=(1, 1))
     monkeypatch.setattr(results.image_grid, "draw_misclassified", lambda *_: blank)
     return pack_of(precision="float64", epochs=3, ema=0.9)[:3]
@@ -412,7 +381,7 @@ def test_a_killed_pack_goes_on_in_smaller_ones(tiny_pack, tmp_path, monkeypatch)
 def test_a_pack_that_is_left_gives_each_run_its_own_checkpoint(tiny_pack, tmp_path):
     folders = [tmp_path / str(k) for k in range(3)]
     with pytest.raises(KeyboardInterrupt):
-        pack_runs.train(tiny_pack, folders, callbacks=[cut_off(2), Callback(), Callback()])
+        pack_runs.train(tiny_pack, folders, callbacks=[CutOff(2), Callback(), Callback()])
     assert not list(tmp_path.glob(".pack-*"))
     for folder in folders:
         path = folder / runs.CHECKPOINT

@@ -6,9 +6,10 @@ import torch
 
 from study import runs
 from study.config import Config
-from study.train import data, loop, pack_runs
+from study.train import loop, pack_runs
 from study.train.callback import Callback
 from study.train.predictions import BestEpoch, Predictions
+from tests.conftest import CutOff, few_images
 
 
 def scores(accuracy):
@@ -44,36 +45,8 @@ def test_a_class_is_told_by_its_logit_as_the_accuracy_is():
     assert best.predictions(0).predicted.tolist() == [2, 0]
 
 
-class Cut(Callback):
-    """Ends the process, as it were, after an epoch."""
-
-    def __init__(self, after):
-        self.after = after
-
-    def epoch(self, row):
-        if row["epoch"] == self.after:
-            raise KeyboardInterrupt
-
-
-@pytest.fixture
-def few_images(monkeypatch):
-    """A hundred digits to train on, sixty to test on."""
-    load = data.load
-
-    def few(config):
-        whole = load(config)
-        train, test = (
-            data.Split(split.images[:count], split.labels[:count])
-            for split, count in ((whole.train, 100), (whole.test, 60))
-        )
-        return dataclasses.replace(
-            whole, train=train, test=test, train_indices=whole.train_indices[:100]
-        )
-
-    monkeypatch.setattr(data, "load", few)
-
-
-def test_the_best_epoch_is_what_a_run_that_ends_there_gets_wrong(few_images, tmp_path):
+def test_the_best_epoch_is_what_a_run_that_ends_there_gets_wrong(monkeypatch, tmp_path):
+    few_images(monkeypatch, train=100, test=60)
     fast = {"lr": 0.5, "epochs": 3, "batch_size": 20, "precision": "float64"}
     for seed in range(1, 20):  # until one has its best epoch before its last
         config = Config(**fast, seed=seed)
@@ -93,7 +66,7 @@ def test_the_best_epoch_is_what_a_run_that_ends_there_gets_wrong(few_images, tmp
     twins = [config, dataclasses.replace(config, l1=1e-5)]
     folders = [tmp_path / "a", tmp_path / "b"]
     with pytest.raises(KeyboardInterrupt):
-        pack_runs.train(twins, folders, callbacks=[Callback(), Cut(best)])
+        pack_runs.train(twins, folders, callbacks=[Callback(), CutOff(best)])
     again = loop.train(config, folders[0])
     assert sorted(again.misclassified_at_best().index) == sorted(wrong.index)
     # The other in a pack from end to end.
