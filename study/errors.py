@@ -84,6 +84,12 @@ class RunError(RuntimeError):
     """
 
 
+class DiskError(RunError):
+    """A disk that is full or cannot be written. It cuts a run off, as the loss of its machine does:
+    the run has not failed, and goes on where there is room.
+    """
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type where the message is empty; without
     passwords, which the errors of other packages may have from an address."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from study.errors import DamagedError, RunError, UsageError
+from study.errors import DamagedError, DiskError, RunError, UsageError
 
 PROBE = ".probe"
 DAMAGED = ".damaged"  # ends the name of what was found damaged and set aside
@@ -57,7 +57,7 @@ def write(path: Path, fill: Callable[[io.BytesIO], Any]) -> None:
     content then goes to a temporary file, which is renamed.
 
     Raises:
-        RunError: the disk is full or cannot be written; nothing half-written is left.
+        DiskError: the disk is full or cannot be written; nothing half-written is left.
     """
     content = io.BytesIO()
     fill(content)
@@ -86,7 +86,7 @@ def _replacing(path: Path, meant: Path | None = None) -> Iterator[IO[bytes]]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(write_error(path, error, meant)) from error
+        raise DiskError(write_error(path, error, meant)) from error
     finally:
         if temporary:  # still there only if something went wrong
             temporary.unlink(missing_ok=True)
@@ -112,7 +112,8 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
     never sees half of it, and far quicker than writing a long file again.
 
     Raises:
-        RunError: the file is gone; or the disk is full or cannot be written, and it is as before.
+        DiskError: the disk is full or cannot be written, and the file is as before.
+        RunError: the file is gone.
     """
     line = json.dumps(row, allow_nan=False).encode() + b"\n"
     try:
@@ -126,14 +127,14 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
             f"{path}: is gone, deleted or moved by another program: run the command again"
         ) from error
     except OSError as error:
-        raise RunError(write_error(path, error)) from error
+        raise DiskError(write_error(path, error)) from error
 
 
 def link(path: Path, target: Path) -> None:
     """Make a symbolic link, in place of the file that is there.
 
     Raises:
-        RunError: the disk does not take it.
+        DiskError: the disk does not take it.
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     try:
@@ -141,7 +142,7 @@ def link(path: Path, target: Path) -> None:
         temporary.symlink_to(os.path.relpath(target, path.parent))
         os.replace(temporary, path)
     except OSError as error:
-        raise RunError(write_error(path, error)) from error
+        raise DiskError(write_error(path, error)) from error
 
 
 def place_aside(path: Path, ending: str = DAMAGED) -> Path:
@@ -156,20 +157,20 @@ def move(path: Path, target: Path) -> None:
     """Move a file or a folder to another place on the same disk, whose folder is made.
 
     Raises:
-        RunError: the disk does not take it.
+        DiskError: the disk does not take it.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
     except OSError as error:
-        raise RunError(write_error(target, error)) from error
+        raise DiskError(write_error(target, error)) from error
 
 
 def set_aside(path: Path, ending: str = DAMAGED) -> Path:
     """Rename a file or a folder so that readers ignore it; return its new path (see place_aside).
 
     Raises:
-        RunError: the disk does not take it.
+        DiskError: the disk does not take it.
     """
     aside = place_aside(path, ending)
     move(path, aside)
@@ -276,7 +277,7 @@ def check_writable(folder: Path, meant: Path | None = None) -> None:
     try:
         with _replacing(folder / PROBE, meant) as file:
             file.write(b"\0" * 65536)
-    except RunError as error:
+    except DiskError as error:
         raise UsageError(str(error).replace(f"{os.sep}{PROBE}", "")) from error
     finally:
         with contextlib.suppress(OSError):

@@ -284,7 +284,7 @@ def sync(
     Args:
         folders: folders of sweeps, such as runs/NAME, or of single runs.
         failed: train runs that failed, too, from their last whole epoch: once the cause is mended,
-            such as a full disk.
+            such as too little memory.
         device: cpu, cuda, cuda:1, mps (default: the best there is).
         threads: threads on a CPU.
     """

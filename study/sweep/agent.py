@@ -10,11 +10,10 @@ when SIGTERM is caught already: it hands the run back from the first moment on.
 import os
 import sys
 import threading
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from study import output
-from study.errors import RunError, UsageError, describe
+from study.errors import RunError, UsageError
 from study.tracking.signals import Preempted, Signals
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def _open(signals: AgentSignals) -> "AssignedRun":
 def _train(assigned: "AssignedRun", signals: AgentSignals) -> "Run | RunError | None":
     """Return what became of the run; None where it was preempted."""
     from study.tracking.assigned import WandbCallback
-    from study.train import pack_runs  # imports torch: W&B waits for the run to be opened
+    from study.train import failures, pack_runs  # imports torch: W&B waits for the run to be opened
 
     callback = WandbCallback(assigned, signals.check)
     try:
@@ -103,11 +102,8 @@ def _train(assigned: "AssignedRun", signals: AgentSignals) -> "Run | RunError | 
         return pack_runs.train_one(assigned.config, assigned.folder, callback=callback)
     except Preempted:
         return None
-    except (UsageError, RunError) as error:
-        return RunError(str(error))
     except Exception as error:
-        traceback.print_exc()
-        return RunError(describe(error))
+        return failures.as_run_error(error)
 
 
 if __name__ == "__main__":

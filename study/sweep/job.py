@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any, NamedTuple
 
 from study import files, forks, runs
 from study.config import Config
-from study.errors import RunError, UsageError, describe
+from study.errors import RunError, describe
 from study.tracking import marks, recording
 from study.tracking.marks import Mode
-from study.train import pack_runs
+from study.train import failures, pack_runs
 from study.train.callback import Callback
 
 
@@ -123,11 +122,9 @@ def _train(job: Job, pipe: Connection) -> list[str | None]:
     """Train the runs of a job, and return why each failed, None where it did not."""
     try:
         return _train_tasks(job, pipe)
-    except (UsageError, RunError) as error:
-        return [str(error)] * len(job.tasks)
     except Exception as error:
-        traceback.print_exc()
-        return [None if runs.is_done(task.folder) else describe(error) for task in job.tasks]
+        cause = str(failures.as_run_error(error))
+        return [None if runs.is_done(task.folder) else cause for task in job.tasks]
 
 
 def _train_tasks(job: Job, pipe: Connection) -> list[str | None]:

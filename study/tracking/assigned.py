@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from study import files, runs
 from study.config import Config
-from study.errors import RunError, UsageError, describe
+from study.errors import DiskError, RunError, UsageError, describe
 from study.runs import Run
 from study.tracking import logger, marks, service, stored
+from study.train import data
 from study.train.callback import Callback
 
 # Exit code 128 + SIGTERM: after mark_preempting, it asks W&B to assign the run to another agent.
@@ -50,8 +51,9 @@ class AssignedRun:
 
         Raises:
             UsageError: the settings cannot be trained; the run has ended with the reason.
-            RunError: the server does not accept the run; or its folder cannot be written, and the
+            UsageError, RunError: this machine lacks the data set, or its disk takes no folder: the
                 run is handed back.
+            RunError: the server does not accept the run.
         """
         restarts = service.restarts()
         try:
@@ -80,6 +82,8 @@ class AssignedRun:
         logger.complete_config(wandb_run, config)
         folder = files.agents_folder() / sweep / f"{runs.name(config)}-{wandb_run.id}"
         try:
+            data.read(config.dataset)
+            files.check_writable(folder)
             if wandb_run.resumed:
                 logger.restore(wandb_run, folder)
             # From here on `study sync` finds the run, however this process ends.
@@ -94,12 +98,14 @@ class AssignedRun:
         return cls(wandb_run, config, folder, stop_requested, open_run, restarts)
 
     def end(self, result: Run | RunError | None) -> int:
-        """Log what a run ended as, close it, and return its exit code: trained, failed, or (None)
-        cut off, so that another agent is to continue it.
+        """Log what a run ended as, close it, and return its exit code: trained, failed, or cut off
+        (None, or by the disk), so that another agent is to continue it.
 
         Where W&B cannot be told so, a warning names the command that does; of a trained run,
         `confirm` says it.
         """
+        if isinstance(result, DiskError):
+            result = None
         code = 0 if isinstance(result, Run) else 1 if result else PREEMPTED
         try:
             self._end_here_or_again(result, code)

@@ -9,14 +9,13 @@ import dataclasses
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from study import files, runs
 from study.config import FIELDS, NORM_LABELS, VARIANT, Config
-from study.errors import RunError, first_line
+from study.errors import DiskError, RunError, first_line
 from study.runs import Run
 from study.tracking import client, service, tables
 from study.tracking.agent_api import Assignment
@@ -178,14 +177,17 @@ def log_failure(wandb_run: Any, history: list[dict[str, float]], cause: str) -> 
 
 
 def log_preemption(wandb_run: Any, folder: Path) -> None:
-    """Upload what another machine needs to resume the run."""
+    """Hand a run back, and upload what another machine needs to resume it."""
     from study.train import checkpoint  # imports torch, as training has
 
-    checkpoint.detach(folder)  # where a pack was killed
-    if (folder / runs.CHECKPOINT).is_file():
-        log_rows(wandb_run, runs.read(folder).history)
-        upload(wandb_run, folder / runs.CHECKPOINT)
-    wandb_run.mark_preempting()
+    wandb_run.mark_preempting()  # first: the disk may be full
+    try:
+        checkpoint.detach(folder)  # where a pack was killed
+        if (folder / runs.CHECKPOINT).is_file():
+            log_rows(wandb_run, runs.read(folder).history)
+            upload(wandb_run, folder / runs.CHECKPOINT)
+    except DiskError as error:
+        log.warning(f"{folder}: its checkpoint stays here, so others begin anew ({error})")
 
 
 def restore(wandb_run: Any, folder: Path) -> None:
@@ -252,8 +254,7 @@ def upload(wandb_run: Any, path: Path, name: str = "") -> None:
     machine before its sync.
     """
     copy = Path(wandb_run.dir) / (name or path.name)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, copy)
+    files.copy(path, copy)
     wandb_run.save(str(copy), base_path=wandb_run.dir, policy="now")
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from study import files, output, runs
-from study.errors import RunError, UsageError
+from study.config import FIELDS
+from study.errors import RunError
 from study.runs import Run
 from study.tracking import client, logger
 from study.tracking.agent_api import AT_ONCE, HEARTBEAT, Agent, Assignment, heartbeats
 from study.tracking.assigned import AssignedRun
-from study.tracking.packs import end, group_by_bucket, read_result, report_error, train
+from study.tracking.packs import end, group_by_bucket, read_result, train
 from study.tracking.signals import Preempted, Signals
-from study.train import devices
+from study.train import data, devices, failures
 
 FAILED_ROUNDS = 3  # in a row, of failed runs alone: then the cause is not in the runs
 WAITING = (
@@ -55,13 +56,15 @@ def run(
     requeue the runs.
 
     Raises:
-        UsageError: no such sweep, API key or device, or STUDY_RUNS cannot be written.
+        UsageError: no such sweep, API key or device, a data set is not here, or STUDY_RUNS cannot
+            be written.
         RunError: no server answers, its suggestions cannot be read, or all runs fail.
     """
     devices.pick(device)
     client.forget_assigned_run()
     api, sweep = client.find_sweep(path, client.check_online)
-    files.check_writable(files.agents_folder())  # or each run that is suggested fails
+    files.check_writable(files.agents_folder())  # else no run that is suggested can be trained
+    _check_data(sweep)
     agents = _register(api, sweep, min(pack, count or pack))
     rounds = _Rounds(sweep, agents, device, threads)
     with heartbeats(agents):
@@ -71,6 +74,14 @@ def run(
         except Preempted:
             rounds.outcome.signal = rounds.signals.received
     return rounds.outcome
+
+
+def _check_data(sweep: Any) -> None:
+    """Check that the data sets of a sweep are here, or can be downloaded."""
+    given = sweep.config["parameters"].get("dataset", {})
+    for name in map(str, given.get("values", [given.get("value")])):
+        if FIELDS["dataset"].knows(name):  # a run of another one is to say so
+            data.read(name)
 
 
 def _register(api: Any, sweep: Any, count: int) -> list[Agent]:
@@ -158,10 +169,8 @@ class _Rounds:
 
         try:
             return AssignedRun.open(open_run, self.sweep.id, assignment.stop_requested)
-        except (UsageError, RunError) as error:
-            return RunError(str(error))
         except Exception as error:
-            return RunError(report_error(error))
+            return failures.as_run_error(error)
 
     def _end(self, group: Sequence[AssignedRun], results: Sequence[Run | RunError | None]) -> None:
         """End runs at W&B."""

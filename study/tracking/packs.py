@@ -1,16 +1,15 @@
 """Open W&B runs, trained as packs where they are alike, and ended at W&B, several at once."""
 
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from study import runs
-from study.errors import RunError, UsageError, describe
+from study.errors import RunError, UsageError
 from study.runs import Run
 from study.tracking import assigned
 from study.tracking.assigned import AssignedRun, WandbCallback
-from study.train import pack_runs, packing
+from study.train import failures, pack_runs, packing
 
 UPLOADERS = 8  # runs whose files and tables are uploaded at once
 R = TypeVar("R", Run, AssignedRun)
@@ -40,11 +39,9 @@ def train(
         if len(group) > 1:
             return pack_runs.train(configs, folders, callbacks=callbacks, **options)
         return [pack_runs.train_one(configs[0], folders[0], callback=callbacks[0], **options)]
-    except (UsageError, RunError) as error:
-        cause = str(error)
-    except Exception as error:  # a bug: other groups may not meet it
-        cause = report_error(error)
-    return [read_result(run) or RunError(cause) for run in group]
+    except Exception as error:
+        failure = failures.as_run_error(error)
+    return [read_result(run) or failure for run in group]
 
 
 def read_result(run: AssignedRun) -> Run | RunError | None:
@@ -69,9 +66,3 @@ def end(
         list(pool.map(AssignedRun.end, group, results))
     trained = {run: result for run, result in zip(group, results) if isinstance(result, Run)}
     return assigned.confirm(trained)
-
-
-def report_error(error: Exception) -> str:
-    """Print the traceback of an error that is ours or wandb's, and return it in one line."""
-    traceback.print_exception(error)
-    return describe(error)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from study import runs
 from study.config import Config
-from study.errors import RunError, UsageError, describe
+from study.errors import DiskError, RunError, UsageError, describe
 from study.train import devices
 from study.values import number
 
@@ -48,10 +49,11 @@ def _high(config: Config) -> list[str]:
 
 @contextlib.contextmanager
 def recording(folder: Path, config: Config, device: torch.device) -> Iterator[None]:
-    """Write into the summary why a run failed, also where the cause is an error of ours."""
+    """Write into the summary why a run failed, also where the cause is an error of ours. One that
+    the disk cut off has not."""
     try:
         yield
-    except UsageError:
+    except (UsageError, DiskError):
         raise
     except Exception as error:
         failure = remedied(error, config, device)
@@ -60,6 +62,17 @@ def recording(folder: Path, config: Config, device: torch.device) -> Iterator[No
         if failure:
             raise failure from error
         raise
+
+
+def as_run_error(error: Exception) -> RunError:
+    """Return an error as that of a run. One that is none of ours is a bug, here or elsewhere: its
+    traceback is printed."""
+    if isinstance(error, RunError):
+        return error
+    if isinstance(error, UsageError):
+        return RunError(str(error))
+    traceback.print_exception(error)
+    return RunError(describe(error))
 
 
 def remedied(error: Exception, config: Config, device: torch.device) -> RunError | None:

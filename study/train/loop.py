@@ -198,7 +198,8 @@ def train(
 
     Raises:
         UsageError: a setting, a data file or the folder cannot be used; nothing was trained.
-        RunError: the run ended before its time; its summary has the cause, and its checkpoint the
+        DiskError: the disk cut the run off.
+        RunError: the run failed, and its summary has the cause. Either way its checkpoint has the
             last whole epoch, from which the next call goes on.
     """
     provenance.look_up()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from study import locks, runs
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import DiskError, RunError, UsageError
 from study.train import checkpoint, failures, recovery, results
 from study.train.callback import Callback
 from study.train.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ class Member:
             self._restore()
             results.begin(self.folder, self.config, self.history)
         except (UsageError, RunError) as error:
-            self.fail(RunError(str(error)))
+            self.fail(failures.as_run_error(error))
             return
         self.callback.begin(self.history)
 
@@ -76,8 +76,10 @@ class Member:
         self.lines.append(json.dumps(row))
 
     def fail(self, failure: RunError) -> None:
-        """Leave the pack, the cause in the run's summary and the last whole epoch in its folder."""
+        """Leave the pack, the last whole epoch in its folder, and in its summary the cause unless
+        the disk cut it off."""
         self.failure, self.ended = failure, True
         with contextlib.suppress(UsageError, RunError):  # then the pack's file stays
             checkpoint.detach(self.folder)
-        runs.write_failure(self.folder, self.config, str(failure))
+        if not isinstance(failure, DiskError):
+            runs.write_failure(self.folder, self.config, str(failure))

@@ -91,7 +91,7 @@ def train(
             except (UsageError, RunError) as error:
                 if len(members) == 1:  # as the loop does
                     raise
-                member.failure, member.ended = RunError(str(error)), True
+                member.failure, member.ended = failures.as_run_error(error), True
         data.load(configs[0])
         bank.prepare(configs[0])
         if active := _active(members):

@@ -7,7 +7,7 @@ import pytest
 
 from study import runs
 from study.config import Config
-from study.errors import RunError, UsageError
+from study.errors import DiskError, RunError, UsageError
 from study.tracking import assigned, client, logger, marks, service, tables
 from study.tracking.assigned import AssignedRun, WandbCallback
 from study.train.callback import Callback
@@ -96,6 +96,26 @@ def test_a_run_whose_folder_cannot_be_made_ready_is_handed_back(error, monkeypat
     with pytest.raises(type(error), match=str(error)):
         AssignedRun.open(lambda: wandb_run, "sweep", threading.Event())
     assert wandb_run.exit_code == assigned.PREEMPTED and wandb_run.preempting
+
+
+def test_a_run_whose_data_set_is_not_here_is_handed_back():
+    wandb_run = WandbRun({"dataset": "own:nowhere"})
+    with pytest.raises(UsageError, match=r"nowhere\.npz"):
+        AssignedRun.open(lambda: wandb_run, "sweep", threading.Event())
+    assert wandb_run.exit_code == assigned.PREEMPTED and wandb_run.preempting
+
+
+def test_a_run_that_the_disk_cut_off_is_handed_back(monkeypatch, caplog):
+    def fill_disk(*_):
+        raise DiskError("no space")
+
+    run = take({"norm": "layer"})
+    (run.folder / runs.CHECKPOINT).write_bytes(b"1 epoch")
+    monkeypatch.setattr(logger, "upload", fill_disk)
+    assert run.end(DiskError("no space")) == run.wandb_run.exit_code == assigned.PREEMPTED
+    assert run.wandb_run.preempting and "state" not in run.wandb_run.summary
+    [message] = caplog.messages
+    assert "its checkpoint stays here, so others begin anew (no space)" in message
 
 
 def test_a_resumed_run_whose_history_is_torn_here_is_opened(monkeypatch):

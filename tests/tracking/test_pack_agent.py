@@ -1,6 +1,7 @@
 """`study agent`: the real wandb client, many runs in one process, against the stand-in backend."""
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,11 +125,21 @@ def test_ctrl_c_requeues_the_runs(server, machine):
     assert run.state == "preempted" and "checkpoint.pt" in run.files
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_a_run_is_asked_for(tmp_path, monkeypatch):
-    """Each run that the server suggests would fail, and be suggested to nobody again."""
-    (tmp_path / "runs").touch()
-    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(pack_agent.client, "find_sweep", lambda *_: (None, None))
+@pytest.mark.parametrize(
+    ("place", "dataset", "why"),
+    [
+        ("file", {"value": "digits"}, r"cannot be written .*STUDY_RUNS"),
+        ("runs", {"values": ["strange", "digits", "own:nowhere"]}, r"nowhere\.npz"),
+    ],
+)
+def test_what_this_machine_lacks_is_told_before_a_run_is_asked_for(
+    place, dataset, why, tmp_path, monkeypatch
+):
+    """It could train none of those that the server suggests."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / place))
+    sweep = SimpleNamespace(config={"parameters": {"dataset": dataset}})
+    monkeypatch.setattr(pack_agent.client, "find_sweep", lambda *_: (None, sweep))
     monkeypatch.setattr(pack_agent, "_register", lambda *_: 1 / 0)
-    with pytest.raises(UsageError, match=r"cannot be written .*STUDY_RUNS"):
+    with pytest.raises(UsageError, match=why):
         pack_agent.run("team/tests/id", pack=2, device="cpu")

@@ -300,10 +300,10 @@ def test_a_server_that_is_away_is_told_with_the_remedy(client, tmp_path, monkeyp
 
 
 def test_a_run_that_failed_goes_on_once_its_cause_is_mended(client, tmp_path, monkeypatch):
-    """Its disk was full, say; W&B assigns it to nobody again."""
+    """It lacked memory, say; W&B assigns it to nobody again."""
     path, run = cut_off(client, tmp_path / "runs", 1)
     run.state = "failed"
-    runs.write_failure(path, runs.read_config(path), "the disk is full")
+    runs.write_failure(path, runs.read_config(path), "out of memory")
     trained = []
 
     def train(opened, *_, **__):

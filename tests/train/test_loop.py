@@ -179,7 +179,9 @@ def test_a_disk_that_fills_up_loses_no_finished_epoch(tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"No space left on device.*make room"):
         loop.train(config, tmp_path / "run")
     monkeypatch.undo()
-    assert [row["epoch"] for row in runs.read(tmp_path / "run").history] == [1]
+    cut_off = runs.read(tmp_path / "run")
+    assert [row["epoch"] for row in cut_off.history] == [1]
+    assert cut_off.state == runs.RUNNING  # as one whose machine is lost
     run = loop.train(config, tmp_path / "run")
     whole = loop.train(config, tmp_path / "whole")
     assert without_times(run.history) == without_times(whole.history)
