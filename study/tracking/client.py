@@ -170,6 +170,25 @@ def check_online() -> None:
         raise type(error)(f"{error}, {OFFLINE}") from error
 
 
+@contextlib.contextmanager
+def _api(remedy: str = ": run the command again", timeout: int = 10) -> Iterator[Any]:
+    """Yield wandb's public API, which prints nothing meanwhile. remedy: where the server is away,
+    for the message, unless the caller names one.
+
+    Raises:
+        RunError: the server is away, or does not accept the key.
+    """
+    import wandb
+
+    with environment(WANDB_SILENT="true"):
+        try:
+            yield wandb.Api(timeout=timeout)
+        except UsageError:
+            raise
+        except Exception as error:  # wandb's errors share no base class
+            raise RunError(no_access(error, remedy)) from error
+
+
 def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any, Any]:
     """Return wandb's public API, and the sweep that ENTITY/PROJECT/SWEEP names.
 
@@ -179,23 +198,19 @@ def find_sweep(path: str, check: Callable[[], None] = check_server) -> tuple[Any
         UsageError: no such sweep, or no API key.
         RunError: no server answers, or it does not accept the key.
     """
-    import wandb
-
     if path.count("/") != 2:
         raise UsageError(
             f"{path}: write a sweep as ENTITY/PROJECT/SWEEP, as `wandb sweep` prints it"
         )
     check()
-    with environment(WANDB_SILENT="true"):
-        try:
-            api = wandb.Api(timeout=30)
-        except wandb.errors.Error as error:
-            raise RunError(no_access(error)) from error
+    import wandb
+
+    with _api(timeout=30) as api:
         try:
             return api, api.sweep(path)
         except (wandb.errors.Error, ValueError) as error:
             if _is_unanswered(error):
-                raise RunError(no_access(error)) from error
+                raise
             raise UsageError(
                 f"{path}: no such sweep, or not yours to read ({first_line(error)})"
             ) from error
@@ -210,24 +225,17 @@ def forget_assigned_run() -> None:
 
 
 def find_runs(project: str, ids: Sequence[str], remedy: str = "") -> dict[str, Any]:
-    """Return those of a project's W&B runs that the server has, by their ids. remedy: where it is
-    away, for the message, unless the caller names one.
+    """Return those of a project's W&B runs that the server has, by their ids. remedy: see _api.
 
     Raises:
         RunError: the server is away, or does not accept the key.
     """
-    import wandb
-
-    with environment(WANDB_SILENT="true"):
+    with _api(remedy) as api:
         try:
-            listed = wandb.Api(timeout=10).runs(
-                project, {"name": {"$in": list(ids)}}, per_page=PAGE, lazy=False
-            )
+            listed = api.runs(project, {"name": {"$in": list(ids)}}, per_page=PAGE, lazy=False)
             return {run.id: run for run in listed}
         except ValueError:  # there is no such project yet
             return {}
-        except Exception as error:  # wandb's errors share no base class
-            raise RunError(no_access(error, remedy)) from error
 
 
 def is_open(sweep: str) -> bool:
@@ -236,15 +244,13 @@ def is_open(sweep: str) -> bool:
     Raises:
         RunError: the server is away, or does not accept the key.
     """
-    import wandb
-
-    with environment(WANDB_SILENT="true"):
+    with _api() as api:
         try:
-            return wandb.Api(timeout=10).sweep(sweep).state in ("RUNNING", "PENDING", "PAUSED")
+            return api.sweep(sweep).state in ("RUNNING", "PENDING", "PAUSED")
         except Exception as error:
             if isinstance(_origin(error), ValueError):  # it was deleted
                 return False
-            raise RunError(no_access(error)) from error
+            raise
 
 
 def account() -> str:
@@ -253,13 +259,8 @@ def account() -> str:
     Raises:
         RunError: the server is away, or does not accept the key.
     """
-    import wandb
-
-    with environment(WANDB_SILENT="true"):
-        try:
-            return wandb.Api(timeout=10).viewer.username
-        except Exception as error:  # wandb's errors share no base class
-            raise RunError(no_access(error)) from error
+    with _api() as api:
+        return api.viewer.username
 
 
 def is_answering() -> bool:
