@@ -26,7 +26,8 @@ from study.train import devices, packing
 AT_ONCE = 16  # runs that are open at once, unless more are trained as one pack
 BUSY = "another process is training this run; wait for it"
 NOT_OURS = "it is not trained: `study sweep FILE --online` goes on with it"
-DAMAGED = {"damaged": True}  # the summary of a run that is to be trained again
+DAMAGED = "damaged"  # the state of a run whose folder is; its training sets that aside
+TO_TRAIN = (runs.RUNNING, DAMAGED)  # the states of runs that are trained on
 
 
 @dataclass
@@ -105,8 +106,8 @@ def _read(paths: Sequence[Path], outcome: Outcome, failed: bool) -> list[Run]:
 
 
 def _read_run(path: Path) -> Run:
-    """Read a run; an agent's that is damaged as one that was cut off before its first epoch, which
-    training sets aside, to go on from its checkpoint.
+    """Read a run; an agent's that is damaged as one without an epoch, whose training goes on from
+    its checkpoint.
 
     Raises:
         UsageError: as runs.read, where no sweep at W&B has assigned it, or its configuration is
@@ -117,7 +118,7 @@ def _read_run(path: Path) -> Run:
     except DamagedError:
         if not all(marks.opened(path)):
             raise
-        return Run(path, runs.read_config(path), [], DAMAGED)
+        return Run(path, runs.read_config(path), [], {"state": DAMAGED})
 
 
 def _find_incomplete(
@@ -161,7 +162,7 @@ def _is_complete(run: Run, on_server: Any) -> bool:
     """Whether the server has all of a run."""
     if run.state == runs.FAILED:
         return on_server is not None and on_server.state == "failed"
-    if run.state == runs.RUNNING and run.summary != DAMAGED:  # it ended on another machine
+    if run.state == runs.RUNNING:  # it ended on another machine
         return on_server is not None and on_server.state == "finished"
     return run.done and not stored.describe_missing(on_server, run)
 
@@ -174,12 +175,12 @@ def _why_left(run: Run, on_server: Any) -> str:
         return str(error)
     if path and on_server is None:
         return "the server has it no longer"
-    return "" if path or run.done or run.state == runs.FAILED else NOT_OURS
+    return NOT_OURS if run.state in TO_TRAIN and not path else ""
 
 
 def _why_skipped(run: Run, on_server: Any, awaited: dict[Path, Signs]) -> str:
     """Return who else completes a run, or ""."""
-    if run.done or run.state == runs.FAILED:
+    if run.state not in TO_TRAIN:
         return ""
     path, sweep = marks.opened(run.path)
     project = path.rpartition("/")[0]
@@ -196,7 +197,7 @@ def _why_busy(run: Run) -> str:
 
 
 class _Sync:
-    """Runs on their way to the server: the trained ones, then those that are trained on.
+    """Runs on their way to the server: those that have ended, then those that are trained on.
 
     opened: when each of the latter was last opened at W&B, as this command found it.
     """
@@ -204,10 +205,11 @@ class _Sync:
     def __init__(
         self, found: Sequence[Run], outcome: Outcome, signals: Signals, device: str, threads: int
     ) -> None:
-        self.found, self.outcome, self.signals = found, outcome, signals
+        self.outcome, self.signals = outcome, signals
         self.options: dict[str, Any] = {"device": device, "threads": threads}
-        cut_off = [run.path for run in found if run.state == runs.RUNNING]
-        self.opened = {path: marks.time_opened(path) for path in cut_off}
+        self.ended = [run for run in found if run.state not in TO_TRAIN]
+        self.cut_off = [run for run in found if run.state in TO_TRAIN]
+        self.opened = {run.path: marks.time_opened(run.path) for run in self.cut_off}
 
     def run(self) -> None:
         """Complete all runs.
@@ -215,11 +217,10 @@ class _Sync:
         Raises:
             Preempted: this process is to end.
         """
-        for group in _split([run for run in self.found if run.state != runs.RUNNING], AT_ONCE):
+        for group in _split(self.ended, AT_ONCE):
             with self._open(group) as opened:
                 self._end(opened, [packs.read_result(run) for run in opened])
-        cut_off = [run for run in self.found if run.state == runs.RUNNING]
-        for group in self._group(cut_off):
+        for group in self._group(self.cut_off):
             with self._open(group) as opened:
                 if opened:  # not all were taken by others
                     self._end(opened, packs.train(opened, self.signals.check, **self.options))
