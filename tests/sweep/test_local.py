@@ -1,4 +1,5 @@
 import dataclasses
+import multiprocessing
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from study import files, forks, planned, runs, sweep_folder
 from study.sweep import job as jobs
-from study.sweep import job_queue, local, methods, spec, worker
+from study.sweep import job_queue, local, methods, pool, spec, worker
 from study.tracking import marks
 from study.train import loop
 from tests.conftest import without_times
@@ -24,7 +25,7 @@ method: grid
 parameters:
   norm: {values: [batch, none]}
   lr: {values: [0.05]}
-  epochs: {value: 2}
+  epochs: {value: 1}
   batch_size: {value: 512}
   seed: {values: [1, 2]}
 """
@@ -70,9 +71,8 @@ def test_a_sweep_trains_what_is_missing_only(sweep, tmp_path, command):
     found = sweep_folder.find(tmp_path / "runs/mine")
     assert len(found) == 4
     assert all(run.done and marks.is_recorded(run.path) for run in found)
-    for run in found[::3]:  # by a worker as alone, to the bit
-        alone = loop.train(run.config, tmp_path / "alone" / run.path.name)
-        assert without_times(run.history) == without_times(alone.history)
+    alone = loop.train(found[0].config, tmp_path / "alone")  # by a worker the same, to the bit
+    assert without_times(found[0].history) == without_times(alone.history)
 
 
 def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, command):
@@ -87,8 +87,7 @@ def test_one_failing_configuration_does_not_stop_the_others(sweep, tmp_path, com
 
 
 def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, command):
-    lengths = ("--pack", 3, "--set", "epochs=1")
-    done = command("sweep", sweep, *lengths, "lr=0.05,1.0e+9", "--workers", 1)
+    done = command("sweep", sweep, "--pack", 3, "--set", "lr=0.05,1.0e+9", "--workers", 1)
     assert done.returncode == 1 and "0 already done, 4 failed" in done.stdout
     trained = [run for run in sweep_folder.find(tmp_path / "runs/mine") if run.done]
     assert {(run.config.lr, run.config.norm) for run in trained} == {
@@ -99,7 +98,7 @@ def test_a_packed_grid_leaves_what_an_unpacked_one_leaves(sweep, tmp_path, comma
     for run in trained:
         assert (run.summary["path"], run.summary["pack"], len(run.history)) == ("pack", 3, 1)
         assert marks.is_recorded(run.path)
-    again = command("sweep", sweep, *lengths)
+    again = command("sweep", sweep, "--pack", 3)
     assert "0 runs trained, 4 already done" in again.stdout
 
 
@@ -130,10 +129,6 @@ def history_lines(folder) -> int:
     return sum(len(path.read_text().splitlines()) for path in folder.glob("**/history.jsonl"))
 
 
-def start(sweep, tmp_path, *words, **environment) -> Forked:
-    return Forked("sweep", sweep, *words, cwd=tmp_path, env=os.environ | environment)
-
-
 def wait_for(condition, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -148,14 +143,31 @@ def worker_pids(parent: int) -> list[int]:
     return [pid for pid, ppid in parents.items() if parents.get(ppid) == parent]
 
 
-def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path, command):
-    process = start(search, tmp_path, "--workers", "2")
+@pytest.fixture
+def at_epoch(monkeypatch):
+    """Act in a command of this process, as it hears that so many epochs have ended."""
+
+    def act_at(number: int, act) -> None:
+        handle, heard = pool.Pool._handle, []
+
+        def handle_and_act(self, worker, message):
+            handle(self, worker, message)
+            if message.kind == "epoch":
+                heard.append(message)
+                if len(heard) == number:
+                    act(worker)
+
+        monkeypatch.setattr(pool.Pool, "_handle", handle_and_act)
+
+    return act_at
+
+
+def test_a_killed_worker_of_a_search_loses_and_doubles_nothing(search, tmp_path, command, at_epoch):
+    at_epoch(2, lambda worker: worker.process.kill())
+    done = command("sweep", search, "--workers", 2)
+    assert done.returncode == 1
+    assert "SIGKILL" in done.stderr and "Traceback" not in done.stderr
     folder = tmp_path / "runs/mine"
-    wait_for(lambda: history_lines(folder) >= 2)
-    os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
-    errors, _ = process.communicate()
-    assert process.returncode == 1
-    assert "SIGKILL" in errors and "Traceback" not in errors
     states = {run.path.name: run.state for run in sweep_folder.find(folder)}
     assert sorted(states.values()) == [runs.FAILED] + [runs.FINISHED] * 2
     again = command("sweep", search)
@@ -195,7 +207,7 @@ def test_a_killed_worker_leaves_whole_runs_whole(tiny_run, tmp_path):
 
 
 def test_a_killed_command_of_a_search_leaves_no_workers_and_goes_on(search, tmp_path, command):
-    process = start(search, tmp_path, "--workers", "1")
+    process = Forked("sweep", search, "--workers", "1", cwd=tmp_path, env=os.environ)
     folder = tmp_path / "runs/mine"
     wait_for(lambda: history_lines(folder) >= 5)  # the second run is in its second epoch
     workers = worker_pids(process.pid)
@@ -249,13 +261,12 @@ def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
     ]
 
 
-def test_an_interrupt_is_one_line(sweep, tmp_path):
-    process = start(sweep, tmp_path, "--set", "epochs=6")
-    wait_for(lambda: history_lines(tmp_path / "runs/mine") >= 1)
-    process.send_signal(signal.SIGINT)
-    errors, _ = process.communicate()
-    assert process.returncode == 130
-    assert "the same command goes on" in errors and "Traceback" not in errors
+def test_an_interrupt_is_one_line(sweep, command, at_epoch):
+    at_epoch(1, lambda _: signal.raise_signal(signal.SIGINT))
+    done = command("sweep", sweep)
+    assert done.returncode == 130
+    assert "the same command goes on" in done.stderr and "Traceback" not in done.stderr
+    assert not any(child.is_alive() for child in multiprocessing.active_children())
 
 
 def test_trained_runs_are_shared_out_among_the_workers_that_log(sweep, tmp_path):

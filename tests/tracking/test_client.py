@@ -4,14 +4,13 @@ import functools
 import inspect
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from study.errors import RunError, UsageError
 from study.tracking import client, logger
-from tests.machines import ROOT, SECRET, sweep_text
+from tests.forked import SCRIPT, Forked
+from tests.machines import SECRET, finish, sweep_text
 from tests.tracking.test_pull import turned_to
 
 # So that wandb looks for an API key.
@@ -94,12 +93,10 @@ def test_a_setting_that_wandb_does_not_take_is_refused_by_its_name(setting, mess
         "from study.tracking import client\n"
         "try: client.check_login()\nexcept ValueError as e: print(e)"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | setting
-    done = subprocess.run(
-        [sys.executable, "-c", ask], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.stdout.startswith(message) and len(done.stdout.splitlines()) == 1, done
-    assert "cut0ff" not in done.stdout and SECRET not in done.stdout
+    environment = os.environ | setting
+    printed = finish(Forked(ask, cwd=tmp_path, env=environment, main=SCRIPT))
+    assert printed.startswith(message) and len(printed.splitlines()) == 1, printed
+    assert "cut0ff" not in printed and SECRET not in printed
 
 
 def test_no_key_is_one_line(monkeypatch, tmp_path):
