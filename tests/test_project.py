@@ -52,6 +52,7 @@ TESTED_ELSEWHERE = {
     "study.sweep.methods": "sweep/test_search.py",
     "study.sweep.objective": "sweep/test_spec.py",
     "study.sweep.outcome": "cli/test_outcome.py",
+    "study.sweep.parameter": "sweep/test_space.py",
     "study.sweep.pool": "sweep/test_local.py",
     "study.sweep.sampled_search": "sweep/test_search.py",
     "study.sweep.storages": "sweep/test_search.py",

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study.sweep.space import UNIT
+from study.sweep.parameter import UNIT
 from study.sweep.sweep import Sweep
 from study.sweep.trials import FAILED, direction
 
@@ -17,7 +17,7 @@ STARTUP = 10  # random samples before the Gaussian process has something to lear
 INNER = FloatDistribution(0.001, 0.999)
 MOST_WHOLE = 10_000  # whole numbers of a range, which Optuna lists all
 
-Params = Mapping[str, Any]  # internal values by parameter, as Optuna sees them (space.Parameter)
+Params = Mapping[str, Any]  # internal values by parameter, as Optuna sees them (parameter.py)
 
 
 def suggest(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from study.config import FIELDS, VARIANT, check_names
 from study.errors import Faults, UsageError
 from study.sweep import space
-from study.sweep.space import Parameter
+from study.sweep.parameter import Parameter
 
 RANGE = re.compile(r"(\d{1,9})\D+(\d{1,9})")  # as others write several seeds
 MOST_SEEDS = 20  # of a range that a message lists

@@ -16,7 +16,7 @@ from study.errors import Faults, UsageError
 from study.fields import check_whole
 from study.planned import Plan
 from study.sweep import hyperband, objective, replacement, space, yaml_file
-from study.sweep.space import Parameter
+from study.sweep.parameter import Parameter
 from study.sweep.sweep import Sweep
 from study.values import count, nearest, one_of, text, typed
 

@@ -13,7 +13,7 @@ from study.grid import Grid
 from study.metrics import Metric
 from study.planned import Plan
 from study.sweep.hyperband import Hyperband
-from study.sweep.space import Parameter
+from study.sweep.parameter import Parameter
 from study.values import count
 
 SAMPLES = 200  # of a search's configurations, checked when its file is read
@@ -83,7 +83,7 @@ class Sweep:
         return list(self.grid) if self.method == "grid" else self.samples
 
     def sample(self, seed: int, number: int) -> dict[str, Any]:
-        """Return random internal values of the parameters that vary (see space.Parameter)."""
+        """Return random internal values of the parameters that vary (see parameter.py)."""
         return {p.name: p.sample(seed, number) for p in self.varying}
 
     def config(self, params: Mapping[str, Any]) -> Config:

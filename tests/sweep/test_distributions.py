@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from study.sweep import distributions, space
+from study.sweep.parameter import Parameter
 from tests.sweep.wandb_reference import DISTRIBUTIONS, FILE, UNIFORM
 
 REFERENCE = json.loads(FILE.read_text())
@@ -30,11 +31,11 @@ ROUNDED = {
 }
 
 
-def made(kind: str, given: dict, name: str = "l1") -> space.Parameter:
+def made(kind: str, given: dict, name: str = "l1") -> Parameter:
     return space.parse(name, {"distribution": kind, **given}, "random")
 
 
-def sample(parameter: space.Parameter, count: int = 1000) -> np.ndarray:
+def sample(parameter: Parameter, count: int = 1000) -> np.ndarray:
     return np.array([parameter.decode(parameter.sample(7, i)) for i in range(count)])
 
 
