@@ -93,8 +93,9 @@ def _register(api: Any, sweep: Any, count: int) -> list[Agent]:
 class _Rounds:
     """The rounds of a sweep's agents.
 
-    open: the runs of this round that have not ended; failed_rounds: rounds in a row in which every
-    run failed; warned: whether the user knows that the server has no run now.
+    open: the runs of this round that have not ended; results: of the others; failed_rounds: rounds
+    in a row in which every run failed; warned: whether the user knows that the server has no run
+    now.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class _Rounds:
         self.options: dict[str, Any] = {"device": device, "threads": threads}
         self.signals, self.outcome = Signals(), Outcome()
         self.open: list[AssignedRun] = []
+        self.results: list[Run | RunError] = []
         self.failed_rounds, self.warned = 0, False
 
     @property
@@ -118,9 +120,9 @@ class _Rounds:
             Preempted: this process is to end; its runs are requeued, as upon any error.
             RunError: as `run`.
         """
-        ended, trained = self.outcome.ended, self.outcome.trained
+        self.results = []
         try:
-            self._ask(len(self.agents) if count is None else count - ended)
+            self._ask(len(self.agents) if count is None else count - self.outcome.ended)
             groups = group_by_bucket(self.open)
             if groups:
                 sizes = ", ".join(str(len(group)) for group in groups)
@@ -133,12 +135,12 @@ class _Rounds:
             raise
         for agent in self.agents:
             agent.assignment = None
-        if self.outcome.ended == ended:
+        if not self.results:
             self._wait()
-        elif self.outcome.trained == trained:
-            self._count_failed_round()
-        else:
+        elif any(isinstance(result, Run) for result in self.results):
             self.failed_rounds = 0
+        else:
+            self._count_failed_round()
 
     def _ask(self, limit: int) -> None:
         """Ask for a run for each agent, at most `limit`, one after another, since a server that is
@@ -181,6 +183,7 @@ class _Rounds:
 
     def _count(self, name: str, result: Run | RunError | None) -> None:
         """Count and print the end of a run."""
+        self.results += [result] if result else []
         if isinstance(result, RunError):
             self.outcome.failed[name] = str(result)
             output.show(f"{name}: failed: {result}", sys.stderr)
@@ -195,7 +198,7 @@ class _Rounds:
         if self.failed_rounds == FAILED_ROUNDS:
             raise RunError(
                 f"all runs of {FAILED_ROUNDS} rounds failed, the last:"
-                f" {list(self.outcome.failed.values())[-1]}: mend that and start the agent again"
+                f" {self.results[-1]}: mend that and start the agent again"
             )
 
     def _wait(self) -> None:

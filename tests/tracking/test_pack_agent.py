@@ -7,9 +7,11 @@ import pytest
 
 from study import sweep_folder
 from study.config import Config
-from study.errors import UsageError
+from study.errors import DiskError, RunError, UsageError
 from study.sweep import spec
 from study.tracking import pack_agent
+from study.tracking.agent_api import Assignment
+from study.tracking.assigned import AssignedRun
 from study.train import loop
 from tests.machines import TINY, Machine, epochs, finish, sweep_text
 
@@ -143,3 +145,16 @@ def test_what_this_machine_lacks_is_told_before_a_run_is_asked_for(
     monkeypatch.setattr(pack_agent, "_register", lambda *_: 1 / 0)
     with pytest.raises(UsageError, match=why):
         pack_agent.run("team/tests/id", pack=2, device="cpu")
+
+
+def test_an_agent_that_is_given_a_run_again_that_it_hands_back_ends(monkeypatch):
+    def fill_disk(*_):
+        raise DiskError("no space")
+
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(AssignedRun, "open", fill_disk)
+    agent = SimpleNamespace(exited=False, ask=lambda: Assignment("same", {}))
+    rounds = pack_agent._Rounds(SimpleNamespace(id="sweep"), [agent], "cpu", 1)
+    with pytest.raises(RunError, match="all runs of 3 rounds failed, the last: no space: mend"):
+        for _ in range(pack_agent.FAILED_ROUNDS):
+            rounds.run_next(None)
