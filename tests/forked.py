@@ -3,9 +3,13 @@ imported torch and wandb: for tests of what it does, not of how it starts.
 """
 
 import atexit
+import contextlib
+import io
+import multiprocessing
 import os
 import pkgutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from study import forks
+from study.sweep import agent
 from study.sweep.worker import PRELOAD
 
 Patches = Mapping[str, Any]  # as {"study.tracking.agent_api.HEARTBEAT": 0.5}
@@ -82,6 +87,56 @@ def _run(
         setattr(pkgutil.resolve_name(owner), name, value)
     with tempfile.TemporaryDirectory() as tempfile.tempdir:  # as a worker does
         sys.exit(pkgutil.resolve_name(main)(words))
+
+
+class Program:
+    """The program of our sweeps in a fork of `wandb agent`, which has all imported, with as much of
+    subprocess.Popen as the agent needs."""
+
+    def __init__(self, command: list[str], env: Mapping[str, str], **_: Any) -> None:
+        assert command[1:] == ["python", "-m", "study.sweep.agent"]
+        self.stdin = io.BytesIO()
+        context = multiprocessing.get_context("fork")
+        self.process = context.Process(target=_run_program, args=(env,))
+        self.process.start()
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired("study.sweep.agent", timeout or 0)
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.process.exitcode is None:
+            os.kill(self.process.pid or 0, number)
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+class Programs:
+    """Stands in for the module subprocess where wandb's agent starts what it has been assigned."""
+
+    Popen, PIPE, TimeoutExpired = Program, subprocess.PIPE, subprocess.TimeoutExpired
+
+
+def _run_program(env: Mapping[str, str]) -> None:
+    """Run in the fork."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)  # the agent forwards them all
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python begins
+    os.environ.clear()
+    os.environ.update(env)
+    tempfile.tempdir = None  # the agent's is gone where the agent is
+    with tempfile.TemporaryDirectory() as tempfile.tempdir:
+        sys.exit(agent.main())
 
 
 def run_script(words: list[str]) -> None:

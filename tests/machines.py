@@ -16,7 +16,7 @@ import yaml
 
 from study.config import Config
 from tests import forked
-from tests.forked import Forked, Patches
+from tests.forked import Forked, Patches, Programs
 from tests.wandb_server import Server
 
 ROOT = Path(__file__).parent.parent
@@ -78,11 +78,15 @@ class Machine:
         return process.returncode, output
 
     def agent(self, sweep, *words) -> Forked:
-        """Start `wandb agent`; it looks after its run twice a second, else every five seconds."""
+        """Start `wandb agent`, whose programs are forks of it, and which looks after them twice a
+        second, else every five seconds."""
         return Forked(
             "agent", "--forward-signals", *words, sweep.path, main=forked.WANDB,
             cwd=self.home, env=self.environment,
-            patches={"wandb.wandb_agent.Agent.POLL_INTERVAL": 0.5},
+            patches={
+                "wandb.wandb_agent.Agent.POLL_INTERVAL": 0.5,
+                "wandb.wandb_agent.subprocess": Programs,
+            },
         )  # fmt: skip
 
     def wait_for_an_epoch(self) -> None:
