@@ -97,6 +97,16 @@ class Run:
         """Whether the folder has a file; those of runs pulled from W&B may lack some."""
         return (self.path / file).is_file()
 
+    def misclassified_indices(self) -> np.ndarray:
+        """Read only which test images it got wrong in its last epoch: int64 [n]. The file was
+        checked as the run was read, and its pixels, most of it, stay unread."""
+        path = self.path / MISCLASSIFIED
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                return content["index"]
+        except Exception as error:  # of what is no archive anything
+            raise DamagedError(path, error, _remedy(path)) from error
+
     def misclassified(self, file: str = MISCLASSIFIED) -> Misclassified:
         """Read the test images that the run got wrong, in its last epoch or its best."""
         path = self.path / file

@@ -21,6 +21,7 @@ def test_a_run_folder_reads_back(tiny_run):
     wrong = again.misclassified()
     assert len(wrong.pixels) == min(len(wrong.index), 100)
     assert (np.diff(wrong.confidence) <= 0).all()
+    assert again.misclassified_indices().tolist() == wrong.index.tolist()
     assert (wrong.target != wrong.predicted).all()
     confusion = again.confusion()
     assert confusion.sum() == 360
@@ -49,6 +50,13 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "history.jsonl").write_text('{"epoch": 1}\n{"epo')
     with pytest.raises(UsageError, match=r"history\.jsonl: is damaged"):
         runs.read(tmp_path)
+
+
+def test_indices_that_are_damaged_since_the_run_was_read_are_named(tmp_path):
+    run = runs.Run(tmp_path, Config(), [], {})
+    (tmp_path / runs.MISCLASSIFIED).write_bytes(b"cut")
+    with pytest.raises(UsageError, match=r"misclassified\.npz: is damaged"):
+        run.misclassified_indices()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class Variant:
     def wrong(self) -> dict[int, np.ndarray]:
         """Seed -> the indices of the test images it got wrong, of the seeds that kept them."""
         kept = [run for run in self.runs if run.has(runs.MISCLASSIFIED)]
-        return {run.config.seed: run.misclassified().index for run in kept}
+        return {run.config.seed: run.misclassified_indices() for run in kept}
 
     def confusions(self) -> list[np.ndarray]:
         """The confusion matrices of the seeds that kept theirs."""
