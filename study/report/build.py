@@ -80,7 +80,7 @@ def build_report(
     """
     files.check_writable(folder)
     norms = _norm_figures(folder / FIGURES, study)
-    how_far = progress.read(folders)
+    how_far = progress.read(folders, [*study.all, *study.duplicates])
     parts = study.by_dataset
     paired = {dataset: pairs.compare(part) for dataset, part in parts.items()}
     comparisons = []

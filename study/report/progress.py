@@ -9,7 +9,7 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,16 +68,13 @@ class Progress:
         return f"{', '.join(counts)}."
 
 
-@dataclass(frozen=True)
-class _Seen(Run):
-    """A run as its folder is now; time: of the last epoch, in seconds."""
+def read(folders: Sequence[Path], ended: Iterable[Run] = ()) -> Progress:
+    """Read how far the runs in the folders of some sweeps are.
 
-    time: float
-
-
-def read(folders: Sequence[Path]) -> Progress:
-    """Read how far the runs in the folders of some sweeps are."""
-    each = [_read_sweep(folder) for folder in folders]
+    ended: runs that were read before and have nothing left to train: they are not read again.
+    """
+    known = {run.path: run for run in ended if run.done}
+    each = [_read_sweep(folder, known) for folder in folders]
     totals = [progress.total for progress in each]
     return Progress(
         sum(total for total in totals if total is not None) if None not in totals else None,
@@ -90,11 +87,12 @@ def read(folders: Sequence[Path]) -> Progress:
     )
 
 
-def _read_sweep(folder: Path) -> Progress:
+def _read_sweep(folder: Path, known: Mapping[Path, Run]) -> Progress:
     plan = _read_plan(folder, stamp(folder, (planned.FILE,)))
     stamps = {path: stamp(path, SEEN) for path in _run_folders(folder)}
-    found = {path: run for path, at in stamps.items() if (run := _read_run(path, at))}
-    by_config: dict[Config, _Seen] = {}
+    each = {path: known.get(path) or _read_run(path, at) for path, at in stamps.items()}
+    found = {path: run for path, run in each.items() if run}
+    by_config: dict[Config, Run] = {}
     for run in sorted(found.values(), key=lambda run: run.state not in DONE):  # as in the report
         by_config.setdefault(run.config, run)
     expected = plan.configs if plan else []
@@ -105,7 +103,7 @@ def _read_sweep(folder: Path) -> Progress:
     reached = plan is not None and plan.reaches_target(histories)
     described = {
         state: [
-            _describe(run, names[run.config.without_seed()], plan)
+            _describe(run, stamps[run.path], names[run.config.without_seed()], plan)
             for run in by_config.values()
             if run.state == state
         ]
@@ -120,7 +118,7 @@ def _read_sweep(folder: Path) -> Progress:
     )  # fmt: skip
 
 
-def _total(folder: Path, plan: Plan | None, by_config: dict[Config, _Seen]) -> int | None:
+def _total(folder: Path, plan: Plan | None, by_config: dict[Config, Run]) -> int | None:
     """How many runs a sweep has: of a grid those planned and those that are there beside them, of a
     search its limit, or those that are there once it has found no other."""
     if plan is None:
@@ -168,7 +166,7 @@ def stamp(folder: Path, names: Sequence[str]) -> Stamp:
 
 
 @functools.lru_cache(maxsize=planned.MOST)
-def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
+def _read_run(path: Path, stamp: Stamp) -> Run | None:
     """Read a run as it was at a time; None where that cannot be read."""
     try:
         config, summary = runs.read_config(path), runs.read_summary(path)
@@ -181,14 +179,7 @@ def _read_run(path: Path, stamp: Stamp) -> _Seen | None:
             history = _read_so_far(path / runs.HISTORY)
     except (ValueError, OSError):
         return None
-    times = [time for name, time, _ in stamp if name != runs.SUMMARY]
-    return _Seen(
-        path,
-        config,
-        history,
-        summary if state in (*DONE, FAILED, RUNNING) else {},
-        max(times, default=0) / 1e9,
-    )
+    return Run(path, config, history, summary if state in (*DONE, FAILED, RUNNING) else {})
 
 
 def _read_so_far(path: Path) -> list[dict[str, Any]]:
@@ -206,7 +197,9 @@ def _row(line: bytes) -> dict[str, Any]:
     return {}
 
 
-def _describe(run: _Seen, label: str, plan: Plan | None) -> RunProgress:
+def _describe(run: Run, stamp: Stamp, label: str, plan: Plan | None) -> RunProgress:
+    """Describe a run; its time is that of its last epoch, which its end leaves alone."""
+    time = max((at for name, at, _ in stamp if name != runs.SUMMARY), default=0) / 1e9
     last = run.history[-1] if run.history else {}
     metric = (plan.metric if plan else None) or default_metric("val/accuracy" in last)
     return RunProgress(
@@ -215,6 +208,6 @@ def _describe(run: _Seen, label: str, plan: Plan | None) -> RunProgress:
         int(last.get("epoch", 0)),
         run.config.epochs,
         f"{metric.title} {metric.format(last[metric.name])}" if metric.name in last else "",
-        datetime.fromtimestamp(run.time).strftime("%d %b %H:%M:%S"),
+        datetime.fromtimestamp(time).strftime("%d %b %H:%M:%S"),
         str(run.summary.get("cause") or ""),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from study import files, locks, planned, runs, search_record
+from study import files, locks, planned, runs, search_record, sweep_folder
 from study.config import Config
 from study.errors import UsageError
 from study.metrics import Metric
@@ -45,6 +45,16 @@ def test_the_runs_are_counted_and_those_that_run_described(half):
     assert run.score == f"test accuracy {curve(97.0)[3]:.2f}" and run.time == AS_OF
     [failed] = found.failed
     assert (failed.label, failed.cause) == ("LN", "it broke")
+
+
+def test_runs_that_were_read_before_are_not_read_again(half, monkeypatch):
+    found = progress.read([half])
+    known = sweep_folder.find(half)
+    progress._read_run.cache_clear()
+    read_config, opened = runs.read_config, []
+    monkeypatch.setattr(runs, "read_config", lambda path: opened.append(path) or read_config(path))
+    assert progress.read([half], known) == found
+    assert opened == [run.path for run in known if not run.done]
 
 
 def test_runs_that_were_stopped_early_are_counted(made, tmp_path):
