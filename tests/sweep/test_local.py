@@ -262,7 +262,12 @@ def test_rerun_trains_a_run_again_over_seeds(tiny_run, tmp_path, command):
 
 
 def test_an_interrupt_is_one_line(sweep, command, at_epoch):
-    at_epoch(1, lambda _: signal.raise_signal(signal.SIGINT))
+    def interrupt(_) -> None:
+        # Of what runs in the background of a script, SIGINT is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)
+
+    at_epoch(1, interrupt)
     done = command("sweep", sweep)
     assert done.returncode == 130
     assert "the same command goes on" in done.stderr and "Traceback" not in done.stderr
