@@ -4,6 +4,7 @@ It works in rounds. Up to K agents, all in this process, ask the server for a ru
 bucket are trained as a pack (study/train/pack.py). Then all of them end at W&B.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from study import files, output, runs
-from study.config import FIELDS
-from study.errors import RunError
+from study.config import FIELDS, VARIANT, parse_variant
+from study.errors import DiskError, RunError, UsageError
 from study.runs import Run
 from study.tracking import client, logger
 from study.tracking.agent_api import AT_ONCE, HEARTBEAT, Agent, Assignment, heartbeats
@@ -77,11 +78,20 @@ def run(
 
 
 def _check_data(sweep: Any) -> None:
-    """Check that the data sets of a sweep are here, or can be downloaded."""
-    given = sweep.config["parameters"].get("dataset", {})
-    for name in map(str, given.get("values", [given.get("value")])):
+    """Check that the data sets that a sweep names are here, or can be downloaded."""
+    names = [str(name) for name in _values(sweep, "dataset")]
+    for variant in _values(sweep, VARIANT):
+        with contextlib.suppress(UsageError):  # a run of it is to say so
+            names += filter(None, [parse_variant(variant).get("dataset")])
+    for name in names:
         if FIELDS["dataset"].knows(name):  # a run of another one is to say so
             data.read(name)
+
+
+def _values(sweep: Any, parameter: str) -> list[Any]:
+    """The values that a sweep lists for a parameter."""
+    given = sweep.config["parameters"].get(parameter, {})
+    return given.get("values", [given["value"]] if "value" in given else [])
 
 
 def _register(api: Any, sweep: Any, count: int) -> list[Agent]:
@@ -186,7 +196,8 @@ class _Rounds:
         self.results += [result] if result else []
         if isinstance(result, RunError):
             self.outcome.failed[name] = str(result)
-            output.show(f"{name}: failed: {result}", sys.stderr)
+            what = "handed back" if isinstance(result, DiskError) else "failed"
+            output.show(f"{name}: {what}: {result}", sys.stderr)
         elif result:
             self.outcome.trained += 1
             self.outcome.stopped += result.state == runs.STOPPED

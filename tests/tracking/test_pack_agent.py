@@ -128,26 +128,27 @@ def test_ctrl_c_requeues_the_runs(server, machine):
 
 
 @pytest.mark.parametrize(
-    ("place", "dataset", "why"),
+    ("place", "parameter", "given", "why"),
     [
-        ("file", {"value": "digits"}, r"cannot be written .*STUDY_RUNS"),
-        ("runs", {"values": ["strange", "digits", "own:nowhere"]}, r"nowhere\.npz"),
+        ("file", "dataset", {"value": "digits"}, r"cannot be written .*STUDY_RUNS"),
+        ("runs", "dataset", {"values": ["strange", "digits", "own:nowhere"]}, r"nowhere\.npz"),
+        ("runs", "variant", {"values": ["lr=x", "dataset=own:nowhere lr=0.1"]}, r"nowhere\.npz"),
     ],
 )
 def test_what_this_machine_lacks_is_told_before_a_run_is_asked_for(
-    place, dataset, why, tmp_path, monkeypatch
+    place, parameter, given, why, tmp_path, monkeypatch
 ):
     """It could train none of those that the server suggests."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path / place))
-    sweep = SimpleNamespace(config={"parameters": {"dataset": dataset}})
+    sweep = SimpleNamespace(config={"parameters": {parameter: given}})
     monkeypatch.setattr(pack_agent.client, "find_sweep", lambda *_: (None, sweep))
     monkeypatch.setattr(pack_agent, "_register", lambda *_: 1 / 0)
     with pytest.raises(UsageError, match=why):
         pack_agent.run("team/tests/id", pack=2, device="cpu")
 
 
-def test_an_agent_that_is_given_a_run_again_that_it_hands_back_ends(monkeypatch):
+def test_an_agent_that_is_given_a_run_again_that_it_hands_back_ends(monkeypatch, capsys):
     def fill_disk(*_):
         raise DiskError("no space")
 
@@ -158,3 +159,4 @@ def test_an_agent_that_is_given_a_run_again_that_it_hands_back_ends(monkeypatch)
     with pytest.raises(RunError, match="all runs of 3 rounds failed, the last: no space: mend"):
         for _ in range(pack_agent.FAILED_ROUNDS):
             rounds.run_next(None)
+    assert "sweep/same: handed back: no space" in capsys.readouterr().err
