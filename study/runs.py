@@ -11,7 +11,7 @@ checked (schema.py).
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,22 +100,11 @@ class Run:
     def misclassified_indices(self) -> np.ndarray:
         """Read only which test images it got wrong in its last epoch: int64 [n]. The file was
         checked as the run was read, and its pixels, most of it, stay unread."""
-        path = self.path / MISCLASSIFIED
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                return content["index"]
-        except Exception as error:  # of what is no archive anything
-            raise DamagedError(path, error, _remedy(path)) from error
+        return _read_arrays(self.path / MISCLASSIFIED, ["index"])["index"]
 
     def misclassified(self, file: str = MISCLASSIFIED) -> Misclassified:
         """Read the test images that the run got wrong, in its last epoch or its best."""
-        path = self.path / file
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-        # AttributeError: an array alone, without names. Of what is no archive: anything.
-        except Exception as error:
-            raise DamagedError(path, error, _remedy(path)) from error
+        arrays = _read_arrays(self.path / file)
         self._check(file, schema.check_misclassified, arrays, self.config)
         return Misclassified(**arrays)
 
@@ -202,6 +191,16 @@ def _load(read: Callable[[Path], Any], path: Path) -> Any:
         return read(path)
     except DamagedError as error:
         raise DamagedError(path, error.why, _remedy(path)) from error
+
+
+def _read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays of these names from an archive, or all that it has."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {name: content[name] for name in names or content.files}
+    # AttributeError: an array alone, without names. Of what is no archive: anything.
+    except Exception as error:
+        raise DamagedError(path, error, _remedy(path)) from error
 
 
 def _remedy(file: Path) -> str:

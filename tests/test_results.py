@@ -1,6 +1,5 @@
 """The tables of the documents have the figures of the committed results."""
 
-import csv
 import itertools
 import re
 from collections import defaultdict
@@ -10,7 +9,7 @@ import pytest
 
 from study.report import contrasts, stats
 from study.report.text import published
-from tests.conftest import ROOT
+from tests.conftest import ROOT, read_csv
 
 RESULTS = ROOT / "sweeps/results"
 
@@ -31,15 +30,14 @@ def cells(line: str) -> list[str]:
 @pytest.mark.parametrize("row", table(), ids=lambda row: f"{row['study']}: {row['variant']}")
 def test_a_row_is_what_its_csv_holds(row):
     path = RESULTS / re.fullmatch(r"\[[AB]\]\((.*)\)", row["machine, csv"])[1]
-    with open(path) as file:
-        seeds = [one for one in csv.DictReader(file) if one["label"] == row["variant"]]
+    seeds = [one for one in read_csv(path) if one["label"] == row["variant"]]
     score = stats.mean_interval([float(one["test_accuracy"]) for one in seeds])
     low, high = score.prediction
     assert row["last"] == f"{score.mean:.2f} ± {score.half_width:.2f}"
     assert row["one more run"] == f"{max(low, 0):.2f} to {min(high, 100):.2f}"
     assert int(row["seeds"]) == score.n
-    with open(path.parent.parent / "results.csv") as file:
-        [result] = [one for one in csv.DictReader(file) if one["label"] == row["variant"]]
+    results = read_csv(path.parent.parent / "results.csv")
+    [result] = [one for one in results if one["label"] == row["variant"]]
     assert int(row["parameters"].replace(",", "")) == int(result["parameters"])
     assert row["best"] == f"{float(result['test_accuracy_best_mean']):.2f}"
     theirs = row["published last"]
@@ -118,8 +116,7 @@ def known_by(paths: list[Path]) -> set[str]:
 
 def figures_in(path: Path) -> set[str]:
     """The means, and the ends of intervals, that follow from a csv, as documents write them."""
-    with open(path) as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path)
     if path.name == "effects.csv":
         return in_effects(rows)
     if path.name == "results.csv":
@@ -140,11 +137,10 @@ def of_seeds(paths: list[Path]) -> set[str]:
     """What follows from the seeds in one or several final.csv: means, and differences of pairs."""
     seeds: dict[tuple[Path, str], dict[int, float]] = defaultdict(dict)
     for path in paths:
-        with open(path) as file:
-            rows = csv.DictReader(file)
-            [metric] = {"val_accuracy", "test_accuracy"}.intersection(rows.fieldnames)
-            for row in rows:
-                seeds[path, row["label"]][int(row["seed"])] = float(row[metric])
+        rows = read_csv(path)
+        [metric] = {"val_accuracy", "test_accuracy"}.intersection(rows[0])
+        for row in rows:
+            seeds[path, row["label"]][int(row["seed"])] = float(row[metric])
     found = set()
     for scores in seeds.values():
         score = stats.mean_interval(list(scores.values()))

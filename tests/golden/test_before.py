@@ -5,7 +5,6 @@ pack, one by the loop, one cut off after its first epoch. identities.json is of 
 for its labels, which name what is off no longer.
 """
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from study import sweep_folder
 from study.config import Config
 from study.labels import labels
+from tests.conftest import read_csv
 
 GOLDEN = Path(__file__).parent
 IDENTITIES = json.loads((GOLDEN / "identities.json").read_text())
@@ -57,5 +57,5 @@ def test_a_sweep_of_before_goes_on_and_is_reported(before, command, quick):
     assert {run.state for run in sweep_folder.find(before)} == {"finished"}
     done = command("report", "runs/before")
     assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader((before.parent.parent / "reports/before/results.csv").open()))
+    rows = read_csv(before.parent.parent / "reports/before/results.csv")
     assert [row["finished"] for row in rows] == ["2", "2"]
