@@ -30,8 +30,8 @@ ORDER = (
     "cli", "__main__",
 )  # fmt: skip
 REPORT_ORDER = (
-    "stats", "contrasts", "words", "variants", "grouping", "axis", "effects", "results", "text",
-    "figures", "explain", "progress", "rows", "parts", "build", "page", "watch", "serve",
+    "stats", "contrasts", "words", "variants", "study", "grouping", "axis", "effects", "results",
+    "text", "figures", "explain", "progress", "rows", "parts", "build", "page", "watch", "serve",
 )  # fmt: skip
 
 # Modules, and packages, that another file than their namesake tests. May the list grow shorter.

@@ -11,7 +11,8 @@ from study.sweep.outcome import Outcome
 from study.values import count
 
 if TYPE_CHECKING:
-    from study.report.variants import Study, Variant
+    from study.report.study import Study
+    from study.report.variants import Variant
 
 
 def report(folder: Path, outcome: Outcome) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.ticker import MaxNLocator
 
 from study.config import FIELDS
-from study.report.variants import Study
+from study.report.study import Study
 from study.values import number, text
 
 SCALED = {"l1", "weight_decay", "lr", "batch_size"}  # whose ratios count, not their differences

@@ -38,6 +38,7 @@ from study.report.figures import effects as effects_figure
 from study.report.figures import published as published_figure
 from study.report.figures.drawing import SavedFigure
 from study.report.parts import FIGURES, Comparison, Detail, Report
+from study.report.study import Study
 from study.report.text import (
     across_sweeps,
     card,
@@ -56,7 +57,7 @@ from study.report.text import effects as effects_text
 from study.report.text.findings import Finding
 from study.report.text.pairs import Pair
 from study.report.text.search import Search
-from study.report.variants import TEST, Study, Variant
+from study.report.variants import TEST, Variant
 from study.runs import FINISHED
 from study.values import text
 

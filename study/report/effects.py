@@ -22,7 +22,8 @@ from study.config import NORM_LABELS, Config
 from study.report import contrasts, stats
 from study.report.axis import Axis, varying
 from study.report.stats import Interval
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 from study.values import count, text
 
 MOST_FACTORS = 6

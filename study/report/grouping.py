@@ -14,7 +14,8 @@ from study.config import FIELDS, Config
 from study.errors import DamagedError, UsageError
 from study.labels import labels, slug
 from study.planned import Plan
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 from study.runs import FINISHED, Run
 from study.values import count, number
 

@@ -10,6 +10,7 @@ from study.report.figures.final import Forest
 from study.report.figures.traces import Plot
 from study.report.progress import Progress
 from study.report.rows import RunRow, VariantRow
+from study.report.study import Study
 from study.report.text import findings
 from study.report.text.across_sweeps import AcrossSweeps
 from study.report.text.card import Card
@@ -17,7 +18,6 @@ from study.report.text.findings import Finding
 from study.report.text.published import Comparisons
 from study.report.text.search import Search
 from study.report.text.table import Table
-from study.report.variants import Study
 from study.runs import Run
 
 FIGURES = "figures"  # the folder of the figures, in that of the report

@@ -6,7 +6,8 @@ from typing import Any
 from study import datasets
 from study.config import FIELDS
 from study.report import stats
-from study.report.variants import TEST, Study, Variant
+from study.report.study import Study
+from study.report.variants import TEST, Variant
 from study.runs import FAILED, FINISHED, STOPPED
 from study.values import text
 

@@ -9,7 +9,8 @@ from typing import Any
 from study.report import results
 from study.report.figures import styles
 from study.report.figures.styles import Style
-from study.report.variants import TEST, Study, Variant
+from study.report.study import Study
+from study.report.variants import TEST, Variant
 from study.report.words import in_cell
 from study.runs import Run
 

@@ -16,7 +16,8 @@ from study.report.axis import Axis, varying
 from study.report.figures import curves
 from study.report.figures.drawing import SavedFigure
 from study.report.parts import FIGURES, Comparison, Report
-from study.report.variants import SHOWN, Study, Variant
+from study.report.study import SHOWN, Study
+from study.report.variants import Variant
 from study.tracking import marks
 
 BANDS = (

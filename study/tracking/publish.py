@@ -25,7 +25,7 @@ from study.report import page
 from study.report.build import build_report
 from study.report.grouping import collect
 from study.report.parts import FIGURES, Report
-from study.report.variants import Study
+from study.report.study import Study
 from study.tracking import client, logger, marks, panels, pull, recording
 from study.tracking.client import PAGE
 

@@ -14,7 +14,7 @@ from study.config import Config
 from study.metrics import Metric
 from study.planned import Plan
 from study.report import grouping
-from study.report.variants import Study
+from study.report.study import Study
 from study.runs import Run
 
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from study.report import stats
 from study.report.figures import drawing, limits, response, styles
 from study.report.figures.drawing import SavedFigure
+from study.report.study import Study
 from study.report.text.search import SEVERAL, in_order
-from study.report.variants import Study
 from study.runs import FINISHED, STOPPED
 
 

@@ -15,7 +15,8 @@ from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import contenders, curve_limits, perfect_value
 from study.report.figures.styles import Style
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 from study.report.words import in_cell
 
 HEADER = ("label", "seeds", "epoch", "mean", "low", "high")

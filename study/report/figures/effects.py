@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from study.report.effects import Effect, Effects
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study
+from study.report.study import Study
 from study.report.words import format_p
 
 NAME = "effects"

@@ -18,7 +18,8 @@ from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import MARGIN, perfect_value, point_limits
 from study.report.figures.styles import Style
 from study.report.stats import Interval
-from study.report.variants import SHOWN, TEST, Study, Variant
+from study.report.study import SHOWN, Study
+from study.report.variants import TEST, Variant
 from study.report.words import in_words
 
 MOST_ROWS = 30

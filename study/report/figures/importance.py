@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study
+from study.report.study import Study
 from study.report.words import listed
 from study.runs import ENDED_EARLY
 from study.values import count

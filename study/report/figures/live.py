@@ -15,7 +15,7 @@ from study.report.axis import varying
 from study.report.figures import curves, live_curves, live_points, response, styles, tradeoff
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.traces import Plot
-from study.report.variants import Study
+from study.report.study import Study
 from study.values import text
 
 

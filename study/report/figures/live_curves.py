@@ -17,7 +17,7 @@ from study.report.figures.traces import (
     plain,
     transparent,
 )
-from study.report.variants import Study
+from study.report.study import Study
 
 
 def build(study: Study, graph: curves.Graph) -> Plot:

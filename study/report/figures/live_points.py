@@ -12,7 +12,8 @@ from study.report.figures.limits import contenders, perfect_value
 from study.report.figures.styles import Style
 from study.report.figures.traces import GREY, Plot, Trace, Window, beyond, hover, plain
 from study.report.stats import Interval
-from study.report.variants import TEST, Study
+from study.report.study import Study
+from study.report.variants import TEST
 from study.runs import Run
 
 

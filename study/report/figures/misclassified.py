@@ -11,7 +11,8 @@ import numpy as np
 from study import runs
 from study.report.figures import drawing
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import FEW, Study, Variant
+from study.report.study import FEW, Study
+from study.report.variants import Variant
 from study.runs import Misclassified
 from study.train import image_grid
 from study.train.image_grid import Cell

@@ -14,8 +14,9 @@ from study.labels import slug
 from study.report.axis import Axis
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
+from study.report.study import Study
 from study.report.text.search import SEVERAL
-from study.report.variants import Study, Variant
+from study.report.variants import Variant
 
 NAME = "parallel_coordinates"
 NO_EFFECT = -0.12  # the height, below its axis, of a setting without effect

@@ -21,7 +21,8 @@ from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import ACCURACY, perfect_value, point_limits
 from study.report.figures.styles import Style
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 from study.runs import FINISHED, STOPPED, Run
 
 REDUCTION = "l1_reduction"

@@ -13,7 +13,8 @@ from study.report.axis import Axis
 from study.report.figures import drawing, response, styles, weights
 from study.report.figures.drawing import SavedFigure
 from study.report.figures.limits import limits
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 from study.values import number
 
 HEADER = ("label", "l1", "seeds", "mean", "low", "high")

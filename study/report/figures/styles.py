@@ -6,7 +6,8 @@ from typing import Any
 import matplotlib
 from matplotlib.colors import to_hex
 
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 
 # Okabe & Ito's colours, which colour-blind readers tell apart; yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")

@@ -16,7 +16,8 @@ from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.limits import ACCURACY, point_limits
 from study.report.stats import Interval
-from study.report.variants import TEST, Study, Variant
+from study.report.study import Study
+from study.report.variants import TEST, Variant
 from study.report.words import in_words
 
 NAME = "accuracy_parameters"

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure
-from study.report.variants import Study, Variant
+from study.report.study import Study
+from study.report.variants import Variant
 
 HEADER = ("label", "epoch", "load", "memory_mb")
 

@@ -15,7 +15,7 @@ from study.errors import describe
 from study.report.figures import drawing, styles
 from study.report.figures.drawing import SavedFigure, SideLabel
 from study.report.figures.styles import Style
-from study.report.variants import Study
+from study.report.study import Study
 from study.values import count, number
 
 log = logging.getLogger(__name__)

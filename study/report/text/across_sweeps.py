@@ -12,8 +12,9 @@ from study.config import Config
 from study.labels import labels
 from study.report import stats
 from study.report.contrasts import LEVEL
+from study.report.study import Study
 from study.report.text.table import Table
-from study.report.variants import TEST, Study, Variant
+from study.report.variants import TEST, Variant
 from study.report.words import ends_in_words, in_words, listed
 from study.values import count
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from study.config import Config
 from study.report.axis import varying
+from study.report.study import Study
 from study.report.text import pairs
 from study.report.text.pairs import Pair
-from study.report.variants import TEST, Study, Variant
+from study.report.variants import TEST, Variant
 from study.report.words import format_p, in_words, listed
 from study.values import count
 

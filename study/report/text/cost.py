@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from study.report.study import Study
 from study.report.text.table import Table
-from study.report.variants import Study, Variant
+from study.report.variants import Variant
 
 HEADER = (
     "#", "variant", "seconds a run", "slowest epoch", "median epoch", "its processor seconds",

@@ -15,9 +15,10 @@ from study import datasets
 from study.config import Config
 from study.report import stats
 from study.report.effects import Effects
+from study.report.study import Study
 from study.report.text import effects, pairs, penalty
 from study.report.text.pairs import Pair
-from study.report.variants import TEST, Study, Variant
+from study.report.variants import TEST, Variant
 from study.report.words import ends_in_words, format_p, in_words, listed
 from study.runs import FINISHED
 from study.values import count

@@ -6,9 +6,10 @@ from typing import Any
 
 from study import escape
 from study.labels import slug
+from study.report.study import Study
 from study.report.text.pairs import Pair
 from study.report.text.published import Comparisons
-from study.report.variants import TEST, Study
+from study.report.variants import TEST
 from study.report.words import ends_in_words, format_p, in_cell
 from study.values import count
 

@@ -1,8 +1,8 @@
 """What a report lacks: planned runs that have not ended, and run folders that cannot be read."""
 
 from study.planned import Plan
+from study.report.study import Study
 from study.report.text.findings import Finding
-from study.report.variants import Study
 from study.report.words import listed
 from study.values import count
 

@@ -9,7 +9,8 @@ import numpy as np
 from study.metrics import Metric
 from study.report import contrasts, stats
 from study.report.contrasts import Contrast
-from study.report.variants import TEST, Study, Variant
+from study.report.study import Study
+from study.report.variants import TEST, Variant
 from study.report.words import TEST_ACCURACY
 from study.values import count
 

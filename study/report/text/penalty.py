@@ -16,8 +16,9 @@ from study.labels import labels
 from study.metrics import Metric
 from study.report import contrasts
 from study.report.contrasts import Contrast
+from study.report.study import Study
 from study.report.text import pairs
-from study.report.variants import Study, Variant
+from study.report.variants import Variant
 from study.report.words import format_p
 from study.values import number
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from study import runs, search_record
 from study.errors import DamagedError
-from study.report.variants import TEST, Study
+from study.report.study import Study
+from study.report.variants import TEST
 from study.report.words import in_words
 from study.runs import FAILED, FINISHED, STOPPED, Run
 from study.search_record import SearchRecord

@@ -2,8 +2,8 @@
 
 from study.config import FIELDS
 from study.report.axis import title_of, varying
+from study.report.study import Study
 from study.report.text.table import Table
-from study.report.variants import Study
 from study.values import text
 
 

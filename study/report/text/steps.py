@@ -5,8 +5,9 @@ from typing import Any
 from study.config import FIELDS, Config
 from study.planned import Step
 from study.report import stats
+from study.report.study import Study
 from study.report.text.table import Table
-from study.report.variants import TEST, Study, Variant
+from study.report.variants import TEST, Variant
 from study.report.words import ends_in_words, in_cell
 from study.values import text
 

@@ -1,16 +1,16 @@
 import numpy as np
 
 from study.config import Config
-from study.report import variants
 from study.report.figures import curves
+from study.report.study import SHOWN
 from tests.report.conftest import run, spread, validated
 from tests.report.figures.conftest import many, study
 
 
 def test_of_many_variants_the_best_have_a_colour(saved, tmp_path):
     made = study(*many(28))
-    assert len(made.shown) == variants.SHOWN and made.hidden == 4
-    assert made.shown == made.ranked[: variants.SHOWN]
+    assert len(made.shown) == SHOWN and made.hidden == 4
+    assert made.shown == made.ranked[:SHOWN]
     caption = curves.draw(tmp_path, made, "test/accuracy").caption
     assert "In grey: all but the best 24." in caption
     figure, rows = saved["test_accuracy"]

@@ -8,9 +8,10 @@ import pytest
 
 from study import runs
 from study.config import Config
-from study.report import grouping, variants
+from study.report import grouping
 from study.report.figures import curves, live, styles
 from study.report.figures.drawing import SavedFigure
+from study.report.study import SHOWN
 from tests.report.conftest import run, spread
 
 
@@ -82,7 +83,7 @@ def test_of_many_variants_all_but_the_best_are_grey():
     )
     traces = live.build(study, figures("test_accuracy"))["test_accuracy"]["data"]
     assert traces[0]["name"] == "4 others" and traces[0]["y"].count(None) == 4
-    assert sum("lines+markers" in trace["mode"] for trace in traces) == variants.SHOWN
+    assert sum("lines+markers" in trace["mode"] for trace in traces) == SHOWN
 
 
 def test_no_two_values_of_a_setting_have_one_colour():

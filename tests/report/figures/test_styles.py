@@ -1,16 +1,16 @@
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from study.report import variants
 from study.report.figures import styles
+from study.report.study import SHOWN
 from tests.report.figures.conftest import many, study
 
 
 def test_so_many_looks_differ_as_lines_and_as_marks():
-    looks = [styles.nth(i) for i in range(variants.SHOWN)]
-    assert len({(look.colour, look.dashes) for look in looks}) == variants.SHOWN
-    assert len({(look.colour, look.marker) for look in looks}) == variants.SHOWN
-    assert len({(look.dash, look.symbol, look.colour) for look in looks}) == variants.SHOWN
+    looks = [styles.nth(i) for i in range(SHOWN)]
+    assert len({(look.colour, look.dashes) for look in looks}) == SHOWN
+    assert len({(look.colour, look.marker) for look in looks}) == SHOWN
+    assert len({(look.dash, look.symbol, look.colour) for look in looks}) == SHOWN
     assert len(set(styles.ON_DARK)) == len(styles.COLOURS) == len(set(styles.COLOURS))
 
 

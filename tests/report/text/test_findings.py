@@ -7,7 +7,8 @@ from scipy import stats as scipy_stats
 
 from study import runs
 from study.config import Config
-from study.report import effects, grouping, variants
+from study.report import effects, grouping
+from study.report.study import Study
 from study.report.text import findings, pairs
 from study.report.text.findings import Finding
 from study.runs import Run
@@ -18,7 +19,7 @@ from tests.report.test_effects import grid
 BN, LN, GN = Config(), Config(norm="layer"), Config(norm="group", groups=5)
 
 
-def study(*all_runs: Run) -> variants.Study:
+def study(*all_runs: Run) -> Study:
     return grouping.gather({"mine": all_runs})
 
 
